@@ -1,0 +1,93 @@
+"""One process of a node, as the loop asks for it and as the runtime reports it.
+
+The runtime knows attempts by id alone. It never learns of runs, nodes or locks: what it needs is in `Launch`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NewType
+
+AttemptId = NewType("AttemptId", int)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Launch:
+    """Everything a runtime needs to start one attempt, once.
+
+    `directory` is absolute and the attempt's own: record, log, work/ and tmp/ lie in it. `argv[0]` is looked up on
+    the PATH of `env`. `source`, when not None, is written to the file `script` (mode 0700) in `directory` and its path is
+    appended to argv. `cwd` None means the attempt's work/. `env` is complete: nothing else is inherited.
+    `extra_env_from` names secrets as (variable, file): read just before the start, stored nowhere.
+    """
+
+    attempt_id: AttemptId
+    directory: str
+    argv: tuple[str, ...]
+    env: Mapping[str, str]
+    source: str | None = None
+    cwd: str | None = None
+    grace_s: float = 10.0
+    extra_env_from: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Started:
+    """The step's process exists. A cache of what the record says; no decision depends on it."""
+
+    attempt_id: AttemptId
+    pid: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exited:
+    """The whole tree is gone and the main process' outcome is known.
+
+    `exit_code` is 0-255, or 128 + the signal's number; `signal` is that number or None. `stopped` is True if the end
+    followed a request to stop. `message` is for people ('' when the code says all).
+    """
+
+    attempt_id: AttemptId
+    exit_code: int
+    signal: int | None
+    at: datetime
+    stopped: bool = False
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotStarted:
+    """The step could not be started and never ran: no such command, bad directory, missing secret, NUL in an argument."""
+
+    attempt_id: AttemptId
+    exit_code: int
+    at: datetime
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lost:
+    """The shim is gone without an exit record; every process of the attempt was proven dead. Never relaunched by itself.
+
+    `began` False means it is proven that no step process was ever made.
+    """
+
+    attempt_id: AttemptId
+    at: datetime
+    began: bool
+    evidence: str
+
+
+Observation = Started | Exited | NotStarted | Lost
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Liveness:
+    """What can be said of an attempt's processes now: state is 'alive', 'dead' or 'unknown'; `pids` are those seen."""
+
+    state: str
+    pids: tuple[int, ...]
+    evidence: str
