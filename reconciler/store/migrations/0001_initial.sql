@@ -1,0 +1,258 @@
+-- The first schema. Instants are RFC 3339 text in UTC with microseconds and Z (they sort as text); JSON columns are named *_json.
+-- Ids are arrival sequence numbers: SQLite has one writer, so a larger id arrived later.
+
+CREATE TABLE meta (
+  key   TEXT PRIMARY KEY,
+  value TEXT NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Git ---------------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE revision (
+  id           INTEGER PRIMARY KEY,
+  sha          TEXT NOT NULL,
+  seen_at      TEXT NOT NULL,
+  applied_at   TEXT,
+  state        TEXT NOT NULL CHECK (state IN ('applied', 'held', 'superseded')),
+  author       TEXT NOT NULL DEFAULT '',
+  subject      TEXT NOT NULL DEFAULT '',
+  message      TEXT NOT NULL DEFAULT '',      -- why it is held
+  outcome_json TEXT NOT NULL DEFAULT '{}',    -- what the push was answered, counted
+  noted        INTEGER NOT NULL DEFAULT 0 CHECK (noted IN (0, 1)),
+  CHECK ((state = 'applied') = (applied_at IS NOT NULL))
+) STRICT;
+CREATE INDEX revision_sha ON revision (sha);
+CREATE INDEX revision_unnoted ON revision (id) WHERE noted = 0 AND state = 'applied';
+CREATE UNIQUE INDEX revision_held_once ON revision (state) WHERE state = 'held';
+
+CREATE TABLE file (
+  path          TEXT PRIMARY KEY,
+  blob          TEXT NOT NULL,
+  bad           INTEGER NOT NULL DEFAULT 0 CHECK (bad IN (0, 1)),
+  foreign_count INTEGER NOT NULL DEFAULT 0,
+  findings_json TEXT NOT NULL DEFAULT '[]'    -- [[line, column, rule, severity, message], ...]
+) STRICT, WITHOUT ROWID;
+CREATE INDEX file_bad ON file (path) WHERE bad = 1;
+
+CREATE TABLE definition (
+  id               INTEGER PRIMARY KEY,
+  kind             TEXT NOT NULL CHECK (kind IN ('Workflow', 'WorkflowTemplate', 'CronWorkflow', 'ConfigMap')),
+  namespace        TEXT NOT NULL,
+  name             TEXT NOT NULL,             -- metadata.name, or metadata.generateName where there is no name
+  generated        INTEGER NOT NULL DEFAULT 0 CHECK (generated IN (0, 1)),
+  path             TEXT NOT NULL,
+  doc_index        INTEGER NOT NULL,
+  line             INTEGER NOT NULL,
+  digest           TEXT NOT NULL,
+  commit_sha       TEXT NOT NULL,
+  template_ref     TEXT NOT NULL DEFAULT '',  -- the WorkflowTemplate that it names
+  labels_json      TEXT NOT NULL DEFAULT '{}',
+  annotations_json TEXT NOT NULL DEFAULT '{}',
+  body_json        TEXT NOT NULL,             -- the whole document
+  stale            TEXT NOT NULL DEFAULT '',  -- why the file's newest version is not live
+  applied_at       TEXT NOT NULL,
+  retired_at       TEXT
+) STRICT;
+CREATE UNIQUE INDEX definition_live ON definition (kind, namespace, name, path, doc_index) WHERE retired_at IS NULL AND generated = 1;
+CREATE UNIQUE INDEX definition_live_named ON definition (kind, namespace, name) WHERE retired_at IS NULL AND generated = 0;
+CREATE INDEX definition_path ON definition (path) WHERE retired_at IS NULL;
+CREATE INDEX definition_template_ref ON definition (namespace, template_ref) WHERE retired_at IS NULL AND template_ref <> '';
+
+-- Content that has run, kept beyond the run: what has run is not run again by itself.
+CREATE TABLE ran (
+  kind      TEXT NOT NULL,
+  namespace TEXT NOT NULL,
+  name      TEXT NOT NULL,
+  digest    TEXT NOT NULL,
+  run_name  TEXT NOT NULL,
+  at        TEXT NOT NULL,
+  PRIMARY KEY (kind, namespace, name, digest)
+) STRICT, WITHOUT ROWID;
+
+-- Runs --------------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE spec (                            -- a frozen spec, template merged in; shared by the runs that have it
+  digest    TEXT PRIMARY KEY,
+  spec_json TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE run (
+  id               INTEGER PRIMARY KEY AUTOINCREMENT,
+  uid              TEXT NOT NULL UNIQUE,
+  namespace        TEXT NOT NULL,
+  name             TEXT NOT NULL,
+  phase            TEXT NOT NULL CHECK (phase IN ('Pending', 'Running', 'Succeeded', 'Failed', 'Error')),
+  message          TEXT NOT NULL DEFAULT '',
+  priority         INTEGER NOT NULL DEFAULT 0,
+  queue_order      INTEGER NOT NULL,          -- arrival; a Replace successor has its predecessor's
+  spec_digest      TEXT NOT NULL REFERENCES spec (digest),
+  arguments_json   TEXT NOT NULL DEFAULT '{}',
+  labels_json      TEXT NOT NULL DEFAULT '{}',
+  annotations_json TEXT NOT NULL DEFAULT '{}',
+  origin           TEXT NOT NULL CHECK (origin IN ('git', 'submit', 'cron', 'resubmit')),
+  origin_kind      TEXT NOT NULL DEFAULT '',  -- the definition that it came from
+  origin_name      TEXT NOT NULL DEFAULT '',
+  origin_place     TEXT NOT NULL DEFAULT '',  -- path:line
+  commit_sha       TEXT NOT NULL DEFAULT '',
+  cron             TEXT NOT NULL DEFAULT '',
+  scheduled_at     TEXT,
+  successor_of     INTEGER,                   -- Replace: the run that must be gone first
+  removed          INTEGER NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)),  -- its manifest left Git while it ran
+  shutdown         TEXT NOT NULL DEFAULT '' CHECK (shutdown IN ('', 'Stop', 'Terminate')),
+  ended_by         TEXT NOT NULL DEFAULT '',  -- '' = by itself; else stop, terminate, delete, replace, removed
+  created_at       TEXT NOT NULL,
+  started_at       TEXT,
+  finished_at      TEXT,
+  deadline_at      TEXT,
+  ttl_at           TEXT,
+  CHECK ((phase IN ('Succeeded', 'Failed', 'Error')) = (finished_at IS NOT NULL)),
+  CHECK (phase <> 'Running' OR started_at IS NOT NULL)
+) STRICT;
+CREATE UNIQUE INDEX run_name ON run (namespace, name);
+CREATE INDEX run_open ON run (id) WHERE finished_at IS NULL;
+CREATE INDEX run_running ON run (id) WHERE phase = 'Running';
+CREATE INDEX run_cron ON run (namespace, cron, id) WHERE cron <> '';
+CREATE INDEX run_deadline ON run (deadline_at) WHERE deadline_at IS NOT NULL AND finished_at IS NULL;
+CREATE INDEX run_ttl ON run (ttl_at) WHERE ttl_at IS NOT NULL;
+CREATE INDEX run_successor ON run (successor_of) WHERE successor_of IS NOT NULL;
+CREATE INDEX run_origin ON run (namespace, origin_kind, origin_name, id) WHERE finished_at IS NULL;
+
+CREATE TABLE node (
+  id          INTEGER PRIMARY KEY,
+  run_id      INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+  parent_id   INTEGER REFERENCES node (id),   -- the node that made it: steps, group, DAG, retry; NULL for the root and onExit
+  name        TEXT NOT NULL,                  -- Argo's node name less the run's: '', '[0].build', '.deploy(1)', '.onExit'
+  display     TEXT NOT NULL,
+  type        TEXT NOT NULL CHECK (type IN ('Pod', 'Steps', 'StepGroup', 'DAG', 'Retry')),
+  template    TEXT NOT NULL DEFAULT '',
+  phase       TEXT NOT NULL CHECK (phase IN ('Pending', 'Running', 'Succeeded', 'Failed', 'Error', 'Skipped', 'Omitted')),
+  message     TEXT NOT NULL DEFAULT '',
+  inputs_json TEXT NOT NULL DEFAULT '{}',
+  exit_code   INTEGER,
+  created_at  TEXT NOT NULL,
+  started_at  TEXT,
+  finished_at TEXT,
+  deadline_at TEXT,
+  CHECK ((phase IN ('Succeeded', 'Failed', 'Error', 'Skipped', 'Omitted')) = (finished_at IS NOT NULL))
+) STRICT;
+CREATE UNIQUE INDEX node_name ON node (run_id, name);
+CREATE INDEX node_deadline ON node (deadline_at) WHERE deadline_at IS NOT NULL AND finished_at IS NULL;
+
+CREATE TABLE attempt (                         -- one process of a Pod node, started at most once
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  run_id      INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+  node_id     INTEGER NOT NULL UNIQUE REFERENCES node (id) ON DELETE CASCADE,
+  state       TEXT NOT NULL CHECK (state IN ('queued', 'intended', 'live', 'exited', 'lost', 'revoked')),
+  priority    INTEGER NOT NULL DEFAULT 0,
+  queue_order INTEGER NOT NULL,
+  boot_id     TEXT NOT NULL DEFAULT '',
+  pid         INTEGER,
+  stop        TEXT NOT NULL DEFAULT '' CHECK (stop IN ('', 'stop', 'kill')),
+  stop_at     TEXT,
+  exit_code   INTEGER,
+  signal      INTEGER,
+  queued_at   TEXT NOT NULL,
+  intended_at TEXT,
+  finished_at TEXT,
+  CHECK ((state IN ('exited', 'lost', 'revoked')) = (finished_at IS NOT NULL))
+) STRICT;
+CREATE INDEX attempt_queue ON attempt (priority DESC, queue_order, id) WHERE state = 'queued';
+CREATE INDEX attempt_active ON attempt (id) WHERE state IN ('intended', 'live');
+CREATE INDEX attempt_run ON attempt (run_id);
+
+-- Locks -------------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE lock (
+  id           INTEGER PRIMARY KEY,
+  key          TEXT NOT NULL UNIQUE,          -- Argo's: NS/Mutex/NAME, NS/ConfigMap/MAP/KEY; ours: NS/Policy/CRON
+  kind         TEXT NOT NULL CHECK (kind IN ('Mutex', 'ConfigMap', 'Policy')),
+  namespace    TEXT NOT NULL,
+  name         TEXT NOT NULL,
+  capacity     INTEGER,                       -- NULL: never read; it admits nobody
+  limit_source TEXT NOT NULL DEFAULT '',      -- where the limit was read, and what was wrong with it last
+  blocked_head INTEGER NOT NULL DEFAULT 0 CHECK (blocked_head IN (0, 1)),  -- it has room, yet its first waiter lacks another lock
+  CHECK (kind <> 'Mutex' OR capacity = 1)
+) STRICT;
+CREATE INDEX lock_blocked_head ON lock (id) WHERE blocked_head = 1;
+
+CREATE TABLE claim (                           -- one request for one or more locks; all or none
+  id             INTEGER PRIMARY KEY AUTOINCREMENT,
+  run_id         INTEGER NOT NULL,
+  node_id        INTEGER,                     -- NULL: workflow level or policy
+  level          TEXT NOT NULL CHECK (level IN ('run', 'node', 'policy')),
+  state          TEXT NOT NULL CHECK (state IN ('waiting', 'held', 'released')),
+  priority       INTEGER NOT NULL DEFAULT 0,
+  queue_order    INTEGER NOT NULL,
+  epoch          INTEGER UNIQUE,
+  requested_at   TEXT NOT NULL,
+  granted_at     TEXT,
+  released_at    TEXT,
+  release_reason TEXT NOT NULL DEFAULT '',
+  CHECK ((state = 'waiting') = (granted_at IS NULL AND released_at IS NULL)),
+  CHECK ((state = 'released') = (released_at IS NOT NULL)),
+  CHECK ((epoch IS NULL) = (granted_at IS NULL)),
+  CHECK ((level = 'node') = (node_id IS NOT NULL))
+) STRICT;
+CREATE UNIQUE INDEX claim_one_open ON claim (run_id, level, ifnull(node_id, 0)) WHERE state <> 'released';
+CREATE INDEX claim_run ON claim (run_id);
+
+CREATE TABLE claim_lock (
+  claim_id    INTEGER NOT NULL REFERENCES claim (id) ON DELETE CASCADE,
+  lock_id     INTEGER NOT NULL REFERENCES lock (id),
+  nested      INTEGER NOT NULL DEFAULT 0 CHECK (nested IN (0, 1)),  -- an ancestor holds it: takes no unit
+  mutex       INTEGER NOT NULL CHECK (mutex IN (0, 1)),
+  template    TEXT NOT NULL,                  -- the name as written
+  resolved_json TEXT NOT NULL DEFAULT '[]',   -- [[tag, value], ...] that made the name
+  -- copies of the claim's own columns, so that one index is the queue; written by the same statements only
+  state       TEXT NOT NULL CHECK (state IN ('waiting', 'held', 'released')),
+  priority    INTEGER NOT NULL,
+  queue_order INTEGER NOT NULL,
+  run_id      INTEGER NOT NULL,
+  PRIMARY KEY (claim_id, lock_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX queue ON claim_lock (lock_id, priority DESC, queue_order, claim_id) WHERE state = 'waiting' AND nested = 0;
+CREATE INDEX held ON claim_lock (lock_id) WHERE state = 'held' AND nested = 0;
+CREATE UNIQUE INDEX mutex_has_one_holder ON claim_lock (lock_id) WHERE state = 'held' AND nested = 0 AND mutex = 1;
+CREATE INDEX held_by_run ON claim_lock (run_id) WHERE state = 'held';
+CREATE INDEX waiting_by_run ON claim_lock (run_id) WHERE state = 'waiting';
+
+-- Crons -------------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE cron (                            -- what outlives the definition: decided instants and operators' overrides
+  namespace     TEXT NOT NULL,
+  name          TEXT NOT NULL,
+  since         TEXT NOT NULL,                -- first seen: nothing before it is due
+  watermark     TEXT,                         -- the latest instant decided: decided once, for ever
+  next_at       TEXT,                         -- NULL: suspended, retired or never again
+  suspended     INTEGER CHECK (suspended IN (0, 1)),  -- an operator's override; NULL: as the definition says
+  last_run_at   TEXT,
+  PRIMARY KEY (namespace, name)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX cron_due ON cron (next_at) WHERE next_at IS NOT NULL;
+
+CREATE TABLE tick (
+  namespace  TEXT NOT NULL,
+  cron       TEXT NOT NULL,
+  due_at     TEXT NOT NULL,
+  decision   TEXT NOT NULL CHECK (decision IN ('ran', 'forbidden', 'replaced', 'suspended', 'missed', 'caught-up', 'error')),
+  reason     TEXT NOT NULL DEFAULT '',
+  run_name   TEXT NOT NULL DEFAULT '',
+  count      INTEGER NOT NULL DEFAULT 1,      -- a row may stand for several missed or suspended instants up to due_at
+  decided_at TEXT NOT NULL,
+  PRIMARY KEY (namespace, cron, due_at)
+) STRICT, WITHOUT ROWID;
+
+-- The record --------------------------------------------------------------------------------------------------------------
+
+CREATE TABLE journal (
+  seq         INTEGER PRIMARY KEY,
+  at          TEXT NOT NULL,
+  kind        TEXT NOT NULL,
+  actor       TEXT NOT NULL DEFAULT '',
+  namespace   TEXT NOT NULL DEFAULT '',
+  run         TEXT NOT NULL DEFAULT '',
+  subject     TEXT NOT NULL DEFAULT '',       -- a lock's key, a definition, a commit
+  detail_json TEXT NOT NULL DEFAULT '{}'
+) STRICT;
+CREATE INDEX journal_run ON journal (namespace, run, seq);
+CREATE INDEX journal_subject ON journal (subject, seq);
