@@ -151,6 +151,9 @@ def _summarise(look: _Look, after: datetime, until: datetime, decision: TickDeci
     first_at = next_tick(look.timetable, after)
     assert first_at is not None, f"a latest tick {last_at} without a first one"
     count = count_ticks(look.timetable, after, last_at, limit=COUNT_LIMIT + 1)
+    if count > 1:
+        number = str(count) if count <= COUNT_LIMIT else f"{COUNT_LIMIT} or more"
+        reason = f"{reason} ({number} ticks since {first_at:%Y-%m-%dT%H:%M:%SZ})"
     return TickRecord(
         decision=decision,
         reason=reason,

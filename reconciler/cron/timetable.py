@@ -74,7 +74,7 @@ def count_ticks(timetable: Timetable, after: datetime, until: datetime, *, limit
     match timetable.schedules:
         case (Schedule(rule=Every(pause=pause)),):
             start = timetable.anchor.replace(microsecond=0)
-            passed = (max(start, until) - start) // pause - (max(start, after) - start) // pause
+            passed = (until - start) // pause - (max(start, after) - start) // pause
             return max(0, min(limit, passed))
         case _:
             return sum(1 for _ in islice(iterate_ticks(timetable, after, until), limit))
