@@ -15,13 +15,30 @@ from reconciler.model.spec import Document, Finding, ParsedFile
 Identity = tuple[str, str, str]  # kind, namespace, name
 
 
+def identity_of(document: Document) -> Identity:
+    """The identity of a document from Git: its name, or for a generateName `PREFIX|PATH#INDEX` (no name can hold a `|`).
+
+    Two documents with one prefix are two workflows. Everything that is keyed by identity in the store takes it from here.
+    """
+    name = document.name or f"{document.generate_name}|{document.place.path}#{document.index}"
+    return (document.kind.value, document.namespace, name)
+
+
+def generate_prefix(identity: Identity) -> str | None:
+    """The generateName in an identity, None for one with a name of its own."""
+    prefix, bar, _ = identity[2].partition("|")
+    return prefix if bar else None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
     """The branch head, read whole, as a difference to `previous` (None: everything is in `changed`).
 
     `changed` holds every manifest file whose blob differs from the previous revision (also foreign-only ones that held ours
-    before), `removed` the paths that are gone or no longer readable as manifests. `fast_forward` is False if `previous` is
-    not an ancestor of `sha`. `notices` are findings about the tree itself (symlink, submodule, bad name).
+    before) and every file that was refused before, `removed` the paths that are gone. A path that is no longer a file (a
+    symlink, too large) is in `changed` with an error, so what it held goes stale and is not removed. Both are sorted by the
+    bytes of the path. `fast_forward` is False if `previous` is not an ancestor of `sha`. `notices` are findings about the
+    tree itself (submodule, bad name); like all findings they cover what was read: for `previous` None the whole tree.
     """
 
     sha: str
@@ -61,7 +78,8 @@ class Catalogue:
 
     `by_identity` has every live definition that the revision may touch: those whose path is in changed or removed, and those
     whose identity appears in a changed document. `total` counts all live definitions. `ran` maps (identity, digest) of the
-    revision's Workflows that have run before to that run's name; `names_taken` are run names in use.
+    revision's Workflows that have run before to that run's name. Identities are those of `identity_of`. `approved` holds the
+    SHAs whose removals a person has approved.
     """
 
     by_identity: Mapping[Identity, LiveDefinition]
@@ -71,7 +89,11 @@ class Catalogue:
 
 
 class ChangeKind(StrEnum):
-    """What happens to one definition."""
+    """What happens to one definition.
+
+    MOVE: only where it is written changed (and it is fresh again, had it been stale). STALE: its file is wrong, the last
+    good version stays live. FRESH: unchanged and no longer stale.
+    """
 
     ADD = "added"
     UPDATE = "changed"
@@ -83,12 +105,16 @@ class ChangeKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DefinitionChange:
-    """One change to one definition; `document` is None for RETIRE and STALE, `reason` says why for STALE."""
+    """One change to one definition; `document` is None for RETIRE and STALE, `reason` says why for STALE.
+
+    `former` is set where the identity itself changed with the place (generateName): the live row takes the new identity.
+    """
 
     kind: ChangeKind
     identity: Identity
     document: Document | None = None
     reason: str = ""
+    former: Identity | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +134,11 @@ class AlreadyRan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RevisionPlan:
-    """What applying one revision does. With `held` not '' nothing else in it is applied until the SHA is approved."""
+    """What applying one revision does. With `held` not '' nothing else in it is applied until the SHA is approved.
+
+    `changes` come in the order of applying: removals last. `refused` are the paths with a document that is not live because
+    another file claims its identity: the store keeps them, and the source reads them again with the next revision.
+    """
 
     sha: str
     changes: tuple[DefinitionChange, ...] = ()
@@ -116,3 +146,39 @@ class RevisionPlan:
     already_ran: tuple[AlreadyRan, ...] = ()
     findings: tuple[Finding, ...] = ()
     held: str = ""
+    refused: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What the store knows of paths: those that hold live definitions, and those that the last plan `refused`."""
+
+    live_paths: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefUpdate:
+    """One line of what a push asks for; a SHA of zeros means: no commit."""
+
+    old: str
+    new: str
+    ref: str
+
+    @property
+    def is_deletion(self) -> bool:
+        return set(self.new) == {"0"}
+
+    @property
+    def is_creation(self) -> bool:
+        return set(self.old) == {"0"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushVerdict:
+    """The answer to a push: lines for the person who pushes, and whether it is taken."""
+
+    lines: tuple[str, ...] = ()
+    accepted: bool = True
+    errors: tuple[Finding, ...] = ()
+    warnings: tuple[Finding, ...] = ()

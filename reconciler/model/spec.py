@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Protocol
 
 from reconciler.model.cron import CronSpec
 
@@ -100,6 +100,15 @@ class Dag:
 
     tasks: tuple[Call, ...]
     fail_fast: bool = True
+    dependents: Mapping[str, tuple[Call, ...]] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Turns the dependencies round once, so that a task's end costs its dependents and not the DAG."""
+        found: dict[str, tuple[Call, ...]] = {}
+        for task in self.tasks:
+            for dependency in task.dependencies:
+                found[dependency] = (*found.get(dependency, ()), task)
+        object.__setattr__(self, "dependents", found)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,12 +168,23 @@ class Place:
         return f"{self.path}:{self.line}:{self.column}"
 
 
+class Positions(Protocol):
+    """Line and column (from 1) of the parts of one document, by path inside its `body`, such as ('spec', 'steps', 0)."""
+
+    def key(self, path: tuple[str | int, ...]) -> tuple[int, int]:
+        """Where the key that ends `path` is written."""
+
+    def value(self, path: tuple[str | int, ...]) -> tuple[int, int]:
+        """Where the value at `path` is written; the nearest enclosing value if there is none."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Document:
     """One manifest of ours, decoded. `body` is the plain JSON data it came from, comments gone, as written by the author.
 
     `digest` is the SHA-256 (hex) of the canonical JSON of `body`: equal content, equal digest. `name` is '' when only
-    `generate_name` is given. `cron` is set for a CronWorkflow, `data` for a ConfigMap.
+    `generate_name` is given. `cron` is set for a CronWorkflow, `data` for a ConfigMap. `positions` tells where each part is
+    written. In a file that is bad (`ParsedFile.is_bad`) spec, cron and data hold what could be read.
     """
 
     kind: Kind
@@ -180,6 +200,7 @@ class Document:
     spec: WorkflowSpec | None = None
     cron: CronSpec | None = None
     data: Mapping[str, str] = field(default_factory=dict)
+    positions: Positions | None = field(default=None, compare=False, repr=False)
 
     @property
     def identity(self) -> tuple[str, str, str]:

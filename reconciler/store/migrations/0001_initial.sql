@@ -136,6 +136,8 @@ CREATE TABLE node (
   CHECK ((phase IN ('Succeeded', 'Failed', 'Error', 'Skipped', 'Omitted')) = (finished_at IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX node_name ON node (run_id, name);
+CREATE INDEX node_unfinished ON node (run_id, parent_id) WHERE finished_at IS NULL;
+CREATE INDEX node_children ON node (parent_id) WHERE parent_id IS NOT NULL;
 CREATE INDEX node_deadline ON node (deadline_at) WHERE deadline_at IS NOT NULL AND finished_at IS NULL;
 
 CREATE TABLE attempt (                         -- one process of a Pod node, started at most once
@@ -201,6 +203,7 @@ CREATE TABLE claim_lock (
   lock_id     INTEGER NOT NULL REFERENCES lock (id),
   nested      INTEGER NOT NULL DEFAULT 0 CHECK (nested IN (0, 1)),  -- an ancestor holds it: takes no unit
   mutex       INTEGER NOT NULL CHECK (mutex IN (0, 1)),
+  node_level  INTEGER NOT NULL DEFAULT 0 CHECK (node_level IN (0, 1)),
   template    TEXT NOT NULL,                  -- the name as written
   resolved_json TEXT NOT NULL DEFAULT '[]',   -- [[tag, value], ...] that made the name
   -- copies of the claim's own columns, so that one index is the queue; written by the same statements only
@@ -211,6 +214,8 @@ CREATE TABLE claim_lock (
   PRIMARY KEY (claim_id, lock_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX queue ON claim_lock (lock_id, priority DESC, queue_order, claim_id) WHERE state = 'waiting' AND nested = 0;
+CREATE INDEX queue_of_nodes ON claim_lock (lock_id, priority DESC, queue_order, claim_id)
+  WHERE state = 'waiting' AND nested = 0 AND node_level = 1;
 CREATE INDEX held ON claim_lock (lock_id) WHERE state = 'held' AND nested = 0;
 CREATE UNIQUE INDEX mutex_has_one_holder ON claim_lock (lock_id) WHERE state = 'held' AND nested = 0 AND mutex = 1;
 CREATE INDEX held_by_run ON claim_lock (run_id) WHERE state = 'held';
@@ -225,6 +230,7 @@ CREATE TABLE cron (                            -- what outlives the definition: 
   watermark     TEXT,                         -- the latest instant decided: decided once, for ever
   next_at       TEXT,                         -- NULL: suspended, retired or never again
   suspended     INTEGER CHECK (suspended IN (0, 1)),  -- an operator's override; NULL: as the definition says
+  resumed_at    TEXT,                         -- the end of the last suspension
   last_run_at   TEXT,
   PRIMARY KEY (namespace, name)
 ) STRICT, WITHOUT ROWID;
@@ -234,7 +240,8 @@ CREATE TABLE tick (
   namespace  TEXT NOT NULL,
   cron       TEXT NOT NULL,
   due_at     TEXT NOT NULL,
-  decision   TEXT NOT NULL CHECK (decision IN ('ran', 'forbidden', 'replaced', 'suspended', 'missed', 'caught-up', 'error')),
+  decision   TEXT NOT NULL CHECK (decision IN (
+    'ran', 'forbidden', 'replaced', 'when-false', 'suspended', 'stopped', 'missed', 'caught-up', 'error')),
   reason     TEXT NOT NULL DEFAULT '',
   run_name   TEXT NOT NULL DEFAULT '',
   count      INTEGER NOT NULL DEFAULT 1,      -- a row may stand for several missed or suspended instants up to due_at

@@ -1,0 +1,78 @@
+"""What is to change about one run: the result of a decision, applied by the store in the same transaction.
+
+Nodes are known by name inside a plan, because a new one has no id yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from reconciler.model.state import NodeType, Phase, ResolvedLock
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewNode:
+    """A node to create. `parent` is a name, or None for the root and the exit handler."""
+
+    name: str
+    parent: str | None
+    display: str
+    type: NodeType
+    template: str
+    phase: Phase
+    message: str = ""
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NodeUpdate:
+    """A node's next phase; `expected` guards the write."""
+
+    name: str
+    expected: Phase
+    phase: Phase
+    message: str = ""
+    exit_code: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimRequest:
+    """Locks wanted, all or none. `node` None: the run itself, held until the run lets go."""
+
+    node: str | None
+    locks: tuple[ResolvedLock, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClaimEnd:
+    """A claim of a node (or of the run: None) to release, or to withdraw if it still waits."""
+
+    node: str | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunUpdate:
+    """The run's next phase; `keep_locks` says whether its workflow-level claims outlive the end."""
+
+    expected: Phase
+    phase: Phase
+    message: str = ""
+    deadline_s: int | None = None
+    ttl_s: int | None = None
+    keep_locks: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """All changes to one run, in the order in which they are to be applied."""
+
+    new_nodes: tuple[NewNode, ...] = ()
+    node_updates: tuple[NodeUpdate, ...] = ()
+    queue_attempts: tuple[str, ...] = ()
+    revoke_attempts: tuple[str, ...] = ()
+    stop_attempts: tuple[tuple[str, str], ...] = ()
+    claims: tuple[ClaimRequest, ...] = ()
+    claim_ends: tuple[ClaimEnd, ...] = ()
+    run: RunUpdate | None = None

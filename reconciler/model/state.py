@@ -1,0 +1,146 @@
+"""Runs, nodes, attempts and claims as the store holds them. Rows in, values out; nothing here changes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+RunId = NewType("RunId", int)
+NodeId = NewType("NodeId", int)
+ClaimId = NewType("ClaimId", int)
+LockId = NewType("LockId", int)
+
+
+class Phase(StrEnum):
+    """Argo's phases of runs and nodes; Skipped and Omitted are for nodes only."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    ERROR = "Error"
+    SKIPPED = "Skipped"
+    OMITTED = "Omitted"
+
+
+FINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.ERROR, Phase.SKIPPED, Phase.OMITTED})
+GOOD = frozenset({Phase.SUCCEEDED, Phase.SKIPPED})
+
+
+class NodeType(StrEnum):
+    """Argo's node types that this engine makes."""
+
+    POD = "Pod"
+    STEPS = "Steps"
+    STEP_GROUP = "StepGroup"
+    DAG = "DAG"
+    RETRY = "Retry"
+
+
+@dataclass(frozen=True, slots=True)
+class RunState:
+    """One run. Instants are RFC 3339 text in UTC, which sorts; `arguments` are the workflow's resolved parameters."""
+
+    id: RunId
+    uid: str
+    namespace: str
+    name: str
+    phase: Phase
+    message: str
+    priority: int
+    queue_order: int
+    spec_digest: str
+    arguments: Mapping[str, str]
+    labels: Mapping[str, str]
+    annotations: Mapping[str, str]
+    commit_sha: str
+    cron: str
+    scheduled_at: str | None
+    successor_of: RunId | None
+    shutdown: str
+    ended_by: str
+    created_at: str
+    started_at: str | None
+    finished_at: str | None
+    deadline_at: str | None
+
+    @property
+    def is_final(self) -> bool:
+        """True once the run has ended."""
+        return self.finished_at is not None
+
+    @property
+    def holder(self) -> str:
+        """How Argo names it as a holder: NAMESPACE/NAME."""
+        return f"{self.namespace}/{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class NodeState:
+    """One vertex of a run. `name` lacks the run's own: '' is the root, '[0].build' a step. Id 0: not stored yet."""
+
+    id: NodeId
+    parent_id: NodeId | None
+    name: str
+    display: str
+    type: NodeType
+    template: str
+    phase: Phase
+    message: str
+    inputs: Mapping[str, str]
+    exit_code: int | None
+    started_at: str | None
+    finished_at: str | None
+    deadline_at: str | None
+
+    @property
+    def is_final(self) -> bool:
+        """True once the node has ended."""
+        return self.phase in FINAL
+
+
+class AttemptPhase(StrEnum):
+    """queued (waits for a slot) -> intended (written down, to be started) -> live -> exited, lost or revoked."""
+
+    QUEUED = "queued"
+    INTENDED = "intended"
+    LIVE = "live"
+    EXITED = "exited"
+    LOST = "lost"
+    REVOKED = "revoked"
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptState:
+    """One process of a Pod node. `stop` is '' or the request to end it: 'stop' (with grace) or 'kill'."""
+
+    id: int
+    run_id: RunId
+    node_id: NodeId
+    state: AttemptPhase
+    stop: str
+    exit_code: int | None
+    boot_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedLock:
+    """One lock of a claim, its name resolved. `values` are the (tag, value) pairs that made the name."""
+
+    key: str
+    kind: str
+    namespace: str
+    name: str
+    template: str
+    values: tuple[tuple[str, str], ...]
+    nested: bool = False
+
+
+class ClaimPhase(StrEnum):
+    """BLOCKED is waiting and ACTIVE is held, in Harness' words."""
+
+    WAITING = "waiting"
+    HELD = "held"
+    RELEASED = "released"

@@ -1,0 +1,311 @@
+"""Rows of locks and claims. A claim's copies in claim_lock, which make one index the queue, are written here only.
+
+The lock table is the truth: holders are derived from claims and never counted twice.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+
+from reconciler.errors import Conflict
+from reconciler.locks.admission import Want
+from reconciler.model.state import ClaimId, LockId, NodeId, Phase, ResolvedLock, RunId, RunState
+from reconciler.store.writer import Writer
+
+UNBOUNDED = 2**31 - 1
+
+
+def request(writer: Writer, run: RunState, node: NodeId | None, locks: Sequence[ResolvedLock]) -> ClaimId:
+    """Queues a claim of a run (node None) or of a node; marks every lock that it waits for."""
+    level = "run" if node is None else "node"
+    claim = _insert(writer, run, node, level)
+    for lock in locks:
+        lock_id = ensure_lock(writer, lock)
+        _insert_want(writer, claim, lock_id, lock, run, mutex=lock.kind == "Mutex")
+        writer.marks.lock(lock_id)
+    keys = [lock.key for lock in locks]
+    detail = {"claim": claim, "locks": keys, "level": level, "priority": run.priority}
+    writer.journal("claim.requested", namespace=run.namespace, run=run.name, subject=keys[0], detail=detail)
+    if all(lock.nested for lock in locks):
+        grant(writer, claim)  # it waits for nobody: ancestors hold all of it
+    return claim
+
+
+def request_policy(writer: Writer, run: RunState, cron: str, *, single: bool) -> ClaimId:
+    """Queues the policy claim of a cron's run. `single` False (Allow) leaves the lock unbounded."""
+    lock = ResolvedLock(f"{run.namespace}/Policy/{cron}", "Policy", run.namespace, cron, cron, ())
+    lock_id = ensure_lock(writer, lock)
+    capacity = 1 if single else UNBOUNDED
+    writer.db.execute("UPDATE lock SET capacity = ? WHERE id = ? AND capacity IS NOT ?", (capacity, lock_id, capacity))
+    claim = _insert(writer, run, None, "policy")
+    _insert_want(writer, claim, lock_id, lock, run, mutex=single)
+    writer.marks.lock(lock_id)
+    return claim
+
+
+def _insert(writer: Writer, run: RunState, node: NodeId | None, level: str) -> ClaimId:
+    cursor = writer.db.execute(
+        "INSERT INTO claim (run_id, node_id, level, state, priority, queue_order, requested_at)"
+        " VALUES (?, ?, ?, 'waiting', ?, ?, ?)",
+        (run.id, node, level, run.priority, run.queue_order, writer.now),
+    )
+    return ClaimId(cursor.lastrowid or 0)
+
+
+def _insert_want(
+    writer: Writer, claim: ClaimId, lock_id: LockId, lock: ResolvedLock, run: RunState, *, mutex: bool
+) -> None:
+    writer.db.execute(
+        "INSERT INTO claim_lock (claim_id, lock_id, nested, mutex, node_level, template, resolved_json, state, priority,"
+        " queue_order, run_id)"
+        " SELECT id, ?, ?, ?, level = 'node', ?, ?, 'waiting', ?, ?, ? FROM claim WHERE id = ?",
+        (
+            lock_id, int(lock.nested), int(mutex), lock.template, json.dumps(lock.values), run.priority, run.queue_order,
+            run.id, claim,
+        ),
+    )  # fmt: skip
+
+
+def ensure_lock(writer: Writer, lock: ResolvedLock) -> LockId:
+    """The lock's row, made at its first use; a semaphore's limit is then read from its ConfigMap."""
+    row = writer.db.execute("SELECT id FROM lock WHERE key = ?", (lock.key,)).fetchone()
+    if row is not None:
+        return LockId(row[0])
+    cursor = writer.db.execute(
+        "INSERT INTO lock (key, kind, namespace, name, capacity) VALUES (?, ?, ?, ?, ?)",
+        (lock.key, lock.kind, lock.namespace, lock.name, 1 if lock.kind == "Mutex" else None),
+    )
+    lock_id = LockId(cursor.lastrowid or 0)
+    if lock.kind == "ConfigMap":
+        read_limit(writer, lock_id, lock.namespace, lock.name)
+    return lock_id
+
+
+def read_limit(writer: Writer, lock_id: LockId, namespace: str, name: str) -> None:
+    """Takes a semaphore's limit from its live ConfigMap; one that cannot be read keeps the last and says so."""
+    configmap, _, key = name.partition("/")
+    sql = (
+        "SELECT body_json, path, line FROM definition"
+        " WHERE kind = 'ConfigMap' AND namespace = ? AND name = ? AND generated = 0 AND retired_at IS NULL"
+    )
+    row = writer.db.execute(sql, (namespace, configmap)).fetchone()
+    before = writer.db.execute("SELECT capacity, limit_source FROM lock WHERE id = ?", (lock_id,)).fetchone()
+    if row is None:
+        capacity, source = before[0], f"ConfigMap {namespace}/{configmap} is not in the repository"
+    else:
+        capacity, source = _limit_of(json.loads(row[0]), key, f"{row[1]}:{row[2]}", before[0])
+    if (capacity, source) != tuple(before):
+        writer.db.execute("UPDATE lock SET capacity = ?, limit_source = ? WHERE id = ?", (capacity, source, lock_id))
+        detail = {"from": before[0], "to": capacity, "source": source}
+        writer.journal("lock.limit", namespace=namespace, subject=f"{namespace}/ConfigMap/{name}", detail=detail)
+        writer.marks.lock(lock_id)
+
+
+def _limit_of(body: dict, key: str, place: str, last: int | None) -> tuple[int | None, str]:  # type: ignore[type-arg]
+    raw = (body.get("data") or {}).get(key)
+    text = "" if raw is None else str(raw).strip()
+    if not text.isdecimal():
+        return last, f"{place}: key {key!r} is {raw!r}, not a whole number"
+    return int(text), place
+
+
+def read_limits_of(writer: Writer, namespace: str, configmap: str) -> None:
+    """Reads again every semaphore limit that comes from one ConfigMap."""
+    sql = "SELECT id, name FROM lock WHERE kind = 'ConfigMap' AND namespace = ? AND name >= ? AND name < ?"
+    for lock_id, name in writer.db.execute(sql, (namespace, f"{configmap}/", f"{configmap}0")).fetchall():
+        read_limit(writer, lock_id, namespace, name)
+
+
+# admission -----------------------------------------------------------------------------------------------------------------
+
+
+def room(writer: Writer, lock_id: LockId) -> int:
+    """Units free: negative if a limit was lowered below the holders; 0 if the limit was never read."""
+    sql = (
+        "SELECT ifnull(capacity, 0), CASE WHEN kind = 'Mutex' THEN EXISTS (SELECT 1 FROM claim_lock WHERE lock_id = lock.id"
+        " AND state = 'held' AND nested = 0) ELSE (SELECT count(*) FROM claim_lock WHERE lock_id = lock.id"
+        " AND state = 'held' AND nested = 0) END FROM lock WHERE id = ?"
+    )
+    capacity, held = writer.db.execute(sql, (lock_id,)).fetchone()
+    return int(capacity) - int(held)
+
+
+def first_waiter(writer: Writer, lock_id: LockId) -> ClaimId | None:
+    """The head of the lock's queue."""
+    sql = (
+        "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = 0"
+        " ORDER BY priority DESC, queue_order, claim_id LIMIT 1"
+    )
+    row = writer.db.execute(sql, (lock_id,)).fetchone()
+    return None if row is None else ClaimId(row[0])
+
+
+def waiting_nodes(writer: Writer, lock_id: LockId) -> list[ClaimId]:
+    """Node-level waiters of the lock in queue order: only their runs can hold something meanwhile."""
+    sql = (
+        "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = 0 AND node_level = 1"
+        " ORDER BY priority DESC, queue_order, claim_id"
+    )
+    return [ClaimId(row[0]) for row in writer.db.execute(sql, (lock_id,))]
+
+
+def earlier_waiters(writer: Writer, claim: ClaimId, lock_id: LockId) -> list[tuple[ClaimId, RunId]]:
+    """The waiters of the lock before this claim, in queue order."""
+    sql = (
+        "SELECT o.claim_id, o.run_id FROM claim_lock m JOIN claim_lock o ON o.lock_id = m.lock_id AND o.state = 'waiting'"
+        " AND o.nested = 0 AND (o.priority > m.priority OR (o.priority = m.priority AND (o.queue_order, o.claim_id) <"
+        " (m.queue_order, m.claim_id))) WHERE m.claim_id = ? AND m.lock_id = ?"
+        " ORDER BY o.priority DESC, o.queue_order, o.claim_id"
+    )
+    return [(ClaimId(r[0]), RunId(r[1])) for r in writer.db.execute(sql, (claim, lock_id))]
+
+
+def wants(writer: Writer, claim: ClaimId) -> list[Want]:
+    """What a waiting claim wants, lock by lock, with the room of each and whether the claim is its queue's head."""
+    sql = "SELECT lock_id FROM claim_lock WHERE claim_id = ? AND state = 'waiting' AND nested = 0 ORDER BY lock_id"
+    found = []
+    for (lock_id,) in writer.db.execute(sql, (claim,)).fetchall():
+        is_head = first_waiter(writer, lock_id) == claim
+        found.append(Want(lock=lock_id, room=room(writer, lock_id), is_head=is_head))
+    return found
+
+
+def run_of(writer: Writer, claim: ClaimId) -> RunId:
+    """The run that asked."""
+    return RunId(writer.db.execute("SELECT run_id FROM claim WHERE id = ?", (claim,)).fetchone()[0])
+
+
+def holds_anything(writer: Writer, run: RunId) -> bool:
+    """True if the run holds a lock, policies aside."""
+    sql = "SELECT 1 FROM claim WHERE run_id = ? AND state = 'held' AND level <> 'policy' LIMIT 1"
+    return writer.db.execute(sql, (run,)).fetchone() is not None
+
+
+def holders_and_queue(writer: Writer, claim: ClaimId) -> tuple[list[RunId], list[ClaimId]]:
+    """What a waiting claim waits for: the runs that hold its locks, and the claims before it in their queues."""
+    sql = "SELECT lock_id FROM claim_lock WHERE claim_id = ? AND state = 'waiting' AND nested = 0"
+    runs: list[RunId] = []
+    before: list[ClaimId] = []
+    for (lock_id,) in writer.db.execute(sql, (claim,)).fetchall():
+        held = writer.db.execute(
+            "SELECT run_id FROM claim_lock WHERE lock_id = ? AND state = 'held' AND nested = 0", (lock_id,)
+        ).fetchall()
+        runs += [RunId(r[0]) for r in held]
+        before += [c for c, _ in earlier_waiters(writer, claim, lock_id)]
+    return runs, before
+
+
+def waiting_claims(writer: Writer, run: RunId) -> list[ClaimId]:
+    """The claims that a run waits with."""
+    sql = "SELECT id FROM claim WHERE run_id = ? AND state = 'waiting' ORDER BY id"
+    return [ClaimId(r[0]) for r in writer.db.execute(sql, (run,))]
+
+
+def blocked_heads(writer: Writer) -> list[LockId]:
+    """Locks with room whose first waiter lacks another lock."""
+    return [LockId(r[0]) for r in writer.db.execute("SELECT id FROM lock WHERE blocked_head = 1 ORDER BY id")]
+
+
+def set_blocked_head(writer: Writer, lock_id: LockId, *, blocked: bool) -> None:
+    """Remembers, or forgets, that a lock has room which nobody may take yet."""
+    sql = "UPDATE lock SET blocked_head = ? WHERE id = ? AND blocked_head <> ?"
+    writer.db.execute(sql, (int(blocked), lock_id, int(blocked)))
+
+
+def waiting_locks(writer: Writer) -> list[LockId]:
+    """Every lock that somebody waits for: what a sweep looks at."""
+    sql = "SELECT DISTINCT lock_id FROM claim_lock WHERE state = 'waiting' ORDER BY lock_id"
+    return [LockId(r[0]) for r in writer.db.execute(sql)]
+
+
+def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
+    """Gives a waiting claim all its locks, under the next epoch; marks who waited. Returns the locks it took."""
+    epoch = writer.next_epoch()
+    sql = "UPDATE claim SET state = 'held', granted_at = ?, epoch = ? WHERE id = ? AND state = 'waiting'"
+    if writer.db.execute(sql, (writer.now, epoch, claim)).rowcount != 1:
+        raise Conflict(f"claim {claim} does not wait any more")
+    writer.db.execute("UPDATE claim_lock SET state = 'held' WHERE claim_id = ?", (claim,))
+    row = writer.db.execute(
+        "SELECT c.run_id, c.level, n.name, r.namespace, r.name FROM claim c JOIN run r ON r.id = c.run_id"
+        " LEFT JOIN node n ON n.id = c.node_id WHERE c.id = ?",
+        (claim,),
+    ).fetchone()
+    run_id, level, node, namespace, run = row
+    locks = writer.db.execute(
+        "SELECT cl.lock_id, l.key FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id WHERE cl.claim_id = ?", (claim,)
+    ).fetchall()
+    if level == "policy":
+        writer.db.execute("UPDATE run SET successor_of = NULL WHERE id = ? AND successor_of IS NOT NULL", (run_id,))
+    detail = {"claim": claim, "epoch": epoch, "locks": [key for _, key in locks], "level": level}
+    writer.journal("claim.granted", namespace=namespace, run=run, subject=locks[0][1], detail=detail)
+    writer.marks.run(run_id, *([node] if level == "node" else []))
+    return [LockId(lock_id) for lock_id, _ in locks]
+
+
+def end_claim(writer: Writer, claim: ClaimId, reason: str) -> None:
+    """Releases a held claim, or withdraws a waiting one: by record, never by a name computed again."""
+    row = writer.db.execute(
+        "SELECT c.run_id, c.state, c.level, r.namespace, r.name FROM claim c LEFT JOIN run r ON r.id = c.run_id WHERE c.id = ?",
+        (claim,),
+    ).fetchone()
+    run_id, state, level, namespace, run = row
+    sql = "UPDATE claim SET state = 'released', released_at = ?, release_reason = ? WHERE id = ? AND state = ?"
+    if state == "released" or writer.db.execute(sql, (writer.now, reason, claim, state)).rowcount != 1:
+        raise Conflict(f"claim {claim} was released before")
+    writer.db.execute("UPDATE claim_lock SET state = 'released' WHERE claim_id = ?", (claim,))
+    keys = []
+    locks = writer.db.execute(
+        "SELECT cl.lock_id, l.key FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id WHERE cl.claim_id = ?", (claim,)
+    ).fetchall()
+    for lock_id, key in locks:
+        keys.append(key)
+        writer.marks.lock(LockId(lock_id))
+    kind = "claim.released" if state == "held" else "claim.withdrawn"
+    detail = {"claim": claim, "locks": keys, "reason": reason}
+    writer.journal(kind, namespace=namespace or "", run=run or "", subject=keys[0], detail=detail)
+    if level != "policy":
+        _let_policy_go(writer, RunId(run_id), reason)
+
+
+def end_claim_of(writer: Writer, run: RunState, node: NodeId | None, reason: str) -> None:
+    """Ends the open claim of a node, or the run's own (None), if there is one."""
+    level = "run" if node is None else "node"
+    sql = "SELECT id FROM claim WHERE run_id = ? AND level = ? AND ifnull(node_id, 0) = ? AND state <> 'released'"
+    row = writer.db.execute(sql, (run.id, level, node or 0)).fetchone()
+    if row is not None:
+        end_claim(writer, ClaimId(row[0]), reason)
+
+
+def run_ended(writer: Writer, run: RunState, phase: Phase, *, keep: bool) -> None:
+    """What becomes of an ended run's claims: waiting ones go, held workflow-level ones stay if it keeps them."""
+    sql = "SELECT id, level, state FROM claim WHERE run_id = ? AND state <> 'released' ORDER BY id"
+    kept = False
+    for claim, level, state in writer.db.execute(sql, (run.id,)).fetchall():
+        if level == "run" and state == "held" and keep:
+            kept = True
+        elif level != "policy":
+            end_claim(writer, ClaimId(claim), f"run {phase.value}")
+    if not kept:
+        _let_policy_go(writer, run.id, f"run {phase.value}")
+
+
+def _let_policy_go(writer: Writer, run_id: RunId, reason: str) -> None:
+    """The policy claim goes with the last of an ended run's other claims."""
+    ended = writer.db.execute("SELECT finished_at IS NOT NULL FROM run WHERE id = ?", (run_id,)).fetchone()
+    if ended is None or not ended[0]:
+        return
+    sql = "SELECT id, level FROM claim WHERE run_id = ? AND state <> 'released'"
+    rows = writer.db.execute(sql, (run_id,)).fetchall()
+    if len(rows) == 1 and rows[0][1] == "policy":
+        end_claim(writer, ClaimId(rows[0][0]), reason)
+
+
+def release_all(writer: Writer, run: RunState, reason: str) -> int:
+    """Lets everything go that an ended run still holds; returns how many claims that were."""
+    sql = "SELECT id FROM claim WHERE run_id = ? AND state <> 'released' AND level <> 'policy' ORDER BY id"
+    open_claims = writer.db.execute(sql, (run.id,)).fetchall()
+    for (claim,) in open_claims:
+        end_claim(writer, ClaimId(claim), reason)
+    _let_policy_go(writer, run.id, reason)
+    return len(open_claims)

@@ -1,0 +1,41 @@
+"""What may have to be looked at again before the transaction in hand is committed.
+
+Marks live no longer than the transaction that made them: a tick repeats its passes until none is left and only then commits, so
+no mark can be lost in a crash. A sweep (at start, and now and then) marks everything.
+"""
+
+from __future__ import annotations
+
+from reconciler.model.state import LockId, RunId
+
+
+class Marks:
+    """Runs with their changed nodes, locks to admit to, and whether a slot may be free or wanted."""
+
+    __slots__ = ("locks", "retry_blocked", "runs", "slots")
+
+    def __init__(self) -> None:
+        self.runs: dict[RunId, dict[str, None]] = {}
+        self.locks: dict[LockId, None] = {}
+        self.slots = False
+        self.retry_blocked = False
+
+    def run(self, run_id: RunId, *nodes: str) -> None:
+        """The run, or these nodes of it, changed."""
+        self.runs.setdefault(run_id, {}).update(dict.fromkeys(nodes))
+
+    def lock(self, lock_id: LockId) -> None:
+        """Somebody came to the lock's queue or left it, or its limit changed."""
+        self.locks[lock_id] = None
+        self.retry_blocked = True
+
+    def clear(self) -> None:
+        """Forget everything: the transaction was rolled back, or is about to be committed with nothing left."""
+        self.runs.clear()
+        self.locks.clear()
+        self.slots = False
+        self.retry_blocked = False
+
+    def is_empty(self) -> bool:
+        """True if nothing is left to look at."""
+        return not (self.runs or self.locks or self.slots)

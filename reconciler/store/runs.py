@@ -1,0 +1,245 @@
+"""Rows of runs, nodes and attempts: reading them as values, making runs, moving attempts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from reconciler.errors import Conflict, InvariantViolated
+from reconciler.model.state import (
+    AttemptPhase,
+    AttemptState,
+    ClaimPhase,
+    NodeId,
+    NodeState,
+    NodeType,
+    Phase,
+    RunId,
+    RunState,
+)
+from reconciler.store.writer import Writer
+
+_RUN = (
+    "SELECT id, uid, namespace, name, phase, message, priority, queue_order, spec_digest, arguments_json, labels_json,"
+    " annotations_json, commit_sha, cron, scheduled_at, successor_of, shutdown, ended_by, created_at, started_at, finished_at,"
+    " deadline_at FROM run"
+)
+_NODE = (
+    "SELECT id, parent_id, name, display, type, template, phase, message, inputs_json, exit_code, started_at, finished_at,"
+    " deadline_at FROM node"
+)
+_ATTEMPT = "SELECT id, run_id, node_id, state, stop, exit_code, boot_id FROM attempt"
+
+
+def _run(row: tuple) -> RunState:  # type: ignore[type-arg]  # a row
+    parts = list(row)
+    parts[4] = Phase(row[4])
+    for index in (9, 10, 11):
+        parts[index] = json.loads(row[index]) if row[index] != "{}" else {}
+    return RunState(*parts)
+
+
+def _node(row: tuple) -> NodeState:  # type: ignore[type-arg]  # a row
+    parts = list(row)
+    parts[4], parts[6] = NodeType(row[4]), Phase(row[6])
+    parts[8] = json.loads(row[8]) if row[8] != "{}" else {}
+    return NodeState(*parts)
+
+
+def _attempt(row: tuple) -> AttemptState:  # type: ignore[type-arg]  # a row
+    return AttemptState(row[0], row[1], row[2], AttemptPhase(row[3]), *row[4:])
+
+
+def get_run(writer: Writer, run_id: RunId) -> RunState:
+    """The run; raises InvariantViolated if there is none, for a caller has just seen its id."""
+    row = writer.db.execute(_RUN + " WHERE id = ?", (run_id,)).fetchone()
+    if row is None:
+        raise InvariantViolated(f"run {run_id} is gone")
+    return _run(row)
+
+
+def find_run(writer: Writer, namespace: str, name: str) -> RunState | None:
+    """The run of that name, or None."""
+    row = writer.db.execute(_RUN + " WHERE namespace = ? AND name = ?", (namespace, name)).fetchone()
+    return None if row is None else _run(row)
+
+
+def open_runs(writer: Writer) -> list[RunState]:
+    """Every run that has not ended, by arrival."""
+    return [_run(row) for row in writer.db.execute(_RUN + " WHERE finished_at IS NULL ORDER BY id")]
+
+
+class StoredNodes:
+    """One run's nodes, attempts and claims, read as they are asked for (the engine's `Stored`)."""
+
+    def __init__(self, writer: Writer, run_id: RunId) -> None:
+        self._db = writer.db
+        self._run = run_id
+
+    def node(self, name: str) -> NodeState | None:
+        row = self._db.execute(_NODE + " WHERE run_id = ? AND name = ?", (self._run, name)).fetchone()
+        return None if row is None else _node(row)
+
+    def node_by_id(self, node_id: NodeId) -> NodeState:
+        return _node(self._db.execute(_NODE + " WHERE id = ?", (node_id,)).fetchone())
+
+    def children(self, node_id: NodeId) -> Sequence[NodeState]:
+        return [_node(row) for row in self._db.execute(_NODE + " WHERE parent_id = ? ORDER BY id", (node_id,))]
+
+    def unfinished_children(self, node_id: NodeId, limit: int) -> Sequence[str]:
+        sql = "SELECT name FROM node WHERE run_id = ? AND parent_id = ? AND finished_at IS NULL LIMIT ?"
+        return [row[0] for row in self._db.execute(sql, (self._run, node_id, limit))]
+
+    def unfinished(self) -> Sequence[NodeState]:
+        sql = _NODE + " WHERE run_id = ? AND finished_at IS NULL ORDER BY id DESC"
+        return [_node(row) for row in self._db.execute(sql, (self._run,))]
+
+    def failed_pods(self) -> Sequence[NodeState]:
+        sql = _NODE + " WHERE run_id = ? AND type = 'Pod' AND phase IN ('Failed', 'Error') ORDER BY id"
+        return [_node(row) for row in self._db.execute(sql, (self._run,))]
+
+    def attempt(self, node_id: NodeId) -> AttemptState | None:
+        row = self._db.execute(_ATTEMPT + " WHERE node_id = ?", (node_id,)).fetchone()
+        return None if row is None else _attempt(row)
+
+    def claim(self, node_id: NodeId | None) -> ClaimPhase | None:
+        level, node = ("run", 0) if node_id is None else ("node", node_id)
+        sql = "SELECT state FROM claim WHERE run_id = ? AND level = ? AND ifnull(node_id, 0) = ? AND state <> 'released'"
+        row = self._db.execute(sql, (self._run, level, node)).fetchone()
+        return None if row is None else ClaimPhase(row[0])
+
+    def held_keys(self, node_id: NodeId | None) -> Sequence[str]:
+        level, node = ("run", 0) if node_id is None else ("node", node_id)
+        sql = (
+            "SELECT l.key FROM claim c JOIN claim_lock cl ON cl.claim_id = c.id JOIN lock l ON l.id = cl.lock_id"
+            " WHERE c.run_id = ? AND c.level = ? AND ifnull(c.node_id, 0) = ? AND c.state = 'held'"
+        )
+        return [row[0] for row in self._db.execute(sql, (self._run, level, node))]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRun:
+    """A run to create. `spec_json` is the frozen spec, template merged in, and `spec_digest` its SHA-256."""
+
+    uid: str
+    namespace: str
+    name: str
+    priority: int
+    spec_digest: str
+    spec_json: str
+    arguments: Mapping[str, str]
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    origin: str
+    origin_kind: str = ""
+    origin_name: str = ""
+    origin_place: str = ""
+    commit_sha: str = ""
+    cron: str = ""
+    scheduled_at: str | None = None
+    successor_of: RunId | None = None
+    queue_order: int | None = None
+
+
+def create_run(writer: Writer, new: NewRun) -> RunId:
+    """Adds a Pending run, marks it, and records it. Raises sqlite3.IntegrityError if the name is taken."""
+    db = writer.db
+    db.execute(
+        "INSERT INTO spec (digest, spec_json) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", (new.spec_digest, new.spec_json)
+    )
+    cursor = db.execute(
+        "INSERT INTO run (uid, namespace, name, phase, priority, queue_order, spec_digest, arguments_json, labels_json,"
+        " annotations_json, origin, origin_kind, origin_name, origin_place, commit_sha, cron, scheduled_at, successor_of,"
+        " created_at) VALUES (?, ?, ?, 'Pending', ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            new.uid, new.namespace, new.name, new.priority, new.spec_digest, json.dumps(new.arguments), json.dumps(new.labels),
+            json.dumps(new.annotations), new.origin, new.origin_kind, new.origin_name, new.origin_place, new.commit_sha, new.cron,
+            new.scheduled_at, new.successor_of, writer.now,
+        ),
+    )  # fmt: skip
+    run_id = RunId(cursor.lastrowid or 0)
+    order = run_id if new.queue_order is None else new.queue_order
+    db.execute("UPDATE run SET queue_order = ? WHERE id = ?", (order, run_id))
+    detail = {"origin": new.origin, "from": f"{new.origin_kind}/{new.origin_name}", "commit": new.commit_sha}
+    writer.journal("run.created", namespace=new.namespace, run=new.name, detail=detail)
+    writer.marks.run(run_id)
+    return run_id
+
+
+def spec_json(writer: Writer, digest: str) -> str:
+    """The frozen spec's text."""
+    return str(writer.db.execute("SELECT spec_json FROM spec WHERE digest = ?", (digest,)).fetchone()[0])
+
+
+def set_shutdown(writer: Writer, run: RunState, strategy: str, ended_by: str) -> None:
+    """Writes down that the run is to end, before anything is signalled; Terminate outranks Stop, nothing outranks an end."""
+    if run.is_final or run.shutdown in ("Terminate", strategy):
+        return
+    cursor = writer.db.execute(
+        "UPDATE run SET shutdown = ?, ended_by = ? WHERE id = ? AND finished_at IS NULL AND shutdown = ?",
+        (strategy, ended_by, run.id, run.shutdown),
+    )
+    if cursor.rowcount != 1:
+        raise Conflict(f"{run.holder} changed meanwhile")
+    writer.journal("run.shutdown", namespace=run.namespace, run=run.name, detail={"strategy": strategy, "by": ended_by})
+    writer.marks.run(run.id, *(node.name for node in StoredNodes(writer, run.id).unfinished()))
+
+
+def delete_run(writer: Writer, run: RunState) -> None:
+    """Removes an ended run that holds nothing, with its nodes, attempts and released claims; the record keeps its life."""
+    held = writer.db.execute("SELECT 1 FROM claim WHERE run_id = ? AND state <> 'released' LIMIT 1", (run.id,)).fetchone()
+    if not run.is_final or held is not None:
+        raise Conflict(f"{run.holder} has not ended or still holds a lock")
+    writer.db.execute("DELETE FROM claim WHERE run_id = ?", (run.id,))
+    writer.db.execute("UPDATE node SET parent_id = NULL WHERE run_id = ?", (run.id,))
+    writer.db.execute("DELETE FROM run WHERE id = ?", (run.id,))
+    writer.journal("run.deleted", namespace=run.namespace, run=run.name, detail={"id": run.id})
+
+
+# attempts ----------------------------------------------------------------------------------------------------------------
+
+
+def active_attempts(writer: Writer) -> list[AttemptState]:
+    """Every attempt that is to be running, by id."""
+    return [_attempt(r) for r in writer.db.execute(_ATTEMPT + " WHERE state IN ('intended', 'live') ORDER BY id")]
+
+
+def queued_attempts(writer: Writer, limit: int) -> list[AttemptState]:
+    """The first attempts that wait for a slot: by priority, arrival of the run, then their own."""
+    sql = _ATTEMPT + " WHERE state = 'queued' ORDER BY priority DESC, queue_order, id LIMIT ?"
+    return [_attempt(r) for r in writer.db.execute(sql, (limit,))]
+
+
+def get_attempt(writer: Writer, attempt_id: int) -> AttemptState | None:
+    """The attempt, or None if its run was deleted."""
+    row = writer.db.execute(_ATTEMPT + " WHERE id = ?", (attempt_id,)).fetchone()
+    return None if row is None else _attempt(row)
+
+
+def intend_attempt(writer: Writer, attempt: AttemptState, boot_id: str, deadline_at: str | None) -> None:
+    """Gives the attempt its slot: from here on it is started, once, whatever crashes."""
+    cursor = writer.db.execute(
+        "UPDATE attempt SET state = 'intended', boot_id = ?, intended_at = ? WHERE id = ? AND state = 'queued'",
+        (boot_id, writer.now, attempt.id),
+    )
+    if cursor.rowcount != 1:
+        raise Conflict(f"attempt {attempt.id} is not queued any more")
+    writer.db.execute(
+        "UPDATE node SET phase = 'Running', started_at = ?, deadline_at = ? WHERE id = ? AND phase = 'Pending'",
+        (writer.now, deadline_at, attempt.node_id),
+    )
+
+
+def end_attempt(writer: Writer, attempt: AttemptState, state: AttemptPhase, code: int | None, signal: int | None) -> bool:
+    """Records an attempt's end; False if it had ended before (a late result never revives it)."""
+    cursor = writer.db.execute(
+        "UPDATE attempt SET state = ?, exit_code = ?, signal = ?, finished_at = ? WHERE id = ? AND state IN ('intended', 'live')",
+        (state.value, code, signal, writer.now, attempt.id),
+    )
+    return cursor.rowcount == 1
+
+
+def set_node_message(writer: Writer, node_id: NodeId, message: str) -> None:
+    """Says why a node will end, before it does."""
+    writer.db.execute("UPDATE node SET message = ? WHERE id = ? AND finished_at IS NULL", (message, node_id))

@@ -1,0 +1,126 @@
+"""The one connection that writes, its transaction, and the record of what it did.
+
+`Writer` is used by one thread only; sqlite3 itself enforces that. `write()` is BEGIN IMMEDIATE .. COMMIT: a deferred BEGIN would
+fail half way if another process committed in between.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from reconciler.errors import Refused, Unreachable
+from reconciler.store.marks import Marks
+
+SCHEMA_VERSION = 1
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    "PRAGMA synchronous = FULL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA busy_timeout = 5000",
+    "PRAGMA wal_autocheckpoint = 1000",
+    "PRAGMA cache_size = -4000",
+    "PRAGMA temp_store = MEMORY",
+)
+_JOURNAL = (
+    "INSERT INTO journal (at, kind, actor, namespace, run, subject, detail_json)"
+    " VALUES (:at, :kind, :actor, :namespace, :run, :subject, :detail)"
+)
+
+
+class Writer:
+    """An open, migrated database. `now` is the instant of the transaction in hand, as RFC 3339 text."""
+
+    def __init__(self, db: sqlite3.Connection) -> None:
+        self.db = db
+        self.marks = Marks()
+        self.now = ""
+        self.actor = ""
+        self.commits = 0
+        self._epoch = int(self.meta("epoch") or 0)
+        self._epoch_used = self._epoch
+
+    @contextmanager
+    def write(self, now: str) -> Iterator[None]:
+        """One transaction at one instant: committed whole, or rolled back whole with its marks."""
+        self.now = now
+        self.db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            if self._epoch != self._epoch_used:
+                self.set_meta("epoch", str(self._epoch))
+            self.db.execute("COMMIT")
+            self._epoch_used = self._epoch
+            self.commits += 1
+        except BaseException:
+            if self.db.in_transaction:
+                self.db.execute("ROLLBACK")
+            self._epoch = self._epoch_used
+            self.marks.clear()
+            raise
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        """A part of the transaction that can fail alone."""
+        self.db.execute("SAVEPOINT part")
+        try:
+            yield
+        except BaseException:
+            self.db.execute("ROLLBACK TO part")
+            self.db.execute("RELEASE part")
+            raise
+        self.db.execute("RELEASE part")
+
+    def next_epoch(self) -> int:
+        """The next grant's number; never used again, also after a crash, for it is stored in the same transaction."""
+        self._epoch += 1
+        return self._epoch
+
+    def journal(
+        self, kind: str, *, namespace: str = "", run: str = "", subject: str = "", detail: Mapping[str, object] | None = None
+    ) -> None:
+        """Adds one line to the record, in the transaction of what it tells."""
+        row = {"at": self.now, "kind": kind, "actor": self.actor, "namespace": namespace, "run": run, "subject": subject}
+        self.db.execute(_JOURNAL, {**row, "detail": json.dumps(detail) if detail else "{}"})
+
+    def meta(self, key: str) -> str | None:
+        """A value of the installation, or None."""
+        row = self.db.execute("SELECT value FROM meta WHERE key = ?", (key,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def set_meta(self, key: str, value: str) -> None:
+        """Sets a value of the installation."""
+        self.db.execute(
+            "INSERT INTO meta (key, value) VALUES (?, ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value", (key, value)
+        )
+
+    def close(self) -> None:
+        """Closes the connection."""
+        self.db.close()
+
+
+def open_writer(path: str) -> Writer:
+    """Opens the database for writing, creating or migrating it; the caller holds the home's instance lock.
+
+    Raises Refused for a database of a newer version, Unreachable if the file cannot be opened or is damaged.
+    """
+    try:
+        made = not os.path.exists(path)
+        db = sqlite3.connect(path, isolation_level=None, cached_statements=512)
+        if made:
+            os.chmod(path, 0o600)
+        for pragma in _PRAGMAS:
+            db.execute(pragma)
+        version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    except sqlite3.Error as error:
+        raise Unreachable(f"{path}: the database could not be opened: {error}; restore a backup or free the disk") from error
+    if version > SCHEMA_VERSION:
+        raise Refused(f"{path}: schema {version} is newer than this lineclear's {SCHEMA_VERSION}; upgrade lineclear")
+    if version < SCHEMA_VERSION:
+        from reconciler.store.migrate import migrate
+
+        migrate(db, version)
+    return Writer(db)
