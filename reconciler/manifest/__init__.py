@@ -1,1 +1,10 @@
-"""."""
+"""Text to model: YAML and JSON with positions and guards, decoding, and the merging of a workflow with its template.
+
+The room's face. It never applies anything, never follows a reference between documents, and never sees a clock or a disk.
+"""
+
+from reconciler.manifest.decode import decode_spec
+from reconciler.manifest.merge import merge_body, merge_template, workflow_body_spec
+from reconciler.manifest.parse import content_digest, parse_file
+
+__all__ = ["content_digest", "decode_spec", "merge_body", "merge_template", "parse_file", "workflow_body_spec"]

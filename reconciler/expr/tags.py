@@ -1,0 +1,93 @@
+"""`{{tags}}` in a text: which there are, and the text with their values in place.
+
+Owns substitution: one pass over a text that was parsed before, so that a value can never add a tag or change the structure
+around it. It evaluates no expressions and knows no variable by name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from reconciler.errors import ManifestError
+
+MAX_TEXT_BYTES = 256 << 10
+
+_TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
+
+
+class UnresolvedTag(ManifestError):
+    """A text has tags that nothing gives a value to; `tags` lists them in order of appearance, each once."""
+
+    def __init__(self, tags: tuple[str, ...]) -> None:
+        named = ", ".join("{{" + tag + "}}" for tag in tags)
+        super().__init__(
+            f"{named} cannot be resolved: nothing here has that name; correct the name or declare the parameter"
+        )
+        self.tags = tags
+
+    def __reduce__(self) -> tuple[type[UnresolvedTag], tuple[tuple[str, ...]]]:
+        return (UnresolvedTag, (self.tags,))
+
+
+def find_tags(text: str) -> tuple[str, ...]:
+    """The names between double braces, without the spaces around them, in order of appearance, each once.
+
+    An expression keeps its sign: `{{=1 + 1}}` is `=1 + 1`.
+    """
+    if "{{" not in text:
+        return ()
+    return tuple(dict.fromkeys(match.strip() for match in _TAG.findall(text)))
+
+
+def substitute(text: str, values: Mapping[str, str], *, keep_unknown: bool = False) -> str:
+    """`text` with each tag replaced by its value, in one pass: tags inside values stay as they are.
+
+    Raises UnresolvedTag, naming every tag without a value, unless `keep_unknown` leaves them in the text; ManifestError
+    if the result would be longer than 256 KiB.
+    """
+    if "{{" not in text:
+        return text
+    return _replace(text, values, {}, keep_unknown=keep_unknown)
+
+
+def resolve(text: str, values: Mapping[str, str]) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """`text` with its tags replaced, and the (name, value) pairs that were used, in order of appearance, each once.
+
+    Raises as `substitute` does.
+    """
+    if "{{" not in text:
+        return text, ()
+    used: dict[str, str] = {}
+    return _replace(text, values, used, keep_unknown=False), tuple(used.items())
+
+
+def _replace(text: str, values: Mapping[str, str], used: dict[str, str], *, keep_unknown: bool) -> str:
+    """As `substitute`; fills `used`. The length is checked on the way, so that no huge text is ever built."""
+    parts: list[str] = []
+    unknown: dict[str, None] = {}
+    end = size = 0
+    for match in _TAG.finditer(text):
+        name = match[1].strip()
+        value = values.get(name)
+        if value is None:
+            unknown[name] = None
+            continue
+        used[name] = value
+        parts += (text[end : match.start()], value)
+        size += len(value) + match.start() - end
+        end = match.end()
+        if size > MAX_TEXT_BYTES:
+            raise _too_long(name)
+    if unknown and not keep_unknown:
+        raise UnresolvedTag(tuple(unknown))
+    result = "".join((*parts, text[end:]))
+    if len(result) > MAX_TEXT_BYTES // 4 and len(result.encode(errors="surrogatepass")) > MAX_TEXT_BYTES:
+        raise _too_long(next(iter(used), ""))
+    return result
+
+
+def _too_long(name: str) -> ManifestError:
+    return ManifestError(
+        f"{{{{{name}}}}} cannot be put in: the text would be longer than {MAX_TEXT_BYTES} bytes; pass large data in a file"
+    )

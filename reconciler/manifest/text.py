@@ -1,0 +1,302 @@
+"""Text to plain data with positions: one guarded pass over the C parser's events, document by document.
+
+Owns YAML and JSON syntax, the limits that keep a hostile file cheap, aliases and merge keys. It must never build more
+than the limits allow, and knows nothing of workflows. Problems of one document are collected: the others stay readable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from reconciler.errors import LineclearError
+from reconciler.manifest import rules
+from reconciler.manifest.positions import pack
+from reconciler.manifest.rules import Rule
+from reconciler.manifest.scalars import NUMERIC_START, WORDS, go_text, resolve_number, resolve_plain
+
+MAX_BYTES = 1 << 20
+MAX_DEPTH = 50
+MAX_NODES = 100_000
+MAX_ALIASES = 100
+MAX_DOCUMENTS = 200
+MAX_SCALAR_BYTES = 256 << 10
+
+_TAG = "tag:yaml.org,2002:"
+_MISSING = object()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """One thing wrong with the text; line and column from 1."""
+
+    rule: Rule
+    line: int
+    column: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RawDocument:
+    """One document as data of JSON types; `spots` as `Positions` takes them; `index` counts from 0 in the file."""
+
+    index: int
+    data: Any
+    spots: list[int]
+    problems: tuple[Problem, ...]
+
+
+class UnreadableText(LineclearError):
+    """The rest of the file cannot be read; `problem` says where and why."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.message)
+        self.problem = problem
+
+
+def read_documents(data: bytes) -> Iterator[RawDocument]:
+    """Each document of the file in order; an empty one has data None.
+
+    Raises UnreadableText where the syntax ends or a limit is passed: what was yielded before is sound.
+    """
+    if len(data) > MAX_BYTES:
+        raise _unreadable(rules.LIMIT, 0, 0, f"the file has {len(data)} bytes, the limit is {MAX_BYTES}; split it")
+    _, reader_error, marked_error, _ = _yaml()
+    builder = _Builder(data)
+    try:
+        yield from builder.documents()
+    except reader_error as error:
+        line, column = _place_of(data, getattr(error, "position", 0))
+        raise _unreadable(rules.SYNTAX, line, column, f"the text cannot be read: {error.reason}") from error
+    except marked_error as error:
+        mark = error.problem_mark or error.context_mark
+        why = f"{error.problem} {error.context or ''}".strip()
+        raise _unreadable(
+            rules.SYNTAX, mark.line if mark else 0, mark.column if mark else 0, f"the text cannot be read: {why}"
+        ) from error
+
+
+@cache
+def _yaml() -> tuple[Any, Any, Any, Any]:
+    try:
+        from ruamel.yaml.cyaml import CParser  # type: ignore[attr-defined]
+    except ImportError as error:
+        raise LineclearError(
+            f"YAML cannot be read: the C parser is not installed ({error}); install the package ruamel.yaml.clib"
+        ) from error
+    from ruamel.yaml import events
+    from ruamel.yaml.error import MarkedYAMLError
+    from ruamel.yaml.reader import ReaderError
+
+    return CParser, ReaderError, MarkedYAMLError, events
+
+
+def _unreadable(rule: Rule, line: int, column: int, message: str) -> UnreadableText:
+    return UnreadableText(Problem(rule=rule, line=line + 1, column=column + 1, message=message))
+
+
+def _place_of(data: bytes, offset: int) -> tuple[int, int]:
+    before = data[:offset]
+    return before.count(b"\n"), offset - (before.rfind(b"\n") + 1)
+
+
+class _Builder:
+    """Builds the data of each document from events. Depth is bounded, so that recursion is safe."""
+
+    __slots__ = ("_aliases", "_anchors", "_done", "_events", "_next", "_problems", "_spots")
+
+    def __init__(self, data: bytes) -> None:
+        parser, _, _, self._events = _yaml()
+        self._next = parser(data).get_event
+        self._done = 0
+        self._aliases = 0
+        self._spots: list[int] = []
+        self._anchors: dict[str, tuple[Any, int, int]] = {}
+        self._problems: list[Problem] = []
+
+    def documents(self) -> Iterator[RawDocument]:
+        index = 0
+        while (event := self._next()) is not None:
+            if event.__class__ is not self._events.DocumentStartEvent:
+                continue
+            if index >= MAX_DOCUMENTS:
+                raise self._too_much(event, f"the file has more than {MAX_DOCUMENTS} documents; split it")
+            self._spots, self._anchors, self._problems = [], {}, []
+            data = self._value(self._next(), 0)
+            yield RawDocument(index=index, data=data, spots=self._spots, problems=tuple(self._problems))
+            self._done += len(self._spots)
+            index += 1
+
+    def _value(self, event: Any, depth: int) -> Any:
+        kind = event.__class__
+        events = self._events
+        if kind is events.AliasEvent:
+            return self._alias(event)
+        mark = event.start_mark
+        start = len(self._spots)
+        if start + self._done >= MAX_NODES:
+            raise self._too_much(event, f"the file has more than {MAX_NODES} nodes; split it")
+        self._spots.append(pack(mark.line, mark.column))
+        if kind is events.ScalarEvent:
+            value = self._scalar(event)
+        elif depth >= MAX_DEPTH:
+            raise self._too_much(event, f"the text is nested more than {MAX_DEPTH} levels deep; flatten it")
+        else:
+            if event.tag not in (None, "!", f"{_TAG}map", f"{_TAG}seq"):
+                self._problem(rules.BAD_VALUE, event, f"tag {event.tag} is not known; remove it")
+            value = self._mapping(depth + 1) if kind is events.MappingStartEvent else self._sequence(depth + 1)
+        if event.anchor is not None:
+            self._anchor(event, value, start)
+        return value
+
+    def _mapping(self, depth: int) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        merged: list[tuple[Any, list[int], Any]] = []
+        spots, following, scalar = self._spots, self._next, self._events.ScalarEvent
+        end = self._events.MappingEndEvent
+        while (event := following()).__class__ is not end:
+            before = len(spots)
+            if event.__class__ is not scalar:
+                self._skip_pair(event, depth)
+                continue
+            mark = event.start_mark
+            key = event.value
+            spots.append(mark.line << 24 | mark.column)
+            if event.anchor is not None:
+                self._anchor(event, key, before)
+            plain = event.implicit[0]
+            if plain and key == "<<":
+                value = self._value(following(), depth)
+                merged.append((value, spots[before + 1 :], event))
+                del spots[before:]
+                continue
+            if plain and (key in WORDS or key[0] in NUMERIC_START):
+                self._check_key(event)
+            value = self._value(following(), depth)
+            if key in result:
+                self._problem(rules.DUPLICATE_KEY, event, f'key "{key}" is given twice; keep one')
+                del spots[before:]
+            else:
+                result[key] = value
+        for value, extra, event in merged:
+            self._merge(result, value, extra, event)
+        return result
+
+    def _sequence(self, depth: int) -> list[Any]:
+        result: list[Any] = []
+        following = self._next
+        end = self._events.SequenceEndEvent
+        while (event := following()).__class__ is not end:
+            result.append(self._value(event, depth))
+        return result
+
+    def _scalar(self, event: Any) -> Any:
+        text = event.value
+        if len(text) > MAX_SCALAR_BYTES // 4 and len(text.encode()) > MAX_SCALAR_BYTES:
+            raise self._too_much(event, f"the text is longer than {MAX_SCALAR_BYTES} bytes; keep it in a file of its own")
+        plain, quoted = event.implicit
+        if quoted or event.tag == "!":
+            return text
+        if not plain:
+            return self._tagged(event, text)
+        if text[:1] in NUMERIC_START:
+            try:
+                return resolve_number(text)
+            except ValueError as error:
+                self._problem(rules.BAD_VALUE, event, str(error))
+                return text
+        return WORDS.get(text, text)
+
+    def _tagged(self, event: Any, text: str) -> Any:
+        tag = event.tag.removeprefix(_TAG)
+        if tag in ("str", "timestamp"):
+            return text
+        try:
+            value = resolve_plain(text)
+        except ValueError as error:
+            self._problem(rules.BAD_VALUE, event, str(error))
+            return text
+        if tag == "float" and value.__class__ is int:
+            return float(value)
+        allowed = {"int": int, "float": float, "bool": bool, "null": type(None)}.get(tag)
+        if allowed is None:
+            self._problem(rules.BAD_VALUE, event, f"tag {event.tag} is not known; remove it")
+        elif value.__class__ is not allowed:
+            self._problem(rules.BAD_VALUE, event, f'"{text[:40]}" is not a {tag}; correct the value or its tag')
+        return value
+
+    def _anchor(self, event: Any, value: Any, start: int) -> None:
+        if len(self._anchors) >= MAX_ALIASES:
+            raise self._too_much(event, f"the document has more than {MAX_ALIASES} anchors; use templates")
+        self._anchors[event.anchor] = (value, start, len(self._spots))
+
+    def _alias(self, event: Any) -> Any:
+        self._aliases += 1
+        if self._aliases > MAX_ALIASES:
+            raise self._too_much(event, f"the file has more than {MAX_ALIASES} aliases; use templates")
+        value, start, end = self._anchors.get(event.anchor, (_MISSING, 0, 0))
+        spots = self._spots
+        mark = event.start_mark
+        here = len(spots)
+        if value is _MISSING:
+            spots.append(pack(mark.line, mark.column))
+            self._problem(rules.BAD_ALIAS, event, f"alias *{event.anchor} has no anchor before it; define &{event.anchor}")
+            return None
+        if self._done + here + end - start > MAX_NODES:
+            raise self._too_much(event, f"the file has more than {MAX_NODES} nodes with its aliases expanded")
+        spots.extend(spots[start:end])
+        spots[here] = pack(mark.line, mark.column)
+        return value
+
+    def _check_key(self, event: Any) -> None:
+        try:
+            value = resolve_plain(event.value)
+        except ValueError as error:
+            self._problem(rules.BAD_KEY, event, f'key "{event.value}": {error}')
+            return
+        if not isinstance(value, str):
+            said = "null" if value is None else go_text(value)
+            self._problem(rules.BAD_KEY, event, f'key "{event.value}" is read as {said}, not as text; quote it')
+
+    def _skip_pair(self, event: Any, depth: int) -> None:
+        """Read and drop a pair whose key is a list, a mapping or an alias."""
+        before = len(self._spots)
+        self._problem(rules.BAD_KEY, event, "a key is a list, a mapping or an alias; write it as text")
+        self._value(event, depth)
+        self._value(self._next(), depth)
+        del self._spots[before:]
+
+    def _merge(self, result: dict[str, Any], value: Any, spots: list[int], event: Any) -> None:
+        """Add the pairs of `<<` that the mapping has not got itself; earlier sources win."""
+        sources = value if isinstance(value, list) else [value]
+        at = 1 if isinstance(value, list) else 0
+        for source in sources:
+            if not isinstance(source, dict):
+                self._problem(rules.BAD_ALIAS, event, "a merge key needs a mapping or a list of mappings")
+                return
+            at += 1
+            for key, item in source.items():
+                size = 1 + _size(item)
+                if key not in result:
+                    result[key] = item
+                    self._spots.extend(spots[at : at + size])
+                at += size
+
+    def _problem(self, rule: Rule, event: Any, message: str) -> None:
+        mark = event.start_mark
+        self._problems.append(Problem(rule=rule, line=mark.line + 1, column=mark.column + 1, message=message))
+
+    def _too_much(self, event: Any, message: str) -> UnreadableText:
+        mark = event.start_mark
+        return _unreadable(rules.LIMIT, mark.line, mark.column, message)
+
+
+def _size(value: Any) -> int:
+    """Number of spots that a value has."""
+    if isinstance(value, dict):
+        return 1 + len(value) + sum(map(_size, value.values()))
+    if isinstance(value, list):
+        return 1 + sum(map(_size, value))
+    return 1
