@@ -1,0 +1,440 @@
+"""The runtime for processes of this machine: launches attempts, watches them, and reports each end once it is proven.
+
+Belongs to the daemon's single control thread and never blocks it. It must never start an attempt twice, never take a
+signal sent for a death, and never learn of runs, nodes or locks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import select
+import signal
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import assert_never
+
+from reconciler.clock import Clock
+from reconciler.errors import Transient
+from reconciler.model.attempt import AttemptId, Launch, Liveness, NotStarted, Observation, Started
+from reconciler.runtime import wire
+from reconciler.runtime.launching import UnstartableError, pack_launch
+from reconciler.runtime.liveness import find_liveness
+from reconciler.runtime.orphans import Orphan
+from reconciler.runtime.poller import Poller, has_ended
+from reconciler.runtime.pool import DIED, Link, Pool
+from reconciler.runtime.processes import Process, become_subreaper
+from reconciler.runtime.records import Record, find_outcome, parse_record, revoke_record
+from reconciler.runtime.recover import Adopt, Busy, Finding, Keep, Over, Unclaimed, Unreadable, examine
+
+BUSY_AGAIN_S = 0.002
+RELAUNCH_AGAIN_S = 1.0
+UNREADABLE_AGAIN_S = 1.0
+DEFAULT_GRACE_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What a starting daemon learns. Attempts in neither list are still watched: their end comes by `collect`."""
+
+    observations: tuple[Observation, ...]
+    to_launch: tuple[AttemptId, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class _Serving:
+    """A worker of ours has it."""
+
+    link: Link
+    launch: Launch
+    launched_at: float
+
+
+@dataclass(slots=True, kw_only=True)
+class _Open:
+    """No worker is known: its record has to be read under its lock, when `due_at` has come."""
+
+    directory: str
+    boot_id: str
+    launch: Launch | None
+    due_at: float
+    launched_at: float = float("-inf")
+    grace_s: float | None = None  # once a stop was asked for
+
+
+@dataclass(slots=True, kw_only=True)
+class _Adopted:
+    """A worker of an earlier daemon has it."""
+
+    directory: str
+    boot_id: str
+    worker: Process
+    pidfd: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Kept:
+    """Its worker is gone; we see its processes out."""
+
+    orphan: Orphan
+    launch: Launch | None
+    pidfd: int | None
+
+
+@dataclass(slots=True, kw_only=True)
+class _Ended:
+    """Reported, not yet acknowledged; `link` is the worker that waits for it."""
+
+    link: Link | None
+
+
+_Case = _Serving | _Open | _Adopted | _Kept | _Ended
+
+
+class HostRuntime:
+    """Starts and watches the attempts of one home on this machine.
+
+    `poke_path` is the control socket that a worker without a daemon tells of its end. `boot_id` names this start of the
+    machine. A child process the daemon makes by other means must stay in the daemon's session (see `survivors`).
+    """
+
+    def __init__(self, home: Path, *, poke_path: Path, clock: Clock, boot_id: str) -> None:
+        self._clock = clock
+        self._boot_id = boot_id
+        self._poller = Poller()
+        self._pool = Pool(home, poke_path=poke_path, boot_id=boot_id, clock=clock, poller=self._poller)
+        self._cases: dict[AttemptId, _Case] = {}
+        self._restless: set[AttemptId] = set()  # cases of kind _Open or _Kept
+        self._ready: list[Observation] = []
+        self._announced: set[AttemptId] = set()
+        self._is_open = False
+
+    def open(self) -> None:
+        """Have a worker ready before the first launch; makes this process the one that orphaned steps are handed to."""
+        if not self._is_open:
+            self._is_open = True
+            become_subreaper()
+            self._pool.start()
+
+    def launch(self, launch: Launch) -> None:
+        """Start the attempt unless it is known or was ever claimed. What comes of it is told by `collect`."""
+        if launch.attempt_id not in self._cases:
+            self.open()
+            self._hand_over(launch)
+
+    def stop(self, attempt_id: AttemptId) -> None:
+        """Ask the attempt to end: TERM to its whole tree, KILL after its grace. Ignored if it is not running."""
+        self._request(attempt_id, wire.STOP)
+
+    def kill(self, attempt_id: AttemptId) -> None:
+        """Ask for KILL to the whole tree at once."""
+        self._request(attempt_id, wire.KILL)
+
+    def revoke(self, attempt_id: AttemptId, directory: str) -> bool:
+        """Make sure that an attempt never begins: True if nobody had claimed it, and `collect` then reports it Lost.
+
+        False means it has begun or a worker is looking at it: `stop` it instead. Raises Transient if the disk refuses.
+        """
+        case = self._cases.get(attempt_id)
+        if isinstance(case, _Ended | _Kept | _Adopted):
+            return False
+        try:
+            is_revoked = revoke_record(directory, attempt_id, boot_id=self._boot_id, at=self._clock.now())
+        except OSError as error:
+            text = f"cannot revoke the attempt in {directory}: {error.strerror}; make room or repair the directory"
+            raise Transient(text) from error
+        if is_revoked and case is None:
+            now = self._clock.monotonic()
+            self._set(attempt_id, _Open(directory=directory, boot_id=self._boot_id, launch=None, due_at=now))
+        return is_revoked
+
+    def fds(self) -> list[int]:
+        """What to poll for reading; the same for the runtime's whole life."""
+        return [self._poller.fileno()]
+
+    def timeout_s(self) -> float | None:
+        """Seconds until `collect` has something to do of itself; None if only an event can bring it."""
+        self._pool.flush()
+        if self._ready or self._pool.events:
+            return 0.0
+        now = self._clock.monotonic()
+        due = [at - now for at in map(self._due_at, self._restless) if at is not None]
+        pool = self._pool.timeout_s()
+        if pool is not None:
+            due.append(pool)
+        return max(0.0, min(due)) if due else None
+
+    def collect(self) -> list[Observation]:
+        """All that has happened since the last call, in order for each attempt; never waits."""
+        self._pool.flush()
+        self._poller.dispatch()
+        self._pool.on_time()
+        self._take_events()
+        if self._restless:
+            self._look_at_restless()
+        ready, self._ready = self._ready, []
+        return ready
+
+    def acknowledge(self, attempt_ids: Iterable[AttemptId]) -> None:
+        """These ends are stored for good: their workers need not sync them and may have the next attempt."""
+        for attempt_id in attempt_ids:
+            case = self._cases.get(attempt_id)
+            if isinstance(case, _Ended):
+                del self._cases[attempt_id]
+                self._announced.discard(attempt_id)
+                if case.link is not None and case.link.attempt == attempt_id:
+                    self._pool.send(case.link, wire.pack_frame(wire.ACKNOWLEDGE, attempt_id), soon=False)
+                    self._pool.release(case.link)
+
+    def recover(self, launches: Sequence[tuple[AttemptId, str, str]]) -> Recovery:
+        """Take up attempts that rows call intended or live: (id, directory, boot id of the row). Once, before any launch."""
+        self.open()
+        to_launch = []
+        for attempt_id, directory, boot_id in launches:
+            case = _Open(directory=directory, boot_id=boot_id, launch=None, due_at=self._clock.monotonic())
+            self._set(attempt_id, case)
+            finding = self._examine(attempt_id, case)
+            if isinstance(finding, Unclaimed):
+                self._drop(attempt_id)
+                to_launch.append(attempt_id)
+            else:
+                self._apply(attempt_id, case, finding)
+        ready, self._ready = self._ready, []
+        return Recovery(observations=tuple(ready), to_launch=tuple(to_launch))
+
+    def liveness(self, directory: str) -> Liveness:
+        """Evidence for verdicts; changes nothing."""
+        return find_liveness(directory, self._boot_id)
+
+    def detach(self) -> None:
+        """Let go of everything; steps go on, and a later runtime recovers them."""
+        for attempt_id in tuple(self._cases):
+            self._drop(attempt_id)
+        self._pool.hang_up()
+        self._poller.close()
+
+    def close(self) -> None:
+        """For tests: let go, and wait until the zygote and the idle workers are gone."""
+        for attempt_id in tuple(self._cases):
+            self._drop(attempt_id)
+        for link in self._pool.hang_up():
+            if link.pidfd is not None:
+                poll = select.poll()
+                poll.register(link.pidfd, select.POLLIN)
+                poll.poll(2000)
+            self._pool.forget(link)
+        self._poller.close()
+
+    def _set(self, attempt_id: AttemptId, case: _Case) -> None:
+        self._cases[attempt_id] = case
+        if isinstance(case, _Open | _Kept):
+            self._restless.add(attempt_id)
+        else:
+            self._restless.discard(attempt_id)
+
+    def _drop(self, attempt_id: AttemptId) -> None:
+        """Forget a case and close what it holds."""
+        case = self._cases.pop(attempt_id)
+        self._restless.discard(attempt_id)
+        if isinstance(case, _Adopted | _Kept) and case.pidfd is not None:
+            self._poller.unregister(case.pidfd)
+            os.close(case.pidfd)
+        if isinstance(case, _Kept):
+            case.orphan.close()
+
+    def _end(self, outcome: Observation, *, link: Link | None = None) -> None:
+        if outcome.attempt_id in self._cases:
+            self._drop(outcome.attempt_id)
+        self._set(outcome.attempt_id, _Ended(link=link))
+        self._ready.append(outcome)
+
+    def _hand_over(self, launch: Launch) -> None:
+        now = self._clock.monotonic()
+        try:
+            frame = pack_launch(launch, secrets.token_hex(12))
+            link = self._pool.assign(launch.attempt_id, frame)
+        except UnstartableError as error:
+            self._end(self._not_started(launch.attempt_id, str(error)))
+        except OSError:  # out of descriptors: not a reason to fail the step
+            self._open(launch.attempt_id, launch, launched_at=now)
+        else:
+            self._set(launch.attempt_id, _Serving(link=link, launch=launch, launched_at=now))
+
+    def _not_started(self, attempt_id: AttemptId, message: str) -> NotStarted:
+        return NotStarted(attempt_id=attempt_id, exit_code=wire.NOT_STARTED_CODE, at=self._clock.now(), message=message)
+
+    def _open(self, attempt_id: AttemptId, launch: Launch, *, launched_at: float) -> None:
+        now = self._clock.monotonic()
+        case = _Open(directory=launch.directory, boot_id=self._boot_id, launch=launch, due_at=now, launched_at=launched_at)
+        self._set(attempt_id, case)
+
+    def _take_events(self) -> None:
+        events, self._pool.events = self._pool.events, []
+        for link, kind, number, body in events:
+            attempt_id = AttemptId(number)
+            case = self._cases.get(attempt_id)
+            if kind == wire.SETTLED and link.attempt == attempt_id:
+                self._pool.release(link)
+            elif isinstance(case, _Serving) and case.link is link:
+                self._take_report(attempt_id, case, kind, body)
+            elif isinstance(case, _Ended) and case.link is link and kind == DIED:
+                case.link = None
+
+    def _take_report(self, attempt_id: AttemptId, case: _Serving, kind: int, body: bytes) -> None:
+        if kind in {wire.STARTED, wire.ENDED}:
+            record = parse_record(body)
+            self._report_start(attempt_id, record)
+            outcome = find_outcome(record, attempt_id)
+            if outcome is not None:
+                self._end(outcome, link=case.link)
+            return
+        if kind == wire.REFUSED:
+            self._pool.release(case.link)
+        if body:
+            self._end(self._not_started(attempt_id, body.decode("utf-8", "replace")))
+        else:
+            self._open(attempt_id, case.launch, launched_at=case.launched_at)
+
+    def _report_start(self, attempt_id: AttemptId, record: Record | None) -> None:
+        if record is not None and record.start is not None and attempt_id not in self._announced:
+            self._announced.add(attempt_id)
+            self._ready.append(Started(attempt_id=attempt_id, pid=record.start.pid, at=record.start.at))
+
+    def _request(self, attempt_id: AttemptId, kind: int) -> None:
+        match self._cases.get(attempt_id):
+            case _Serving(link=link):
+                self._pool.send(link, wire.pack_frame(kind, attempt_id))
+                if link.pidfd is not None:
+                    _signal(link.pidfd, signal.SIGCONT)
+            case _Adopted(pidfd=pidfd):
+                _signal(pidfd, signal.SIGTERM if kind == wire.STOP else signal.SIGUSR1)
+                _signal(pidfd, signal.SIGCONT)
+            case _Open() as case:
+                case.grace_s = _grace_s(case.launch, kind)
+            case _Kept() as case:
+                case.orphan.stop(_grace_s(case.launch, kind))
+            case _:
+                pass
+
+    def _due_at(self, attempt_id: AttemptId) -> float | None:
+        match self._cases[attempt_id]:
+            case _Open(due_at=due_at):
+                return due_at
+            case _Kept(orphan=orphan):
+                return orphan.due_at
+            case _:
+                return None
+
+    def _look_at_restless(self) -> None:
+        """First the records, so that every orphan is known, then the orphans: one must not take another's processes."""
+        for kind in (_Open, _Kept):
+            for attempt_id in sorted(self._restless):
+                case = self._cases.get(attempt_id)
+                due_at = self._due_at(attempt_id)
+                if not isinstance(case, kind) or due_at is None or due_at > self._clock.monotonic():
+                    continue
+                if isinstance(case, _Open):
+                    self._apply(attempt_id, case, self._examine(attempt_id, case))
+                elif isinstance(case, _Kept):
+                    outcome = case.orphan.look()
+                    if outcome is not None:
+                        self._end(outcome)
+
+    def _examine(self, attempt_id: AttemptId, case: _Open) -> Finding:
+        return examine(
+            attempt_id,
+            case.directory,
+            row_boot_id=case.boot_id,
+            boot_id=self._boot_id,
+            at=self._clock.now(),
+        )
+
+    def _apply(self, attempt_id: AttemptId, case: _Open, finding: Finding) -> None:
+        now = self._clock.monotonic()
+        match finding:
+            case Busy():
+                case.due_at = now + BUSY_AGAIN_S
+            case Unreadable():
+                case.due_at = now + UNREADABLE_AGAIN_S
+            case Unclaimed():
+                self._start_over(attempt_id, case)
+            case Over(outcome=outcome, record=record):
+                self._report_start(attempt_id, record)
+                self._end(outcome)
+            case Adopt(worker=worker, pidfd=pidfd, record=record):
+                self._report_start(attempt_id, record)
+                self._adopt(attempt_id, case, worker, pidfd)
+            case Keep(record_fd=record_fd, record=record):
+                self._report_start(attempt_id, record)
+                self._keep(attempt_id, case, record_fd, record)
+            case _:
+                assert_never(finding)
+
+    def _start_over(self, attempt_id: AttemptId, case: _Open) -> None:
+        """Nobody claimed it: hand it over again, at most once a second, or see to it that it never begins."""
+        now = self._clock.monotonic()
+        if case.launch is None or case.grace_s is not None:
+            self.revoke(attempt_id, case.directory)
+            case.due_at = now + BUSY_AGAIN_S
+        elif now < case.launched_at + RELAUNCH_AGAIN_S:
+            case.due_at = case.launched_at + RELAUNCH_AGAIN_S
+        else:
+            self._hand_over(case.launch)
+
+    def _adopt(self, attempt_id: AttemptId, case: _Open, worker: Process, pidfd: int) -> None:
+        adopted = _Adopted(directory=case.directory, boot_id=case.boot_id, worker=worker, pidfd=pidfd)
+
+        def look_again() -> None:
+            if self._cases.get(attempt_id) is adopted and has_ended(pidfd):
+                self._drop(attempt_id)
+                due_at = self._clock.monotonic()
+                again = _Open(directory=case.directory, boot_id=case.boot_id, launch=case.launch, due_at=due_at)
+                self._set(attempt_id, again)
+
+        self._set(attempt_id, adopted)
+        self._poller.register(pidfd, look_again)
+        if case.grace_s is not None:
+            self._request(attempt_id, wire.STOP if case.grace_s else wire.KILL)
+
+    def _keep(self, attempt_id: AttemptId, case: _Open, record_fd: int, record: Record) -> None:
+        orphan = Orphan(attempt_id, record_fd, record, clock=self._clock, find_spared=self._find_spared)
+        kept = _Kept(orphan=orphan, launch=case.launch, pidfd=None)
+        self._set(attempt_id, kept)
+        if orphan.start is not None and orphan.is_ours:
+            pidfd = os.pidfd_open(orphan.start.pid)
+
+            def look_now() -> None:
+                if self._cases.get(attempt_id) is kept and has_ended(pidfd):
+                    self._poller.unregister(pidfd)
+                    orphan.due_at = self._clock.monotonic()
+
+            kept.pidfd = pidfd
+            self._poller.register(pidfd, look_now)
+        if case.grace_s is not None:
+            orphan.stop(case.grace_s)
+
+    def _find_spared(self) -> frozenset[int]:
+        """Sessions that belong to somebody: workers, and the other orphans."""
+        spared = set(self._pool.pids())
+        for case in self._cases.values():
+            match case:
+                case _Adopted(worker=worker):
+                    spared.add(worker.pid)
+                case _Kept(orphan=orphan) if orphan.start is not None:
+                    spared.add(orphan.start.pid)
+                case _:
+                    pass
+        return frozenset(spared)
+
+
+def _grace_s(launch: Launch | None, kind: int) -> float:
+    if kind == wire.KILL:
+        return 0.0
+    return DEFAULT_GRACE_S if launch is None else launch.grace_s
+
+
+def _signal(pidfd: int, signum: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        signal.pidfd_send_signal(pidfd, signum)

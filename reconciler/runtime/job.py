@@ -1,0 +1,140 @@
+"""One step as the worker starts it: program, directory, script, log, and the one spawn.
+
+Standard library only and little of it: the zygote imports this file. It must never be called without the claim of the
+attempt under its record's lock.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import stat
+import time
+
+from reconciler.runtime.wire import SPAWN, write_slot
+
+STEP_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
+
+
+class NotStartable(Exception):
+    """The step cannot be started; the text is for the person who wrote it."""
+
+
+class Job:
+    """What a LAUNCH frame says; all bytes, as the kernel wants them."""
+
+    __slots__ = ("argv", "attempt", "cwd", "directory", "env", "grace_s", "source", "token")
+
+    def __init__(self, attempt: int, body: bytes) -> None:
+        self.attempt = attempt
+        head = body.split(b"\0", 7)
+        self.directory, self.cwd, self.token = head[0], head[1], head[2]
+        self.grace_s = float(head[3])
+        arguments, variables = int(head[4]), int(head[5])
+        rest = head[7].split(b"\0", arguments + variables)
+        self.argv = rest[:arguments]
+        self.env = dict(pair.split(b"=", 1) for pair in rest[arguments : arguments + variables])
+        self.source = rest[-1] if head[6] == b"1" else None
+
+
+def find_program(name: bytes, path: bytes) -> bytes:
+    """The file that argv[0] names, looked up on the step's own PATH; raises NotStartable."""
+    shown = name.decode("utf-8", "replace")
+    candidates = [name] if b"/" in name else [(where or b".") + b"/" + name for where in path.split(b":")]
+    denied = False
+    for candidate in candidates:
+        try:
+            mode = os.stat(candidate).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError:
+            denied = True
+            continue
+        if stat.S_ISREG(mode) and os.access(candidate, os.X_OK):
+            return candidate
+        denied = True
+    if denied:
+        raise NotStartable(f"permission denied: {shown} is not an executable file; make it executable or name another")
+    if b"/" in name:
+        raise NotStartable(f"command not found: {shown}: no such file; install it or fix the command")
+    where = path.decode("utf-8", "replace")
+    raise NotStartable(f"command not found: {shown}: in no directory of PATH={where}; install it or fix the command")
+
+
+def enter_directory(job: Job) -> None:
+    """Make the step's working directory this process' own; raises NotStartable."""
+    work = job.directory + b"/work"
+    for own in (work, job.directory + b"/tmp"):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(own, 0o700)
+    wanted = os.path.normpath(os.path.join(work, job.cwd)) if job.cwd else work
+    try:
+        try:
+            os.chdir(wanted)
+        except FileNotFoundError:
+            if not wanted.startswith(job.directory + b"/"):
+                raise
+            os.makedirs(wanted, 0o700)
+            os.chdir(wanted)
+    except OSError as error:
+        shown = wanted.decode("utf-8", "replace")
+        raise NotStartable(f"cannot enter working directory {shown}: {error.strerror}; make it or fix workingDir") from None
+
+
+def write_script(job: Job) -> None:
+    """Write the step's source beside its record and append its path to the arguments."""
+    if job.source is None:
+        return
+    path = job.directory + b"/script"
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o700)
+    try:
+        view = memoryview(job.source)
+        while view:
+            view = view[os.write(fd, view) :]
+    finally:
+        os.close(fd)
+    job.argv.append(path)
+
+
+def spawn(job: Job, record: int) -> int:
+    """Start the step in a session of its own; its pid once it has exec'ed. Raises NotStartable or OSError.
+
+    The record's descriptor is close-on-exec and stays open through vfork: whoever gets the lock later knows that the step
+    has exec'ed, so that its token can be seen, or never will.
+    """
+    if not job.argv:
+        raise NotStartable("cannot start the step: it has no command; give it one")
+    program = find_program(job.argv[0], job.env.get(b"PATH", os.fsencode(os.defpath)))
+    log = os.open(job.directory + b"/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    write_slot(record, SPAWN, {"spawning": 1})
+    try:
+        return os.posix_spawn(
+            program,
+            job.argv,
+            job.env,
+            file_actions=[(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)],
+            setsid=True,
+            setsigmask=(),
+            setsigdef=STEP_SIGNALS,
+        )
+    except OSError as error:
+        shown = program.decode("utf-8", "replace")
+        raise NotStartable(f"cannot start {shown}: {error.strerror}; fix the command or its first line") from None
+    finally:
+        os.close(log)
+
+
+def fail_at(point: str) -> None:
+    """Crash or wait here if LINECLEAR_FAILPOINT says so: POINT:crash or POINT:delay=S, then :FILE to do it only once."""
+    parts = os.environ.get("LINECLEAR_FAILPOINT", "").split(":", 2)
+    if parts[0] != point:
+        return
+    if len(parts) == 3:
+        try:
+            os.close(os.open(parts[2], os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
+        except FileExistsError:
+            return
+    if parts[1] == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
+    time.sleep(float(parts[1].partition("=")[2]))

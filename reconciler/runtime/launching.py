@@ -1,0 +1,70 @@
+"""A `Launch` as the frame a worker reads, with the secrets read at the last moment. It must never store or show a value."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import PurePath
+
+from reconciler.model.attempt import Launch
+from reconciler.runtime import wire
+
+SECRET_LIMIT_BYTES = 128 * 1024  # the kernel refuses a longer variable
+
+
+class UnstartableError(Exception):
+    """The launch cannot be handed over; the text is for people."""
+
+
+def pack_launch(launch: Launch, token: str) -> bytes:
+    """The LAUNCH frame; raises UnstartableError for a NUL byte, a variable name no environment can have, a bad secret."""
+    variables = {name: _encode(value, f"environment variable {name}") for name, value in launch.env.items()}
+    for name, path in launch.extra_env_from:
+        variables[name] = read_secret(path)
+    variables[wire.TOKEN] = token.encode()
+    pairs = []
+    for name, value in variables.items():
+        if not name or "=" in name:
+            raise UnstartableError(f"cannot start the step: environment variable {name!r} has no usable name; rename it")
+        pairs.append(_encode(name, f"the name of environment variable {name!r}") + b"=" + value)
+    arguments = [_encode(value, f"argument {index}") for index, value in enumerate(launch.argv)]
+    head = [
+        _encode(launch.directory, "the attempt's directory"),
+        _encode(launch.cwd or "", "workingDir"),
+        token.encode(),
+        str(launch.grace_s).encode(),
+        str(len(arguments)).encode(),
+        str(len(pairs)).encode(),
+        b"0" if launch.source is None else b"1",
+    ]
+    source = (launch.source or "").encode("utf-8", "surrogatepass")
+    return wire.pack_frame(wire.LAUNCH, launch.attempt_id, b"\0".join([*head, *arguments, *pairs, source]))
+
+
+def _encode(text: str, what: str) -> bytes:
+    if "\0" in text:
+        raise UnstartableError(f"cannot start the step: {what} has a NUL byte, which no process can be given; remove it")
+    try:
+        return text.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        raise UnstartableError(f"cannot start the step: {what} is not valid text; remove the lone surrogate") from None
+
+
+def read_secret(path: str) -> bytes:
+    """The value in a secret's file, without one final newline; raises UnstartableError, which names NAME/KEY only."""
+    shown = "/".join(PurePath(path).parts[-2:])
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError as error:
+        raise UnstartableError(f"cannot read secret {shown}: {error.strerror}; store it as a file of mode 0600") from None
+    with open(fd, "rb") as file:
+        facts = os.fstat(fd)
+        if not stat.S_ISREG(facts.st_mode):
+            raise UnstartableError(f"cannot use secret {shown}: it is not a regular file; store it as one")
+        if facts.st_mode & 0o077 or facts.st_uid not in {0, os.geteuid()}:
+            mode = f"{stat.S_IMODE(facts.st_mode):04o}"
+            raise UnstartableError(f"cannot use secret {shown}: others may read it (mode {mode}); make it 0600 and your own")
+        value = file.read(SECRET_LIMIT_BYTES + 1).removesuffix(b"\n")
+    if len(value) > SECRET_LIMIT_BYTES or b"\0" in value:
+        raise UnstartableError(f"cannot use secret {shown}: it is too long or has a NUL byte; store at most 128 KiB of text")
+    return value

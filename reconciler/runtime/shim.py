@@ -1,0 +1,308 @@
+"""The zygote and its shim workers: start each step once, wait for its whole tree, write down how it ended.
+
+Run as `python -I -S` with nothing but this file, `job`, `wire` and `processes` of ours and as little of the standard
+library as possible, because every worker is a fork of it. It must never start an attempt whose claim it did not write
+itself under the record's lock, or report an end while a process of the step is left.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+import time
+
+from reconciler.runtime.job import Job, NotStartable, enter_directory, fail_at, spawn, write_script
+from reconciler.runtime.processes import become_subreaper, find_descendants, read_process, read_processes, send_signal
+from reconciler.runtime.wire import (
+    ACKNOWLEDGE,
+    CLAIM,
+    END,
+    ENDED,
+    HELLO,
+    KILL,
+    LAUNCH,
+    NOT_STARTED_CODE,
+    RECORD_BYTES,
+    REFUSED,
+    SEEN,
+    SETTLED,
+    SLOT,
+    START,
+    STARTED,
+    STOP,
+    lock_record,
+    open_record,
+    pack_frame,
+    split_frames,
+    write_slot,
+)
+
+ACKNOWLEDGE_WITHIN_S = 0.05
+ANNOUNCE_AFTER_MS = 5  # a shorter step is announced together with its end: one wake-up of the daemon, not two
+LOCK_WITHIN_S = 1.0
+CHASE_MS = 10
+
+
+def poke(path: str) -> None:
+    """Tell a daemon that may have started meanwhile to look again; best effort, through the directory for its length."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as link:
+        where = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        link.settimeout(1.0)
+        link.connect(f"/proc/self/fd/{where}/{os.path.basename(path)}")
+        link.sendall(b'{"verb":"poke"}\n')
+
+
+class Worker:
+    """Serves attempts one after the other; leaves when its daemon has hung up and nothing is left to do."""
+
+    def __init__(self, link: socket.socket, boot_id: str, poke_path: str) -> None:
+        self.link = link
+        self.boot_id = boot_id
+        self.poke_path = poke_path
+        self.pid = os.getpid()
+        own = read_process(self.pid)
+        self.ticks = own.ticks if own is not None else 0
+        with open("/proc/self/oom_score_adj", "rb") as file:
+            self.oom_score = b"%d" % min(1000, int(file.read()) + 500)
+        self.connected = True
+        self.buffer = bytearray()
+        self.inbox: list[tuple[int, int, bytes]] = []
+        self.unsettled: tuple[int, int, float] | None = None  # attempt, its record, when to stop waiting for the daemon
+        self.wanted = 0  # STOP or KILL, once asked for
+        self.kill_at: float | None = None
+        self.requests: dict[int, int] = {}  # what each signal asks for
+        self.wake, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
+        signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
+        for signum, wanted in ((signal.SIGCHLD, 0), (signal.SIGTERM, STOP), (signal.SIGUSR1, KILL)):
+            self.requests[signum] = wanted
+            signal.signal(signum, self.note_signal)
+        self.poll = select.poll()
+        self.poll.register(link, select.POLLIN)
+        self.poll.register(self.wake, select.POLLIN)
+
+    def want(self, wanted: int) -> None:
+        self.wanted = max(self.wanted, wanted)
+
+    def note_signal(self, signum: int, _frame: object) -> None:
+        self.want(self.requests[signum])
+
+    def serve(self) -> None:
+        """Until the daemon has hung up or an idle worker is asked to stop."""
+        own = os.pidfd_open(self.pid)
+        socket.send_fds(self.link, [pack_frame(HELLO, self.pid)], [own])
+        os.close(own)
+        while True:
+            if self.inbox:
+                kind, attempt, body = self.inbox.pop(0)
+                if kind == LAUNCH:
+                    self.settle()
+                    self.attempt(Job(attempt, body))
+                elif kind == ACKNOWLEDGE and self.unsettled and self.unsettled[0] == attempt:
+                    os.close(self.unsettled[1])
+                    self.unsettled = None
+            elif not self.connected or self.wanted:
+                self.leave()
+                return
+            elif self.unsettled and time.monotonic() >= self.unsettled[2]:
+                self.settle()
+            else:
+                self.wait(ACKNOWLEDGE_WITHIN_S * 1000 if self.unsettled else None)
+
+    def leave(self) -> None:
+        served = self.unsettled is not None
+        self.settle()
+        if served and not self.connected:
+            poke(self.poke_path)
+
+    def settle(self) -> None:
+        """Make the last exit record durable: nobody has said that it is stored elsewhere."""
+        if self.unsettled is not None:
+            attempt, record, _ = self.unsettled
+            os.fsync(record)
+            os.close(record)
+            self.unsettled = None
+            self.tell(SETTLED, attempt)
+
+    def tell(self, kind: int, attempt: int, body: bytes = b"") -> None:
+        with contextlib.suppress(ConnectionError):  # the poll sees the end of the socket
+            self.link.sendall(pack_frame(kind, attempt, body))
+
+    def wait(self, timeout_ms: float | None) -> list[int]:
+        """The descriptors that became ready; frames go to the inbox."""
+        ready = [fd for fd, _ in self.poll.poll(timeout_ms)]
+        if self.wake in ready:
+            os.read(self.wake, 512)
+        if self.link.fileno() in ready:
+            try:
+                data = self.link.recv(1 << 18)
+            except ConnectionError:
+                data = b""
+            if data:
+                self.buffer += data
+                self.inbox += split_frames(self.buffer)
+            else:
+                self.connected = False
+                self.poll.unregister(self.link)
+        return ready
+
+    def attempt(self, job: Job) -> None:
+        """Serve one attempt, or say why not; an empty refusal means that another process has claimed it."""
+        self.wanted = 0
+        self.kill_at = None
+        try:
+            record = open_record(job.directory)
+        except OSError as error:
+            shown = job.directory.decode("utf-8", "replace")
+            text = f"cannot make the record in {shown}: {error.strerror}; make room or repair the directory"
+            self.tell(REFUSED, job.attempt, text.encode("utf-8", "replace"))
+            return
+        if not lock_record(record, LOCK_WITHIN_S) or any(os.pread(record, SLOT.size, CLAIM)):
+            os.close(record)
+            self.tell(REFUSED, job.attempt)
+            return
+        fail_at("K7")
+        claim = {"by": "worker", "attempt": job.attempt, "token": job.token.decode(), "boot": self.boot_id}
+        write_slot(record, CLAIM, {**claim, "worker": self.pid, "ticks": self.ticks})
+        fail_at("K8")
+        end = self.carry_out(job, record)
+        write_slot(record, END, {**end, "at": f"{time.time():.6f}"})
+        fail_at("K13")
+        self.tell(ENDED, job.attempt, os.pread(record, RECORD_BYTES, 0).rstrip(b"\0"))
+        self.unsettled = (job.attempt, record, time.monotonic() + ACKNOWLEDGE_WITHIN_S)
+        os.chdir("/")
+
+    def carry_out(self, job: Job, record: int) -> dict[str, object]:
+        """Start the step and see its whole tree out; the fields of the exit record."""
+        try:
+            enter_directory(job)
+            write_script(job)
+            pid = spawn(job, record)
+        except NotStartable as error:
+            return {"kind": "not-started", "code": NOT_STARTED_CODE, "message": error}
+        except OSError as error:
+            text = f"cannot prepare the step: {error}; make room or repair the attempt's directory"
+            return {"kind": "not-started", "code": NOT_STARTED_CODE, "message": text}
+        fail_at("K9")
+        main = read_process(pid)
+        started = {"pid": pid, "ticks": main.ticks if main else 0, "at": f"{time.time():.6f}", "worker": self.pid}
+        write_slot(record, START, started)
+        fail_at("K10")
+        with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "wb", buffering=0) as file:
+            file.write(self.oom_score)  # refused if it has ended, or the system forbids it
+        self.watch(job, pid, record)
+        ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        fail_at("K12")
+        number = 0 if ended is None or ended.si_code == os.CLD_EXITED else ended.si_status
+        code = 128 + number if number or ended is None else ended.si_status
+        write_slot(record, SEEN, {"code": code, "signal": number})
+        stopped = int(self.kill_at is not None)
+        self.end_tree(job, pid)
+        return {"kind": "exited", "code": code, "signal": number, "stopped": stopped, "message": ""}
+
+    def watch(self, job: Job, pid: int, record: int) -> None:
+        """Until the main process has ended; it stays unreaped, so that its pid and group cannot be another's."""
+        pidfd = os.pidfd_open(pid)
+        self.poll.register(pidfd, select.POLLIN)
+        announced = False
+        while pidfd not in self.wait(self.patience_ms() if announced else ANNOUNCE_AFTER_MS):
+            if not announced:
+                announced = True
+                self.tell(STARTED, job.attempt, os.pread(record, SEEN, 0).rstrip(b"\0"))
+                fail_at("K11")
+            while (orphan := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and orphan.si_pid != pid:
+                os.waitpid(orphan.si_pid, 0)
+            self.obey(job)
+            if self.wanted and self.kill_at is None:
+                self.kill_at = time.monotonic() + job.grace_s
+                self.signal_tree(signal.SIGTERM)
+                self.signal_tree(signal.SIGCONT)
+            if self.is_time_to_kill():
+                self.signal_tree(signal.SIGKILL)
+        self.poll.unregister(pidfd)
+        os.close(pidfd)
+
+    def patience_ms(self) -> float | None:
+        """How long to wait for an event: without end, to the end of the grace, or to the next look at what is dying."""
+        if self.kill_at is None:
+            return None
+        return CHASE_MS if self.is_time_to_kill() else (self.kill_at - time.monotonic()) * 1000 + 1
+
+    def is_time_to_kill(self) -> bool:
+        return self.kill_at is not None and (self.wanted == KILL or time.monotonic() >= self.kill_at)
+
+    def obey(self, job: Job) -> None:
+        """Note requests for this attempt; what is for an earlier one is over, a launch keeps its place."""
+        for kind, attempt, _ in self.inbox:
+            if attempt == job.attempt and kind in (STOP, KILL):
+                self.want(kind)
+        self.inbox = [frame for frame in self.inbox if frame[0] == LAUNCH]
+
+    def signal_tree(self, signum: int) -> None:
+        for process in find_descendants(self.pid, read_processes()):
+            with contextlib.suppress(PermissionError):  # it took another user's rights: waited for all the same
+                send_signal(process, signum)
+
+    def end_tree(self, job: Job, pid: int) -> None:
+        """Reap until no descendant is left; after a stop the others keep what is left of the grace.
+
+        Only direct children are killed, which nobody else can reap: theirs become ours in turn.
+        """
+        if self.kill_at is None:
+            self.kill_at = 0.0
+            with contextlib.suppress(OSError):
+                os.killpg(pid, signal.SIGKILL)
+        while True:
+            try:
+                if os.waitpid(-1, os.WNOHANG)[0]:
+                    continue
+            except ChildProcessError:
+                return
+            self.obey(job)
+            if self.is_time_to_kill():
+                for process in read_processes().values():
+                    if process.parent == self.pid and process.state != "Z":
+                        os.kill(process.pid, signal.SIGKILL)
+            self.wait(self.patience_ms())
+
+
+def fork_workers(control: socket.socket) -> socket.socket | None:
+    """Serve the daemon's requests: in a new worker its link, in the zygote None once the daemon has hung up."""
+
+    def reap(_signum: int, _frame: object) -> None:
+        with contextlib.suppress(ChildProcessError):
+            while os.waitpid(-1, os.WNOHANG)[0]:
+                pass
+
+    signal.signal(signal.SIGCHLD, reap)
+    while True:
+        data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        if not data:
+            return None
+        for descriptor in descriptors:
+            try:
+                child = os.fork()
+            except OSError:
+                child = -1  # the daemon sees the link close and asks again
+            if child == 0:
+                os.closerange(3, descriptor)
+                os.closerange(descriptor + 1, 65536)
+                control.detach()
+                return socket.socket(fileno=descriptor)
+            os.close(descriptor)
+
+
+def main() -> None:
+    """Be the zygote, and in its forks a worker; the last three arguments are control descriptor, boot id and poke path."""
+    control, boot_id, poke_path = sys.argv[-3:]
+    os.closerange(int(control) + 1, 65536)
+    os.umask(0o077)
+    os.chdir("/")
+    link = fork_workers(socket.socket(fileno=int(control)))
+    if link is not None:
+        os.setsid()
+        become_subreaper()
+        Worker(link, boot_id, poke_path).serve()
