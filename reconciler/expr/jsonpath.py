@@ -190,8 +190,7 @@ class _Parser:
 
     def _error(self, at: int, why: str) -> UsageError:
         return UsageError(
-            f'jsonpath "{self._text}" cannot be read at character {at + 1}: {why}; '
-            "write for example {.items[*].metadata.name}"
+            f'jsonpath "{self._text}" cannot be read at character {at + 1}: {why}; write for example {{.items[*].metadata.name}}'
         )
 
 

@@ -7,12 +7,15 @@ around it. It evaluates no expressions and knows no variable by name.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from reconciler.errors import ManifestError
 
 MAX_TEXT_BYTES = 256 << 10
 
+_ROOTS = frozenset(
+    "workflow inputs outputs steps tasks item pod node retries lastRetry cronworkflow".split()  # Argo: docs/variables.md
+)
 _TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
 
@@ -21,9 +24,7 @@ class UnresolvedTag(ManifestError):
 
     def __init__(self, tags: tuple[str, ...]) -> None:
         named = ", ".join("{{" + tag + "}}" for tag in tags)
-        super().__init__(
-            f"{named} cannot be resolved: nothing here has that name; correct the name or declare the parameter"
-        )
+        super().__init__(f"{named} cannot be resolved: nothing here has that name; correct the name or declare the parameter")
         self.tags = tags
 
     def __reduce__(self) -> tuple[type[UnresolvedTag], tuple[tuple[str, ...]]]:
@@ -40,29 +41,35 @@ def find_tags(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(match.strip() for match in _TAG.findall(text)))
 
 
+def is_variable(tag: str) -> bool:
+    """True for a tag in Argo's own name space, or an expression; `.Names` of `docker ps --format '{{.Names}}'` is none."""
+    return tag.startswith("=") or tag.partition(".")[0] in _ROOTS
+
+
 def substitute(text: str, values: Mapping[str, str], *, keep_unknown: bool = False) -> str:
     """`text` with each tag replaced by its value, in one pass: tags inside values stay as they are.
 
-    Raises UnresolvedTag, naming every tag without a value, unless `keep_unknown` leaves them in the text; ManifestError
-    if the result would be longer than 256 KiB.
+    A tag that is no variable of Argo's stays in the text: it belongs to another program (Argo does so too). Raises
+    UnresolvedTag, naming every other tag without a value, unless `keep_unknown` leaves them in the text as well;
+    ManifestError if the result would be longer than 256 KiB.
     """
     if "{{" not in text:
         return text
-    return _replace(text, values, {}, keep_unknown=keep_unknown)
+    return _replace(text, values, {}, lambda tag: keep_unknown or not is_variable(tag))
 
 
 def resolve(text: str, values: Mapping[str, str]) -> tuple[str, tuple[tuple[str, str], ...]]:
     """`text` with its tags replaced, and the (name, value) pairs that were used, in order of appearance, each once.
 
-    Raises as `substitute` does.
+    For names, such as a lock's: raises UnresolvedTag for every tag without a value, ManifestError as `substitute` does.
     """
     if "{{" not in text:
         return text, ()
     used: dict[str, str] = {}
-    return _replace(text, values, used, keep_unknown=False), tuple(used.items())
+    return _replace(text, values, used, lambda _: False), tuple(used.items())
 
 
-def _replace(text: str, values: Mapping[str, str], used: dict[str, str], *, keep_unknown: bool) -> str:
+def _replace(text: str, values: Mapping[str, str], used: dict[str, str], may_stay: Callable[[str], bool]) -> str:
     """As `substitute`; fills `used`. The length is checked on the way, so that no huge text is ever built."""
     parts: list[str] = []
     unknown: dict[str, None] = {}
@@ -71,7 +78,8 @@ def _replace(text: str, values: Mapping[str, str], used: dict[str, str], *, keep
         name = match[1].strip()
         value = values.get(name)
         if value is None:
-            unknown[name] = None
+            if not may_stay(name):
+                unknown[name] = None
             continue
         used[name] = value
         parts += (text[end : match.start()], value)
@@ -79,7 +87,7 @@ def _replace(text: str, values: Mapping[str, str], used: dict[str, str], *, keep
         end = match.end()
         if size > MAX_TEXT_BYTES:
             raise _too_long(name)
-    if unknown and not keep_unknown:
+    if unknown:
         raise UnresolvedTag(tuple(unknown))
     result = "".join((*parts, text[end:]))
     if len(result) > MAX_TEXT_BYTES // 4 and len(result.encode(errors="surrogatepass")) > MAX_TEXT_BYTES:
