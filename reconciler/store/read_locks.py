@@ -1,0 +1,159 @@
+"""Reads locks, claims, holders and queues. A queue is ordered by priority, arrival of the run, arrival of the claim."""
+
+from __future__ import annotations
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _sqlite3 import Row
+
+    from reconciler.store.read import Reader
+
+_LOCKS = """
+SELECT id, key, kind, namespace, name, capacity, limit_source, blocked_head FROM lock
+WHERE (:namespace IS NULL OR namespace = :namespace) AND (:key IS NULL OR key = :key) ORDER BY key"""
+_HELD = """
+SELECT claim_lock.lock_id, count(*), count(*) - sum(run.id IS NOT NULL AND run.finished_at IS NULL)
+FROM claim_lock LEFT JOIN run ON run.id = claim_lock.run_id
+WHERE claim_lock.state = 'held' AND claim_lock.nested = 0 GROUP BY claim_lock.lock_id"""
+_WAITING = "SELECT lock_id, count(*), min(claim_id) FROM claim_lock WHERE state = 'waiting' AND nested = 0 GROUP BY lock_id"
+_SUFFIX = "SELECT id, key FROM lock WHERE name = :name OR substr(key, -length(:tail)) = :tail ORDER BY key"
+_PARTY = """
+SELECT claim.id AS claim_id, claim.level, claim.state, claim.epoch, claim.priority, claim.queue_order, claim.requested_at,
+  claim.granted_at, claim.run_id, claim.node_id, claim_lock.template, claim_lock.resolved_json,
+  run.namespace, run.name AS run, run.phase, run.finished_at, run.ttl_at, run.ended_by, run.shutdown,
+  node.name AS node, node.display, node.phase AS node_phase, node.finished_at AS node_finished_at
+FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
+  LEFT JOIN run ON run.id = claim.run_id LEFT JOIN node ON node.id = claim.node_id
+"""
+_HOLDERS = (
+    _PARTY
+    + """WHERE claim_lock.lock_id = :lock AND claim_lock.state = 'held' AND claim_lock.nested = 0
+ORDER BY claim.epoch LIMIT :limit"""
+)
+_QUEUE = (
+    _PARTY
+    + """WHERE claim_lock.lock_id = :lock AND claim_lock.state = 'waiting' AND claim_lock.nested = 0
+ORDER BY claim_lock.priority DESC, claim_lock.queue_order, claim_lock.claim_id LIMIT :limit"""
+)
+_AHEAD = (
+    _PARTY
+    + """WHERE claim_lock.lock_id = :lock AND claim_lock.state = 'waiting' AND claim_lock.nested = 0
+  AND (claim_lock.priority > :priority OR (claim_lock.priority = :priority
+    AND (claim_lock.queue_order, claim_lock.claim_id) < (:queue_order, :claim)))
+ORDER BY claim_lock.priority DESC, claim_lock.queue_order, claim_lock.claim_id LIMIT :limit"""
+)
+_COUNT_AHEAD = """
+SELECT count(*) FROM claim_lock WHERE lock_id = :lock AND state = 'waiting' AND nested = 0
+  AND (priority > :priority OR (priority = :priority AND (queue_order, claim_id) < (:queue_order, :claim)))"""
+_CLAIMS_OF_RUN = """
+SELECT claim.id AS claim_id, claim.run_id, claim.node_id, claim.level, claim.state, claim.priority, claim.queue_order,
+  claim.epoch, claim.requested_at, claim.granted_at, claim_lock.lock_id, claim_lock.nested, claim_lock.template,
+  claim_lock.resolved_json, lock.key, lock.kind, lock.capacity, lock.limit_source, node.name AS node, node.display
+FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id JOIN lock ON lock.id = claim_lock.lock_id
+  LEFT JOIN node ON node.id = claim.node_id
+"""
+_HELD_BY_RUN = _CLAIMS_OF_RUN + "WHERE claim_lock.run_id = :run AND claim_lock.state = 'held' ORDER BY claim.id, lock.id"
+_WAITED_BY_RUN = (
+    _CLAIMS_OF_RUN + "WHERE claim_lock.run_id = :run AND claim_lock.state = 'waiting' ORDER BY claim.id, lock.id"
+)
+_WAITED_BY_RUNS = (
+    _CLAIMS_OF_RUN
+    + """WHERE claim_lock.state = 'waiting' AND claim_lock.run_id BETWEEN :low AND :high
+ORDER BY claim.id, lock.id"""
+)
+_OTHERS = """
+SELECT lock.key FROM claim_lock JOIN lock ON lock.id = claim_lock.lock_id
+WHERE claim_lock.claim_id = :claim AND claim_lock.lock_id <> :lock ORDER BY lock.id"""
+_LIVE_ON = """
+SELECT attempt.id, attempt.state, attempt.boot_id, attempt.pid, node.name AS node, node.display, node.started_at
+FROM attempt JOIN node ON node.id = attempt.node_id
+WHERE attempt.run_id = :run AND attempt.state IN ('intended', 'live') ORDER BY attempt.id"""
+
+
+def list_locks(reader: Reader, namespace: str | None) -> list[Row]:
+    """Every lock that was ever asked for, by key."""
+    return reader.rows(_LOCKS, namespace=namespace, key=None)
+
+
+def find_lock(reader: Reader, key: str) -> Row | None:
+    """The lock with that key, or None."""
+    return reader.row(_LOCKS, namespace=None, key=key)
+
+
+def find_lock_names(reader: Reader, word: str) -> list[str]:
+    """Keys of the locks whose name is `word` or whose key ends in `/word`."""
+    return [str(row["key"]) for row in reader.rows(_SUFFIX, name=word, tail="/" + word)]
+
+
+def count_held(reader: Reader) -> dict[int, tuple[int, int]]:
+    """Units in use, and how many of them by a run that has ended or is gone, by lock id; free locks are absent."""
+    return {int(row[0]): (int(row[1]), int(row[2])) for row in reader.rows(_HELD)}
+
+
+def count_waiting(reader: Reader) -> dict[int, tuple[int, int]]:
+    """Number of waiters and the claim that waits longest, by lock id; a smaller claim id was asked earlier."""
+    return {int(row[0]): (int(row[1]), int(row[2])) for row in reader.rows(_WAITING)}
+
+
+def requested_at(reader: Reader, claim_id: int) -> str:
+    """When a claim was asked for; '' if it is gone."""
+    found = reader.row("SELECT requested_at FROM claim WHERE id = :claim", claim=claim_id)
+    return str(found[0]) if found else ""
+
+
+def list_holders(reader: Reader, lock_id: int, limit: int = -1) -> list[Row]:
+    """The claims that hold a unit of the lock, oldest grant first, each with its run and node."""
+    return reader.rows(_HOLDERS, lock=lock_id, limit=limit)
+
+
+def list_queue(reader: Reader, lock_id: int, limit: int = -1) -> list[Row]:
+    """The claims that wait for the lock in the order in which they will be served."""
+    return reader.rows(_QUEUE, lock=lock_id, limit=limit)
+
+
+def list_ahead(reader: Reader, claim: Row, limit: int) -> list[Row]:
+    """The first waiters before this claim in the queue of the lock that the row names."""
+    return reader.rows(
+        _AHEAD,
+        lock=claim["lock_id"],
+        priority=claim["priority"],
+        queue_order=claim["queue_order"],
+        claim=claim["claim_id"],
+        limit=limit,
+    )
+
+
+def count_ahead(reader: Reader, claim: Row) -> int:
+    """How many wait before this claim for the lock that the row names."""
+    return reader.number(
+        _COUNT_AHEAD,
+        lock=claim["lock_id"],
+        priority=claim["priority"],
+        queue_order=claim["queue_order"],
+        claim=claim["claim_id"],
+    )
+
+
+def list_held_by(reader: Reader, run_id: int) -> list[Row]:
+    """The locks that a run and its nodes hold; one row for each lock of each claim."""
+    return reader.rows(_HELD_BY_RUN, run=run_id)
+
+
+def list_waited_by(reader: Reader, run_id: int) -> list[Row]:
+    """The locks that a run and its nodes wait for; one row for each lock of each claim."""
+    return reader.rows(_WAITED_BY_RUN, run=run_id)
+
+
+def list_waited_between(reader: Reader, low: int, high: int) -> list[Row]:
+    """As `list_waited_by`, for all runs with ids from `low` to `high`."""
+    return reader.rows(_WAITED_BY_RUNS, low=low, high=high)
+
+
+def list_other_locks(reader: Reader, claim_id: int, lock_id: int) -> list[str]:
+    """Keys of the other locks that the same claim needs: all or none."""
+    return [str(row[0]) for row in reader.rows(_OTHERS, claim=claim_id, lock=lock_id)]
+
+
+def list_live_attempts(reader: Reader, run_id: int) -> list[Row]:
+    """The run's processes that were started, or are about to be, and have no end written down."""
+    return reader.rows(_LIVE_ON, run=run_id)

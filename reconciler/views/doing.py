@@ -1,0 +1,103 @@
+"""What the holder of a lock is doing, and what will make it let go: the sentences that every view of a lock uses."""
+
+from __future__ import annotations
+
+from reconciler.store import read_locks, read_runs
+from reconciler.views.instants import age, epoch_s, span, whole_seconds
+from reconciler.views.names import node_label
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _sqlite3 import Row
+
+    from reconciler.store.read import Reader
+
+FAILED = ("Failed", "Error")
+HOLDING_FOR_FAILURE = "holding for a failure"
+LEAKED = "leaked"
+HOLDER_LOST = "holder lost"
+WINDING_UP = "being ended"
+HEALTHY = "healthy"
+STUCK = frozenset({HOLDING_FOR_FAILURE, LEAKED, HOLDER_LOST})
+
+
+def read_boot_id() -> str:
+    """This boot's id; '' where the system has none."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return file.read().strip()
+    except OSError:
+        return ""
+
+
+def holder_verdict(reader: Reader, holder: Row, boot_id: str) -> tuple[str, str]:
+    """What is to be thought of a holder, and the evidence for it. Only rows count: the unseen is never called dead."""
+    if holder["run"] is None:
+        return LEAKED, f"its run {holder['run_id']} does not exist any more"
+    if holder["level"] == "node" and holder["node_finished_at"] is not None:
+        return LEAKED, f"its step has ended {holder['node_phase']}"
+    if holder["finished_at"] is not None and holder["level"] != "node":
+        if holder["phase"] in FAILED and not holder["ended_by"]:
+            return HOLDING_FOR_FAILURE, f"its run ended {holder['phase']} by itself and was not terminated since"
+        return LEAKED, f"its run has ended {holder['phase']}" + (f" ({holder['ended_by']})" if holder["ended_by"] else "")
+    lost = [row for row in read_locks.list_live_attempts(reader, holder["run_id"]) if row["boot_id"] not in ("", boot_id)]
+    if lost and boot_id:
+        return HOLDER_LOST, f"step {node_label(lost[0]['node'], lost[0]['display'])} started before the machine's last boot"
+    if holder["shutdown"]:
+        return WINDING_UP, f"it was told to {holder['shutdown'].lower()}"
+    return HEALTHY, "its run has not ended"
+
+
+def doing(reader: Reader, holder: Row, now_s: float) -> str:
+    """What the holder is doing now, completing the sentence 'RUN ...'."""
+    if holder["run"] is None:
+        return "is gone"
+    if holder["finished_at"] is not None:
+        return _ended(reader, holder, now_s)
+    live = read_locks.list_live_attempts(reader, holder["run_id"])
+    if live:
+        names = ", ".join(node_label(row["node"], row["display"]) for row in live[:3])
+        more = f" and {len(live) - 3} more" if len(live) > 3 else ""
+        since = live[0]["started_at"]
+        return f"runs {names}{more}" + (f" since {age(since, now_s)}" if since else "")
+    waits = [row for row in read_locks.list_waited_by(reader, holder["run_id"]) if not row["nested"]]
+    if waits:
+        return f"waits itself for {waits[0]['key']} since {age(waits[0]['requested_at'], now_s)}"
+    if read_runs.list_queued_attempts(reader, holder["run_id"]):
+        return "waits for a parallelism slot"
+    return "is being ended" if holder["shutdown"] else f"is {holder['phase']}"
+
+
+def _ended(reader: Reader, holder: Row, now_s: float) -> str:
+    ended = f"{age(holder['finished_at'], now_s)} ago"
+    if holder["phase"] not in FAILED:
+        return f"ended {holder['phase']} {ended}"
+    failed = read_runs.find_failed_pod(reader, holder["run_id"])
+    place = ""
+    if failed is not None:
+        code = f" with exit code {failed['exit_code']}" if failed["exit_code"] is not None else ""
+        place = f" at {node_label(failed['name'], failed['display'])}{code}"
+    return f"failed{place} {ended} and keeps the lock until it is terminated{_ttl(holder, now_s)}"
+
+
+def _ttl(holder: Row, now_s: float) -> str:
+    if holder["ttl_at"] is None:
+        return "; it has no ttlStrategy that would end it"
+    left = span(epoch_s(holder["ttl_at"]) - now_s)
+    return f" or its ttlStrategy ends it at {whole_seconds(holder['ttl_at'])} (in {left})"
+
+
+def release(holder: Row, key: str, verdict: str) -> tuple[str, list[str]]:
+    """What will release this holder's lock, and the commands that a person may use, gentle ones first."""
+    run = f"{holder['run']}" if holder["namespace"] in ("default", None) else f"{holder['run']} -n {holder['namespace']}"
+    clear = f"lineclear terminate-stuck-holder {key}"
+    if verdict == HOLDING_FOR_FAILURE:
+        ways = f"when {holder['run']} is terminated, retried to a good end, or replaced by a fixed run that takes over its locks"
+        take_over = f"lineclear resubmit {run} --take-over {holder['run']}"
+        return ways, [f"lineclear logs {run}", f"lineclear retry {run}", take_over, clear]
+    if verdict in STUCK:
+        return "when the daemon has proof that the holder is gone, or a person clears it", [f"{clear} --dry-run", clear]
+    if holder["level"] == "node":
+        step = node_label(holder["node"], holder["display"])
+        return f"when step {step} of {holder['run']} ends", [f"lineclear logs {run} -f"]
+    return f"when {holder['run']} ends well", [f"lineclear logs {run} -f", f"lineclear stop {run}"]

@@ -1,0 +1,208 @@
+"""A run as an object in Argo's shape: metadata, spec, and status with nodes and synchronization. Reads rows, changes nothing."""
+
+from __future__ import annotations
+
+import json
+
+from reconciler.store import read_locks, read_runs
+from reconciler.views.instants import whole_seconds
+from reconciler.views.names import SYNC_ID, holder_key, node_id
+from reconciler.views.waiting import Room, placed_message, sync_id
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _sqlite3 import Row
+    from typing import Any
+
+    from reconciler.store.read import Reader
+
+_GROUP = "workflows.argoproj.io/"
+_BOUNDARIES = ("Steps", "DAG")
+
+
+def labels_of(row: Row, waits: list[Row], room: Room) -> dict[str, str]:
+    """The run's labels with those that follow from its state, as Argo's controller keeps them."""
+    labels: dict[str, str] = dict(json.loads(row["labels_json"]))
+    labels[_GROUP + "phase"] = row["phase"]
+    if row["finished_at"] is not None:
+        labels[_GROUP + "completed"] = "true"
+    elif row["phase"] == "Running":
+        labels[_GROUP + "completed"] = "false"
+    if row["cron"]:
+        labels[_GROUP + "cron-workflow"] = row["cron"]
+    if row["origin_kind"] == "WorkflowTemplate":
+        labels[_GROUP + "workflow-template"] = row["origin_name"]
+    if waits:
+        labels[SYNC_ID] = sync_id(room, waits)
+    return labels
+
+
+def run_object(reader: Reader, row: Row, now_s: float, room: Room) -> dict[str, Any]:
+    """The run as `kubectl get workflow -o json` would show it. `row` is a whole run as `read_runs.find_run` gives it."""
+    waits = [wait for wait in read_locks.list_waited_by(reader, row["id"]) if not wait["nested"]]
+    metadata: dict[str, Any] = {
+        "name": row["name"],
+        "namespace": row["namespace"],
+        "uid": row["uid"],
+        "creationTimestamp": whole_seconds(row["created_at"]),
+        "labels": labels_of(row, waits, room),
+    }
+    annotations = json.loads(row["annotations_json"])
+    if row["scheduled_at"]:
+        annotations[_GROUP + "scheduled-time"] = whole_seconds(row["scheduled_at"])
+    if row["commit_sha"]:
+        annotations["lineclear.dev/commit"] = row["commit_sha"]
+    if row["origin_place"]:
+        annotations["lineclear.dev/place"] = row["origin_place"]
+    if annotations:
+        metadata["annotations"] = annotations
+    if row["cron"]:
+        owner = {"apiVersion": "argoproj.io/v1alpha1", "kind": "CronWorkflow", "name": row["cron"], "controller": True}
+        metadata["ownerReferences"] = [owner]
+    return {
+        "apiVersion": "argoproj.io/v1alpha1",
+        "kind": "Workflow",
+        "metadata": metadata,
+        "spec": _spec(reader, row),
+        "status": _status(reader, row, waits, now_s, room),
+    }
+
+
+def _spec(reader: Reader, row: Row) -> dict[str, Any]:
+    spec: dict[str, Any] = json.loads(read_runs.read_spec(reader, row["spec_digest"]))
+    arguments = json.loads(row["arguments_json"])
+    if arguments:
+        spec["arguments"] = {"parameters": [{"name": name, "value": value} for name, value in arguments.items()]}
+    if row["priority"]:
+        spec["priority"] = row["priority"]
+    if row["shutdown"]:
+        spec["shutdown"] = row["shutdown"]
+    return spec
+
+
+def _status(reader: Reader, row: Row, waits: list[Row], now_s: float, room: Room) -> dict[str, Any]:
+    done, pods = read_runs.count_pods(reader, row["id"])
+    held = [hold for hold in read_locks.list_held_by(reader, row["id"]) if not hold["nested"]]
+    message = row["message"]
+    at_run_level = [wait for wait in waits if wait["node"] is None]
+    if at_run_level:
+        message = placed_message(reader, room, at_run_level, row["namespace"], now_s)
+    status: dict[str, Any] = {"phase": row["phase"]}
+    if message:
+        status["message"] = message
+    for key, column in (("startedAt", "started_at"), ("finishedAt", "finished_at")):
+        if row[column] is not None:
+            status[key] = whole_seconds(row[column])
+    if pods:
+        status["progress"] = f"{done}/{pods}"
+    conditions = _conditions(reader, row, waits, held, now_s)
+    if conditions:
+        status["conditions"] = conditions
+    nodes = node_objects(reader, row, waits, now_s, room)
+    if nodes:
+        status["nodes"] = nodes
+    synchronization = synchronization_of(held, waits, room)
+    if synchronization:
+        status["synchronization"] = synchronization
+    return status
+
+
+def _conditions(reader: Reader, row: Row, waits: list[Row], held: list[Row], now_s: float) -> list[dict[str, str]]:
+    found = []
+    if waits:
+        message = placed_message(reader, Room(reader), waits, row["namespace"], now_s)
+        found.append({"type": "WaitingForLock", "status": "True", "message": message})
+    kept = [hold["key"] for hold in held if hold["level"] == "run"]
+    if row["finished_at"] is not None and kept:
+        message = f"keeps {', '.join(kept)} until it is terminated or its ttlStrategy ends it"
+        found.append({"type": "HoldingForFailure", "status": "True", "message": message})
+    if row["removed"]:
+        found.append({"type": "RemovedFromGit", "status": "True", "message": "its manifest left Git while it ran"})
+    if row["finished_at"] is not None:
+        found.append({"type": "Completed", "status": "True"})
+    return found
+
+
+def synchronization_of(held: list[Row], waits: list[Row], room: Room) -> dict[str, Any]:
+    """`status.synchronization` as Argo fills it: in `waiting`, the holders are those who block. {} where nothing is wanted."""
+    found: dict[str, Any] = {}
+    for hold in held:
+        mine = _own_key(room, hold)
+        if hold["kind"] == "Mutex":
+            _put(found, "mutex", "holding", {"mutex": hold["key"], "holder": mine})
+        elif hold["kind"] == "ConfigMap":
+            _put(found, "semaphore", "holding", {"semaphore": hold["key"], "holders": [mine]})
+    for wait in waits:
+        blockers = [holder_key(holder) for holder in room.holders(wait["lock_id"])]
+        if wait["kind"] == "Mutex":
+            _put(found, "mutex", "waiting", {"mutex": wait["key"], "holder": blockers[0] if blockers else ""})
+        elif wait["kind"] == "ConfigMap":
+            _put(found, "semaphore", "waiting", {"semaphore": wait["key"], "holders": blockers})
+    return found
+
+
+def _own_key(room: Room, hold: Row) -> str:
+    for holder in room.holders(hold["lock_id"]):
+        if holder["claim_id"] == hold["claim_id"]:
+            return holder_key(holder)
+    return ""
+
+
+def _put(found: dict[str, Any], kind: str, state: str, entry: dict[str, Any]) -> None:
+    found.setdefault(kind, {}).setdefault(state, []).append(entry)
+
+
+def node_objects(reader: Reader, row: Row, waits: list[Row], now_s: float, room: Room) -> dict[str, Any]:
+    """`status.nodes`: a map from Argo's node id to the node, with children and boundaries."""
+    rows = read_runs.list_nodes(reader, row["id"])
+    by_id = {node["id"]: node for node in rows}
+    waiting: dict[int, list[Row]] = {}
+    for wait in waits:
+        waiting.setdefault(wait["node_id"] or 0, []).append(wait)
+    found: dict[str, Any] = {}
+    for node in rows:
+        shown = _node(row["name"], node)
+        boundary = _boundary(node, by_id)
+        if boundary is not None:
+            shown["boundaryID"] = node_id(row["name"], boundary["name"])
+        if node["id"] in waiting:
+            mine = waiting[node["id"]]
+            shown["message"] = placed_message(reader, room, mine, row["namespace"], now_s)
+            shown["synchronizationStatus"] = {"waiting": mine[0]["key"]}
+        found[shown["id"]] = shown
+        parent = by_id.get(node["parent_id"])
+        if parent is not None:
+            found[node_id(row["name"], parent["name"])].setdefault("children", []).append(shown["id"])
+    return found
+
+
+def _node(run: str, node: Row) -> dict[str, Any]:
+    shown: dict[str, Any] = {
+        "id": node_id(run, node["name"]),
+        "name": run + node["name"],
+        "displayName": node["display"] or run,
+        "type": node["type"],
+        "phase": node["phase"],
+    }
+    if node["template"]:
+        shown["templateName"] = node["template"]
+    if node["message"]:
+        shown["message"] = node["message"]
+    elif node["attempt_state"] == "queued":
+        shown["message"] = "Waiting for a parallelism slot"
+    for key, column in (("startedAt", "started_at"), ("finishedAt", "finished_at")):
+        if node[column] is not None:
+            shown[key] = whole_seconds(node[column])
+    inputs = json.loads(node["inputs_json"])
+    if inputs:
+        shown["inputs"] = {"parameters": [{"name": name, "value": value} for name, value in inputs.items()]}
+    if node["exit_code"] is not None:
+        shown["outputs"] = {"exitCode": str(node["exit_code"])}
+    return shown
+
+
+def _boundary(node: Row, by_id: dict[int, Row]) -> Row | None:
+    above = by_id.get(node["parent_id"])
+    while above is not None and above["type"] not in _BOUNDARIES:
+        above = by_id.get(above["parent_id"])
+    return above

@@ -1,0 +1,85 @@
+"""What a run waits for, in one line and as a label; for lists and for objects."""
+
+from __future__ import annotations
+
+from reconciler.store import read_locks
+from reconciler.views.instants import age
+from reconciler.views.names import label_safe, party
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _sqlite3 import Row
+
+    from reconciler.store.read import Reader
+
+
+class Room:
+    """Remembers, for one reading, how much of each lock is taken and by whom, so that a list asks once for each lock."""
+
+    __slots__ = ("_holders", "_reader")
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+        self._holders: dict[int, list[Row]] = {}
+
+    def holders(self, lock_id: int) -> list[Row]:
+        """The holders of a lock, oldest grant first."""
+        found = self._holders.get(lock_id)
+        if found is None:
+            found = self._holders[lock_id] = read_locks.list_holders(self._reader, lock_id)
+        return found
+
+    def available(self, claim: Row) -> int:
+        """Units of the row's lock that nobody holds; 0 for a limit that was never read."""
+        return max(0, (claim["capacity"] or 0) - len(self.holders(claim["lock_id"])))
+
+
+def waited_by_run(reader: Reader, run_ids: list[int]) -> dict[int, list[Row]]:
+    """The waiting claims' locks by run id, for the runs given; runs that wait for nothing are absent."""
+    found: dict[int, list[Row]] = {}
+    if not run_ids:
+        return found
+    wanted = set(run_ids)
+    for row in read_locks.list_waited_between(reader, min(run_ids), max(run_ids)):
+        if row["run_id"] in wanted and not row["nested"]:
+            found.setdefault(row["run_id"], []).append(row)
+    return found
+
+
+def blocking(room: Room, waits: list[Row]) -> Row:
+    """The first lock that blocks: the first without room, else the first (others are ahead in its queue)."""
+    return next((row for row in waits if room.available(row) == 0), waits[0])
+
+
+def sync_id(room: Room, waits: list[Row]) -> str:
+    """The value of the label workflows.argoproj.io/sync-id of a run that waits."""
+    return label_safe(blocking(room, waits)["key"])
+
+
+def waiting_message(room: Room, waits: list[Row], namespace: str) -> str:
+    """One line in Argo's words, and behind whom: `Waiting for NS/Mutex/X lock. Lock status: 0/1; held by RUN`."""
+    first = blocking(room, waits)
+    available, capacity = room.available(first), first["capacity"]
+    status = f"{available}/{'?' if capacity is None else capacity}"
+    holders = room.holders(first["lock_id"])
+    if holders:
+        more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
+        behind = f"held by {party(holders[0], namespace)}{more}"
+        if holders[0]["finished_at"] is not None:
+            behind += f", which ended {holders[0]['phase']}"
+    elif capacity == 0:
+        behind = "closed: its limit is 0"
+    elif capacity is None:
+        behind = first["limit_source"] or "its limit was never read"
+    else:
+        behind = "free; others are ahead in the queue"
+    where = f"{first['display']}: " if first["node"] is not None else ""
+    return f"{where}Waiting for {first['key']} lock. Lock status: {status}; {behind}"
+
+
+def placed_message(reader: Reader, room: Room, waits: list[Row], namespace: str, now_s: float) -> str:
+    """As `waiting_message`, with the position in the queue and since when."""
+    first = blocking(room, waits)
+    position = read_locks.count_ahead(reader, first) + 1
+    text = waiting_message(room, waits, namespace)
+    return f"{text}; position {position} in the queue, since {age(first['requested_at'], now_s)}"

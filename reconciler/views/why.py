@@ -1,0 +1,264 @@
+"""Why a run is not going on: one explanation as plain data, and the same as text. Answers 'it is not waiting' too.
+
+It names each lock, how its name came about, who holds it and what that holder does, who is ahead, and what will release it.
+"""
+
+from __future__ import annotations
+
+import json
+
+from reconciler.store import read_locks, read_runs
+from reconciler.views.clean import clean
+from reconciler.views.doing import FAILED, doing, holder_verdict, release
+from reconciler.views.instants import age, epoch_s, span, whole_seconds
+from reconciler.views.names import node_label, ordinal, party
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _sqlite3 import Row
+    from typing import Any
+
+    from reconciler.store.read import Reader
+
+_SHOWN = 5
+_CHAIN_LIMIT = 50
+
+
+def explain(reader: Reader, row: Row, now_s: float, boot_id: str) -> dict[str, Any]:
+    """The explanation of one run. `state` is one of waiting-for-lock, waiting-for-slot, waiting-for-predecessor, keeps-locks,
+    not-started, running, being-ended, finished; `summary` is a sentence; `next` are commands a person may use.
+    """
+    waits = [wait for wait in read_locks.list_waited_by(reader, row["id"]) if not wait["nested"]]
+    found: dict[str, Any] = {"namespace": row["namespace"], "run": row["name"], "phase": row["phase"]}
+    if waits:
+        described = [_wait(reader, row, wait, now_s, boot_id) for wait in waits]
+        who = f"{len(described)} locks, all or none" if len(described) > 1 else "1 lock"
+        summary = f"{row['name']} waits for {who}, since {age(waits[0]['requested_at'], now_s)}"
+        found |= {"state": "waiting-for-lock", "summary": summary, "locks": described}
+        cycle = find_cycle(reader, row)
+        if cycle:
+            found["cycle"] = cycle
+        return found
+    return found | _without_lock(reader, row, now_s)
+
+
+def _without_lock(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
+    name = row["name"]
+    if row["finished_at"] is not None:
+        return _finished(reader, row, now_s)
+    if row["successor_of"] is not None:
+        before = read_runs.find_run_by_id(reader, row["successor_of"])
+        if before is not None and before["finished_at"] is None:
+            text = f"{name} replaces {before['name']}, which is being terminated; it starts when {before['name']} is proven gone"
+            return {"state": "waiting-for-predecessor", "summary": text, "predecessor": before["name"]}
+    queued = read_runs.list_queued_attempts(reader, row["id"])
+    live = read_locks.list_live_attempts(reader, row["id"])
+    if queued and not live:
+        ahead, used = read_runs.count_queued_before(reader, queued[0]["id"]), read_runs.count_running_attempts(reader)
+        step = node_label(queued[0]["name"], queued[0]["display"])
+        text = (
+            f"{name} has all its locks; its step {step} waits for a parallelism slot since {age(queued[0]['queued_at'], now_s)}:"
+            f" {used} steps run, {ahead} are ahead; the setting `parallelism` is the limit"
+        )
+        return {"state": "waiting-for-slot", "summary": text, "running": used, "ahead": ahead, "next": ["lineclear settings"]}
+    if row["shutdown"]:
+        text = f"{name} was told to {row['shutdown'].lower()} and is not waiting; its steps are being ended"
+        return {"state": "being-ended", "summary": text}
+    if live:
+        names = ", ".join(node_label(step["node"], step["display"]) for step in live[:_SHOWN])
+        text = f"{name} is not waiting: it runs {names}"
+        return {"state": "running", "summary": text, "next": [_command("logs", row, " -f")]}
+    if row["phase"] == "Pending":
+        text = f"{name} waits for no lock; the daemon takes it up at its next tick"
+        return {"state": "not-started", "summary": text, "next": ["lineclear up"]}
+    return {"state": "running", "summary": f"{name} is not waiting: it is {row['phase']}"}
+
+
+def _finished(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
+    ended = f"{row['name']} is not waiting: it ended {row['phase']} {age(row['finished_at'], now_s)} ago"
+    message = f" ({row['message']})" if row["message"] else ""
+    held = [hold for hold in read_locks.list_held_by(reader, row["id"]) if hold["level"] != "policy" and not hold["nested"]]
+    if not held or row["phase"] not in FAILED:
+        return {"state": "finished", "summary": ended + message}
+    keys = [hold["key"] for hold in held]
+    until = "until it is terminated"
+    if row["ttl_at"]:
+        until += f" or its ttlStrategy ends it at {whole_seconds(row['ttl_at'])} (in {span(epoch_s(row['ttl_at']) - now_s)})"
+    take_over = f" --take-over {row['name']}"
+    return {
+        "state": "keeps-locks",
+        "summary": f"{ended}{message} and keeps {', '.join(keys)} {until}",
+        "holds": [f"{hold['key']}#{hold['epoch']}" for hold in held],
+        "next": [_command("logs", row), _command("retry", row), _command("resubmit", row, take_over), _command("terminate", row)],
+    }
+
+
+def _command(verb: str, row: Row, more: str = "") -> str:
+    where = "" if row["namespace"] == "default" else f" -n {row['namespace']}"
+    return f"lineclear {verb} {row['name']}{where}{more}"
+
+
+def _wait(reader: Reader, row: Row, wait: Row, now_s: float, boot_id: str) -> dict[str, Any]:
+    holders = read_locks.list_holders(reader, wait["lock_id"])
+    ahead = read_locks.count_ahead(reader, wait)
+    first = read_locks.list_ahead(reader, wait, _SHOWN)
+    described = []
+    until, commands = _gate(wait, holders, first)
+    for holder in holders:
+        verdict, evidence = holder_verdict(reader, holder, boot_id)
+        described.append(
+            {
+                "run": holder["run"],
+                "namespace": holder["namespace"],
+                "node": None if holder["node"] is None else node_label(holder["node"], holder["display"]),
+                "epoch": holder["epoch"],
+                "since": whole_seconds(holder["granted_at"]),
+                "phase": holder["phase"],
+                "doing": doing(reader, holder, now_s),
+                "verdict": verdict,
+                "evidence": evidence,
+            }
+        )
+        if not until:
+            until, commands = release(holder, wait["key"], verdict)
+    return {
+        "lock": wait["key"],
+        "limit": wait["capacity"],
+        "node": None if wait["node"] is None else node_label(wait["node"], wait["display"]),
+        "template": wait["template"],
+        "resolved": _resolved(reader, row, wait),
+        "since": whole_seconds(wait["requested_at"]),
+        "waited": age(wait["requested_at"], now_s),
+        "priority": wait["priority"],
+        "position": ahead + 1,
+        "order": ahead + 1 + len(holders),
+        "holders": described,
+        "ahead": [_ahead(other, row, now_s) for other in first],
+        "releasedWhen": until,
+        "next": commands,
+    }
+
+
+def _gate(wait: Row, holders: list[Row], first: list[Row]) -> tuple[str, list[str]]:
+    """What opens a lock that no holder's end would open; ('', []) where a holder's end does."""
+    if wait["capacity"] is None:
+        reason = f": {wait['limit_source']}" if wait["limit_source"] else ""
+        return f"when its limit can be read from the ConfigMap{reason}", ["lineclear get configmap", "lineclear sync"]
+    if wait["capacity"] == 0:
+        return "when its limit is raised from 0: push the ConfigMap with a higher value", ["lineclear get configmap"]
+    if len(holders) < wait["capacity"]:
+        if first:
+            before = party(first[0], "")
+            return f"it has room; {before} is ahead and needs another lock as well", [f"lineclear why {first[0]['run']}"]
+        return "it has room; this run takes it as soon as it can have all its locks at once", []
+    return "", []
+
+
+def _ahead(other: Row, row: Row, now_s: float) -> dict[str, Any]:
+    earlier = "a higher priority" if other["priority"] > row["priority"] else "arrived earlier"
+    return {
+        "run": other["run"],
+        "namespace": other["namespace"],
+        "node": None if other["node"] is None else node_label(other["node"], other["display"]),
+        "priority": other["priority"],
+        "waited": age(other["requested_at"], now_s),
+        "because": earlier,
+    }
+
+
+def _resolved(reader: Reader, row: Row, wait: Row) -> list[dict[str, str]]:
+    """The values that made the lock's name, and where each came from."""
+    pairs = json.loads(wait["resolved_json"])
+    if not pairs:
+        return []
+    spec = json.loads(read_runs.read_spec(reader, row["spec_digest"]))
+    declared: dict[str, Any] = {str(p.get("name")): p for p in (spec.get("arguments") or {}).get("parameters") or [] if isinstance(p, dict)}
+    return [{"tag": str(tag), "value": str(value), "from": _source(str(tag), str(value), declared, row)} for tag, value in pairs]
+
+
+def _source(tag: str, value: str, declared: dict[str, Any], row: Row) -> str:
+    bare = tag.strip("{} ")
+    if not bare.startswith("workflow.parameters."):
+        return {"inputs": "the step's inputs", "item": "the loop"}.get(bare.split(".")[0], "the run")
+    parameter = declared.get(bare.removeprefix("workflow.parameters."), {})
+    written = parameter.get("value", parameter.get("default"))
+    place = f"{row['origin_kind']}/{row['origin_name']}" if row["origin_kind"] else "the manifest"
+    if row["origin_place"]:
+        place += f" ({row['origin_place']})"
+    return place if written is not None and str(written) == value else f"given with the run ({row['origin']})"
+
+
+def find_cycle(reader: Reader, row: Row) -> list[str]:
+    """Runs that wait for one another in a circle through this one, each followed by the lock it wants; [] if there is none."""
+    seen: dict[int, tuple[int, str]] = {}
+    todo = [row["id"]]
+    while todo and len(seen) < _CHAIN_LIMIT:
+        run_id = todo.pop()
+        for wait in read_locks.list_waited_by(reader, run_id):
+            for holder in read_locks.list_holders(reader, wait["lock_id"], _SHOWN):
+                after = holder["run_id"]
+                if after == row["id"] and run_id != row["id"]:
+                    return _path(reader, row, seen, run_id, wait["key"])
+                if after not in seen and after != run_id:
+                    seen[after] = (run_id, wait["key"])
+                    todo.append(after)
+    return []
+
+
+def _path(reader: Reader, row: Row, seen: dict[int, tuple[int, str]], last: int, key: str) -> list[str]:
+    found = [f"{_name(reader, last)} waits for {key}, held by {row['name']}"]
+    while last != row["id"]:
+        before, wanted = seen[last]
+        found.append(f"{_name(reader, before)} waits for {wanted}, held by {_name(reader, last)}")
+        last = before
+    return found[::-1]
+
+
+def _name(reader: Reader, run_id: int) -> str:
+    found = read_runs.find_run_by_id(reader, run_id)
+    return str(found["name"]) if found is not None else f"run {run_id}"
+
+
+def why_text(found: dict[str, Any]) -> str:
+    """The explanation for people."""
+    lines = [found["summary"] + "."]
+    for lock in found.get("locks", []):
+        lines += ["", *_lock_lines(lock, found["namespace"])]
+    if found.get("cycle"):
+        lines += ["", "These runs wait for one another; nothing moves until one of them is stopped:"]
+        lines += [f"  {step}" for step in found["cycle"]]
+    if found.get("next"):
+        lines += ["", "What you can do:", *(f"  {command}" for command in found["next"])]
+    return "".join(clean(line) + "\n" for line in lines)
+
+
+def _lock_lines(lock: dict[str, Any], namespace: str) -> list[str]:
+    limit = "limit unknown" if lock["limit"] is None else f"limit {lock['limit']}"
+    where = f", wanted by step {lock['node']}" if lock["node"] else ""
+    lines = [f"Lock {lock['lock']} ({limit}{where})"]
+    if lock["resolved"]:
+        lines.append(f"  name       {lock['template']}")
+        lines += [f"             {value['tag']} = {value['value']}, from {value['from']}" for value in lock["resolved"]]
+    for holder in lock["holders"]:
+        who = _who(holder, namespace)
+        since = f"epoch {holder['epoch']}, since {holder['since']}"
+        lines.append(f"  held by    {who}, {since}: {holder['phase']}, {holder['verdict']}")
+        lines.append(f"             it {holder['doing']}")
+    if not lock["holders"]:
+        lines.append("  held by    nobody")
+    place = f"{ordinal(lock['position'])} in the queue (order {lock['order']}, counting holders), priority {lock['priority']}"
+    lines.append(f"  position   {place}, waits {lock['waited']}")
+    for other in lock["ahead"]:
+        why = f"priority {other['priority']}, {other['because']}"
+        lines.append(f"  ahead      {_who(other, namespace)} ({why}, waits {other['waited']})")
+    more = lock["position"] - 1 - len(lock["ahead"])
+    if more > 0:
+        lines.append(f"             and {more} more")
+    lines.append(f"  released   {lock['releasedWhen']}")
+    lines += [f"             {command}" for command in lock["next"]]
+    return lines
+
+
+def _who(one: dict[str, Any], namespace: str) -> str:
+    where = "" if one["namespace"] in (namespace, None) else f"{one['namespace']}/"
+    return f"{where}{one['run']}" + (f"/{one['node']}" if one["node"] else "")
