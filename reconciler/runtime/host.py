@@ -20,6 +20,7 @@ from reconciler.clock import Clock
 from reconciler.errors import Transient
 from reconciler.model.attempt import AttemptId, Launch, Liveness, NotStarted, Observation, Started
 from reconciler.runtime import wire
+from reconciler.runtime.cases import Adopted, Case, Ended, Kept, Open, Serving
 from reconciler.runtime.launching import UnstartableError, pack_launch
 from reconciler.runtime.liveness import find_liveness
 from reconciler.runtime.orphans import Orphan
@@ -32,7 +33,6 @@ from reconciler.runtime.recover import Adopt, Busy, Finding, Keep, Over, Unclaim
 BUSY_AGAIN_S = 0.002
 RELAUNCH_AGAIN_S = 1.0
 UNREADABLE_AGAIN_S = 1.0
-DEFAULT_GRACE_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,56 +41,6 @@ class Recovery:
 
     observations: tuple[Observation, ...]
     to_launch: tuple[AttemptId, ...]
-
-
-@dataclass(slots=True, kw_only=True)
-class _Serving:
-    """A worker of ours has it."""
-
-    link: Link
-    launch: Launch
-    launched_at: float
-
-
-@dataclass(slots=True, kw_only=True)
-class _Open:
-    """No worker is known: its record has to be read under its lock, when `due_at` has come."""
-
-    directory: str
-    boot_id: str
-    launch: Launch | None
-    due_at: float
-    launched_at: float = float("-inf")
-    grace_s: float | None = None  # once a stop was asked for
-
-
-@dataclass(slots=True, kw_only=True)
-class _Adopted:
-    """A worker of an earlier daemon has it."""
-
-    directory: str
-    boot_id: str
-    worker: Process
-    pidfd: int
-
-
-@dataclass(slots=True, kw_only=True)
-class _Kept:
-    """Its worker is gone; we see its processes out."""
-
-    orphan: Orphan
-    launch: Launch | None
-    pidfd: int | None
-
-
-@dataclass(slots=True, kw_only=True)
-class _Ended:
-    """Reported, not yet acknowledged; `link` is the worker that waits for it."""
-
-    link: Link | None
-
-
-_Case = _Serving | _Open | _Adopted | _Kept | _Ended
 
 
 class HostRuntime:
@@ -105,8 +55,8 @@ class HostRuntime:
         self._boot_id = boot_id
         self._poller = Poller()
         self._pool = Pool(home, poke_path=poke_path, boot_id=boot_id, clock=clock, poller=self._poller)
-        self._cases: dict[AttemptId, _Case] = {}
-        self._restless: set[AttemptId] = set()  # cases of kind _Open or _Kept
+        self._cases: dict[AttemptId, Case] = {}
+        self._restless: set[AttemptId] = set()  # cases of kind Open or Kept
         self._ready: list[Observation] = []
         self._announced: set[AttemptId] = set()
         self._is_open = False
@@ -138,7 +88,7 @@ class HostRuntime:
         False means it has begun or a worker is looking at it: `stop` it instead. Raises Transient if the disk refuses.
         """
         case = self._cases.get(attempt_id)
-        if isinstance(case, _Ended | _Kept | _Adopted):
+        if isinstance(case, Ended | Kept | Adopted):
             return False
         try:
             is_revoked = revoke_record(directory, attempt_id, boot_id=self._boot_id, at=self._clock.now())
@@ -147,7 +97,7 @@ class HostRuntime:
             raise Transient(text) from error
         if is_revoked and case is None:
             now = self._clock.monotonic()
-            self._set(attempt_id, _Open(directory=directory, boot_id=self._boot_id, launch=None, due_at=now))
+            self._set(attempt_id, Open(directory=directory, boot_id=self._boot_id, launch=None, due_at=now))
         return is_revoked
 
     def fds(self) -> list[int]:
@@ -181,7 +131,7 @@ class HostRuntime:
         """These ends are stored for good: their workers need not sync them and may have the next attempt."""
         for attempt_id in attempt_ids:
             case = self._cases.get(attempt_id)
-            if isinstance(case, _Ended):
+            if isinstance(case, Ended):
                 del self._cases[attempt_id]
                 self._announced.discard(attempt_id)
                 if case.link is not None and case.link.attempt == attempt_id:
@@ -193,7 +143,7 @@ class HostRuntime:
         self.open()
         to_launch = []
         for attempt_id, directory, boot_id in launches:
-            case = _Open(directory=directory, boot_id=boot_id, launch=None, due_at=self._clock.monotonic())
+            case = Open(directory=directory, boot_id=boot_id, launch=None, due_at=self._clock.monotonic())
             self._set(attempt_id, case)
             finding = self._examine(attempt_id, case)
             if isinstance(finding, Unclaimed):
@@ -227,9 +177,9 @@ class HostRuntime:
             self._pool.forget(link)
         self._poller.close()
 
-    def _set(self, attempt_id: AttemptId, case: _Case) -> None:
+    def _set(self, attempt_id: AttemptId, case: Case) -> None:
         self._cases[attempt_id] = case
-        if isinstance(case, _Open | _Kept):
+        if isinstance(case, Open | Kept):
             self._restless.add(attempt_id)
         else:
             self._restless.discard(attempt_id)
@@ -238,36 +188,44 @@ class HostRuntime:
         """Forget a case and close what it holds."""
         case = self._cases.pop(attempt_id)
         self._restless.discard(attempt_id)
-        if isinstance(case, _Adopted | _Kept) and case.pidfd is not None:
+        if isinstance(case, Adopted | Kept) and case.pidfd is not None:
             self._poller.unregister(case.pidfd)
             os.close(case.pidfd)
-        if isinstance(case, _Kept):
+        if isinstance(case, Kept):
             case.orphan.close()
 
     def _end(self, outcome: Observation, *, link: Link | None = None) -> None:
         if outcome.attempt_id in self._cases:
             self._drop(outcome.attempt_id)
-        self._set(outcome.attempt_id, _Ended(link=link))
+        self._set(outcome.attempt_id, Ended(link=link))
         self._ready.append(outcome)
 
     def _hand_over(self, launch: Launch) -> None:
         now = self._clock.monotonic()
         try:
             frame = pack_launch(launch, secrets.token_hex(12))
-            link = self._pool.assign(launch.attempt_id, frame)
         except UnstartableError as error:
             self._end(self._not_started(launch.attempt_id, str(error)))
+            return
+        try:
+            link = self._pool.assign(launch.attempt_id, frame)
         except OSError:  # out of descriptors: not a reason to fail the step
-            self._open(launch.attempt_id, launch, launched_at=now)
+            self._reopen(launch.attempt_id, launch, launched_at=now, is_heir=False)
         else:
-            self._set(launch.attempt_id, _Serving(link=link, launch=launch, launched_at=now))
+            self._set(launch.attempt_id, Serving(link=link, launch=launch, launched_at=now))
 
     def _not_started(self, attempt_id: AttemptId, message: str) -> NotStarted:
         return NotStarted(attempt_id=attempt_id, exit_code=wire.NOT_STARTED_CODE, at=self._clock.now(), message=message)
 
-    def _open(self, attempt_id: AttemptId, launch: Launch, *, launched_at: float) -> None:
-        now = self._clock.monotonic()
-        case = _Open(directory=launch.directory, boot_id=self._boot_id, launch=launch, due_at=now, launched_at=launched_at)
+    def _reopen(self, attempt_id: AttemptId, launch: Launch, *, launched_at: float, is_heir: bool) -> None:
+        case = Open(
+            directory=launch.directory,
+            boot_id=self._boot_id,
+            launch=launch,
+            due_at=self._clock.monotonic(),
+            launched_at=launched_at,
+            is_heir=is_heir,
+        )
         self._set(attempt_id, case)
 
     def _take_events(self) -> None:
@@ -277,12 +235,12 @@ class HostRuntime:
             case = self._cases.get(attempt_id)
             if kind == wire.SETTLED and link.attempt == attempt_id:
                 self._pool.release(link)
-            elif isinstance(case, _Serving) and case.link is link:
+            elif isinstance(case, Serving) and case.link is link:
                 self._take_report(attempt_id, case, kind, body)
-            elif isinstance(case, _Ended) and case.link is link and kind == DIED:
+            elif isinstance(case, Ended) and case.link is link and kind == DIED:
                 case.link = None
 
-    def _take_report(self, attempt_id: AttemptId, case: _Serving, kind: int, body: bytes) -> None:
+    def _take_report(self, attempt_id: AttemptId, case: Serving, kind: int, body: bytes) -> None:
         if kind in {wire.STARTED, wire.ENDED}:
             record = parse_record(body)
             self._report_start(attempt_id, record)
@@ -295,7 +253,7 @@ class HostRuntime:
         if body:
             self._end(self._not_started(attempt_id, body.decode("utf-8", "replace")))
         else:
-            self._open(attempt_id, case.launch, launched_at=case.launched_at)
+            self._reopen(attempt_id, case.launch, launched_at=case.launched_at, is_heir=kind == DIED)
 
     def _report_start(self, attempt_id: AttemptId, record: Record | None) -> None:
         if record is not None and record.start is not None and attempt_id not in self._announced:
@@ -304,45 +262,45 @@ class HostRuntime:
 
     def _request(self, attempt_id: AttemptId, kind: int) -> None:
         match self._cases.get(attempt_id):
-            case _Serving(link=link):
+            case Serving(link=link):
                 self._pool.send(link, wire.pack_frame(kind, attempt_id))
                 if link.pidfd is not None:
                     _signal(link.pidfd, signal.SIGCONT)
-            case _Adopted(pidfd=pidfd):
+            case Adopted(pidfd=pidfd):
                 _signal(pidfd, signal.SIGTERM if kind == wire.STOP else signal.SIGUSR1)
                 _signal(pidfd, signal.SIGCONT)
-            case _Open() as case:
-                case.grace_s = _grace_s(case.launch, kind)
-            case _Kept() as case:
-                case.orphan.stop(_grace_s(case.launch, kind))
+            case Open() as case:
+                case.grace_s = 0.0 if kind == wire.KILL else case.ordinary_grace_s
+            case Kept() as case:
+                case.orphan.stop(0.0 if kind == wire.KILL else case.ordinary_grace_s)
             case _:
                 pass
 
     def _due_at(self, attempt_id: AttemptId) -> float | None:
         match self._cases[attempt_id]:
-            case _Open(due_at=due_at):
+            case Open(due_at=due_at):
                 return due_at
-            case _Kept(orphan=orphan):
+            case Kept(orphan=orphan):
                 return orphan.due_at
             case _:
                 return None
 
     def _look_at_restless(self) -> None:
         """First the records, so that every orphan is known, then the orphans: one must not take another's processes."""
-        for kind in (_Open, _Kept):
+        for kind in (Open, Kept):
             for attempt_id in sorted(self._restless):
                 case = self._cases.get(attempt_id)
                 due_at = self._due_at(attempt_id)
                 if not isinstance(case, kind) or due_at is None or due_at > self._clock.monotonic():
                     continue
-                if isinstance(case, _Open):
+                if isinstance(case, Open):
                     self._apply(attempt_id, case, self._examine(attempt_id, case))
-                elif isinstance(case, _Kept):
+                elif isinstance(case, Kept):
                     outcome = case.orphan.look()
                     if outcome is not None:
                         self._end(outcome)
 
-    def _examine(self, attempt_id: AttemptId, case: _Open) -> Finding:
+    def _examine(self, attempt_id: AttemptId, case: Open) -> Finding:
         return examine(
             attempt_id,
             case.directory,
@@ -351,7 +309,7 @@ class HostRuntime:
             at=self._clock.now(),
         )
 
-    def _apply(self, attempt_id: AttemptId, case: _Open, finding: Finding) -> None:
+    def _apply(self, attempt_id: AttemptId, case: Open, finding: Finding) -> None:
         now = self._clock.monotonic()
         match finding:
             case Busy():
@@ -372,7 +330,7 @@ class HostRuntime:
             case _:
                 assert_never(finding)
 
-    def _start_over(self, attempt_id: AttemptId, case: _Open) -> None:
+    def _start_over(self, attempt_id: AttemptId, case: Open) -> None:
         """Nobody claimed it: hand it over again, at most once a second, or see to it that it never begins."""
         now = self._clock.monotonic()
         if case.launch is None or case.grace_s is not None:
@@ -383,14 +341,14 @@ class HostRuntime:
         else:
             self._hand_over(case.launch)
 
-    def _adopt(self, attempt_id: AttemptId, case: _Open, worker: Process, pidfd: int) -> None:
-        adopted = _Adopted(directory=case.directory, boot_id=case.boot_id, worker=worker, pidfd=pidfd)
+    def _adopt(self, attempt_id: AttemptId, case: Open, worker: Process, pidfd: int) -> None:
+        adopted = Adopted(directory=case.directory, boot_id=case.boot_id, worker=worker, pidfd=pidfd)
 
         def look_again() -> None:
             if self._cases.get(attempt_id) is adopted and has_ended(pidfd):
                 self._drop(attempt_id)
                 due_at = self._clock.monotonic()
-                again = _Open(directory=case.directory, boot_id=case.boot_id, launch=case.launch, due_at=due_at)
+                again = Open(directory=case.directory, boot_id=case.boot_id, launch=case.launch, due_at=due_at)
                 self._set(attempt_id, again)
 
         self._set(attempt_id, adopted)
@@ -398,9 +356,10 @@ class HostRuntime:
         if case.grace_s is not None:
             self._request(attempt_id, wire.STOP if case.grace_s else wire.KILL)
 
-    def _keep(self, attempt_id: AttemptId, case: _Open, record_fd: int, record: Record) -> None:
-        orphan = Orphan(attempt_id, record_fd, record, clock=self._clock, find_spared=self._find_spared)
-        kept = _Kept(orphan=orphan, launch=case.launch, pidfd=None)
+    def _keep(self, attempt_id: AttemptId, case: Open, record_fd: int, record: Record) -> None:
+        find_spared = self._find_spared if case.is_heir else None
+        orphan = Orphan(attempt_id, record_fd, record, clock=self._clock, find_spared=find_spared)
+        kept = Kept(orphan=orphan, launch=case.launch, pidfd=None)
         self._set(attempt_id, kept)
         if orphan.start is not None and orphan.is_ours:
             pidfd = os.pidfd_open(orphan.start.pid)
@@ -420,19 +379,13 @@ class HostRuntime:
         spared = set(self._pool.pids())
         for case in self._cases.values():
             match case:
-                case _Adopted(worker=worker):
+                case Adopted(worker=worker):
                     spared.add(worker.pid)
-                case _Kept(orphan=orphan) if orphan.start is not None:
+                case Kept(orphan=orphan) if orphan.start is not None:
                     spared.add(orphan.start.pid)
                 case _:
                     pass
         return frozenset(spared)
-
-
-def _grace_s(launch: Launch | None, kind: int) -> float:
-    if kind == wire.KILL:
-        return 0.0
-    return DEFAULT_GRACE_S if launch is None else launch.grace_s
 
 
 def _signal(pidfd: int, signum: int) -> None:

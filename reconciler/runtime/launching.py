@@ -57,14 +57,16 @@ def read_secret(path: str) -> bytes:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
         raise UnstartableError(f"cannot read secret {shown}: {error.strerror}; store it as a file of mode 0600") from None
-    with open(fd, "rb") as file:
+    try:
         facts = os.fstat(fd)
         if not stat.S_ISREG(facts.st_mode):
             raise UnstartableError(f"cannot use secret {shown}: it is not a regular file; store it as one")
         if facts.st_mode & 0o077 or facts.st_uid not in {0, os.geteuid()}:
             mode = f"{stat.S_IMODE(facts.st_mode):04o}"
             raise UnstartableError(f"cannot use secret {shown}: others may read it (mode {mode}); make it 0600 and your own")
-        value = file.read(SECRET_LIMIT_BYTES + 1).removesuffix(b"\n")
+        value = os.read(fd, SECRET_LIMIT_BYTES + 2).removesuffix(b"\n")
+    finally:
+        os.close(fd)
     if len(value) > SECRET_LIMIT_BYTES or b"\0" in value:
         raise UnstartableError(f"cannot use secret {shown}: it is too long or has a NUL byte; store at most 128 KiB of text")
     return value

@@ -32,8 +32,9 @@ class Orphan:
         record: Record,
         *,
         clock: Clock,
-        find_spared: Callable[[], frozenset[int]],
+        find_spared: Callable[[], frozenset[int]] | None,
     ) -> None:
+        """`find_spared` names the sessions of others if what the worker left behind became ours, else it is None."""
         assert record.claim is not None
         self._attempt_id = attempt_id
         self._fd = record_fd
@@ -43,9 +44,10 @@ class Orphan:
         self._code = record.seen
         self._stopped = False
         self._kill_at: float | None = None
+        self._chase_s = CHASE_S
         self._killed: dict[int, Process] = {}
         self.start = record.start or self._find_start()
-        self.is_ours = self.start is not None and _is_child(self.start.pid)
+        self.is_ours = self.start is not None and _is_child(self.start)
         self.due_at: float | None = clock.monotonic()
 
     def stop(self, grace_s: float) -> None:
@@ -69,7 +71,8 @@ class Orphan:
             return None
         left = self._end_rest()
         if left is not None:
-            self.due_at = self._clock.monotonic() + (CHASE_S if left.sure else STUCK_S)
+            self.due_at = self._clock.monotonic() + self._chase_s
+            self._chase_s = min(STUCK_S, 2 * self._chase_s)
             return None
         return self._report()
 
@@ -77,7 +80,7 @@ class Orphan:
         os.close(self._fd)
 
     def _marks(self) -> Marks:
-        spared = self._find_spared() if self.is_ours else None
+        spared = self._find_spared() if self._find_spared is not None else None
         return Marks(token=self._token, start=self.start, spared=spared)
 
     def _find_start(self) -> Start | None:
@@ -152,9 +155,7 @@ class Orphan:
         return exited
 
 
-def _is_child(pid: int) -> bool:
-    try:
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-    except ChildProcessError:
-        return False
-    return True
+def _is_child(start: Start) -> bool:
+    """Whether the process is our child, ended or not; its pid may have become another's."""
+    process = read_process(start.pid)
+    return process is not None and process.ticks == start.ticks and process.parent == os.getpid()

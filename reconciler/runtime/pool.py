@@ -245,7 +245,7 @@ class Pool:
         if not link.is_open:
             return
         try:
-            data, passed, _, _ = socket.recv_fds(link.sock, 1 << 18, 1)
+            data, passed, _, _ = socket.recv_fds(link.sock, 1 << 18, 1, socket.MSG_CMSG_CLOEXEC)
         except BlockingIOError:
             return
         except ConnectionError:

@@ -110,9 +110,7 @@ def find_outcome(record: Record, attempt_id: AttemptId) -> Exited | NotStarted |
     if end is None:
         if record.claim is not None and record.claim.by == REVOKED:
             # a revoked attempt has no use for a token: the instant is kept in its place
-            return Lost(
-                attempt_id=attempt_id, at=_instant(record.claim.token), began=False, evidence="revoked before it began"
-            )
+            return Lost(attempt_id=attempt_id, at=_instant(record.claim.token), began=False, evidence="revoked before it began")
         return None
     at = _instant(end["at"])
     message = end.get("message", "")

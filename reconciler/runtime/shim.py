@@ -279,7 +279,7 @@ def fork_workers(control: socket.socket) -> socket.socket | None:
 
     signal.signal(signal.SIGCHLD, reap)
     while True:
-        data, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        data, descriptors, _, _ = socket.recv_fds(control, 1, 1, socket.MSG_CMSG_CLOEXEC)
         if not data:
             return None
         for descriptor in descriptors:

@@ -1,0 +1,71 @@
+"""Where each attempt that the runtime knows stands: one shape for each. It must never hold a secret's value."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reconciler.model.attempt import Launch
+from reconciler.runtime.orphans import Orphan
+from reconciler.runtime.pool import Link
+from reconciler.runtime.processes import Process
+
+DEFAULT_GRACE_S = 10.0
+
+
+@dataclass(slots=True, kw_only=True)
+class Serving:
+    """A worker of ours has it."""
+
+    link: Link
+    launch: Launch
+    launched_at: float
+
+
+@dataclass(slots=True, kw_only=True)
+class Open:
+    """No worker is known: its record has to be read under its lock, when `due_at` has come."""
+
+    directory: str
+    boot_id: str
+    launch: Launch | None
+    due_at: float
+    launched_at: float = float("-inf")
+    is_heir: bool = False  # its worker was ours: what that leaves behind becomes a child of this process
+    grace_s: float | None = None  # once a stop was asked for
+
+    @property
+    def ordinary_grace_s(self) -> float:
+        return DEFAULT_GRACE_S if self.launch is None else self.launch.grace_s
+
+
+@dataclass(slots=True, kw_only=True)
+class Adopted:
+    """A worker of an earlier daemon has it."""
+
+    directory: str
+    boot_id: str
+    worker: Process
+    pidfd: int
+
+
+@dataclass(slots=True, kw_only=True)
+class Kept:
+    """Its worker is gone; we see its processes out."""
+
+    orphan: Orphan
+    launch: Launch | None
+    pidfd: int | None
+
+    @property
+    def ordinary_grace_s(self) -> float:
+        return DEFAULT_GRACE_S if self.launch is None else self.launch.grace_s
+
+
+@dataclass(slots=True, kw_only=True)
+class Ended:
+    """Reported, not yet acknowledged; `link` is the worker that waits for it."""
+
+    link: Link | None
+
+
+Case = Serving | Open | Adopted | Kept | Ended

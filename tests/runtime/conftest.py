@@ -1,0 +1,137 @@
+"""A runtime over real processes, and what its tests ask of the machine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from reconciler.clock import SystemClock
+from reconciler.model.attempt import AttemptId, Exited, Launch, Lost, NotStarted, Started
+from reconciler.runtime.host import HostRuntime
+
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+DEADLINE_S = 20.0
+
+
+def wait_until(condition, what):
+    """The first true value of `condition`; fails after a deadline."""
+    deadline = time.monotonic() + DEADLINE_S
+    while time.monotonic() < deadline:
+        value = condition()
+        if value:
+            return value
+        time.sleep(0.002)
+    raise AssertionError(f"not seen within {DEADLINE_S} s: {what}")
+
+
+class Machine:
+    """One home's runtime, driven as the control thread drives it."""
+
+    def __init__(self, home):
+        self.home = home
+        self.runtime = self.make_runtime()
+        self.seen = []
+
+    def make_runtime(self, boot_id=BOOT_ID):
+        return HostRuntime(self.home, poke_path=self.home / "control", clock=SystemClock(), boot_id=boot_id)
+
+    def directory(self, number):
+        return self.home / "attempts" / str(number)
+
+    def make_launch(self, number, *argv, **more):
+        values = {"env": ENV, **more}
+        return Launch(attempt_id=AttemptId(number), directory=str(self.directory(number)), argv=argv, **values)
+
+    def launch(self, number, *argv, **more):
+        self.runtime.launch(self.make_launch(number, *argv, **more))
+
+    def turn(self, at_most_s=0.05):
+        """Wait as the loop does, then collect."""
+        due = self.runtime.timeout_s()
+        poll = select.poll()
+        for fd in self.runtime.fds():
+            poll.register(fd, select.POLLIN)
+        poll.poll(1000 * (at_most_s if due is None else min(due, at_most_s)))
+        self.seen += self.runtime.collect()
+
+    def wait_for(self, number, *kinds):
+        """The attempt's first observation of these kinds; any end is the default."""
+        wanted = kinds or (Exited, NotStarted, Lost)
+
+        def find():
+            self.turn()
+            return next((one for one in self.seen if one.attempt_id == number and isinstance(one, wanted)), None)
+
+        return wait_until(find, f"{wanted} of attempt {number}")
+
+    def wait_for_file(self, path):
+        """The text of a file that a step writes, once it ends with a newline."""
+
+        def find():
+            self.turn(0.005)
+            return path.exists() and path.read_text().endswith("\n") and path.read_text()
+
+        return wait_until(find, f"a whole line in {path}")
+
+    def run(self, number, *argv, **more):
+        self.launch(number, *argv, **more)
+        end = self.wait_for(number)
+        self.runtime.acknowledge([AttemptId(number)])
+        return end
+
+    def log(self, number):
+        return (self.directory(number) / "log").read_text()
+
+    def rows(self, *numbers, boot_id=BOOT_ID):
+        return [(AttemptId(number), str(self.directory(number)), boot_id) for number in numbers]
+
+    def shims(self):
+        """Zygote and workers of this home, by pid."""
+        return find_shims(self.home)
+
+    def worker_of(self, number):
+        """The worker that serves the attempt now: the parent of its main process."""
+        started = self.wait_for(number, Started)
+        return int(Path(f"/proc/{started.pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+    def zygote(self):
+        """The one shim that is this process' child and forks the others."""
+        return next(pid for pid, parent in self.shims().items() if parent == os.getpid())
+
+
+def find_shims(home):
+    """Living zygotes and workers of a home: pid to parent's pid."""
+    found = {}
+    for name in os.listdir("/proc"):
+        with contextlib.suppress(OSError):
+            if name.isdigit() and str(home / "control").encode() in Path(f"/proc/{name}/cmdline").read_bytes():
+                fields = Path(f"/proc/{name}/stat").read_text().rpartition(")")[2].split()
+                if fields[0] not in "ZX" and b"LINECLEAR_SHIM=1" in Path(f"/proc/{name}/environ").read_bytes():
+                    found[int(name)] = int(fields[1])
+    return found
+
+
+def is_alive(pid):
+    """Whether the pid names a process that is not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
+    except OSError:
+        return False
+
+
+@pytest.fixture
+def machine(tmp_path):
+    made = Machine(tmp_path)
+    yield made
+    made.runtime.close()
+    for pid in find_shims(tmp_path):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGUSR1)  # to a worker: end the step at once; it reports to nobody and leaves
+    wait_until(lambda: not find_shims(tmp_path), "the end of every worker")
