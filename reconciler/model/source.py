@@ -107,7 +107,8 @@ class ChangeKind(StrEnum):
 class DefinitionChange:
     """One change to one definition; `document` is None for RETIRE and STALE, `reason` says why for STALE.
 
-    `former` is set where the identity itself changed with the place (generateName): the live row takes the new identity.
+    `former` is set where the identity itself changed with the place (generateName): the live row and the record of what has
+    run take the new identity.
     """
 
     kind: ChangeKind

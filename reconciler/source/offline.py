@@ -1,0 +1,169 @@
+"""The checks without a daemon: a push's, as the program that the hook starts, and that of `lineclear lint PATH`.
+
+What a push leaves alone is looked up in the old tree itself, and only where the push gives cause. It uses git and the rooms
+below; no store, no socket, no settings but those that `init` wrote into the repository.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from reconciler.errors import LineclearError, UsageError
+from reconciler.model.source import Identity, PushVerdict, identity_of
+from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Place, Severity
+from reconciler.source import hook
+from reconciler.source.check import PushRequest, check_push, decode_request, find_doubles, semaphores_of
+from reconciler.source.ignore import IGNORE_FILE, path_rule
+from reconciler.source.parsing import bad_file, parse_manifest
+from reconciler.source.repository import FILE_LIMIT_BYTES, Repository, Scope
+from reconciler.source.tree import Entry, is_hostile, path_key
+
+EXIT_REFUSED = 10  # told apart from an interpreter's own failures
+LOOK_BACK_S = 1.0  # how long old errors are looked for
+
+
+class TreeLookup:
+    """A Lookup over one commit's tree. Files are searched as bytes; only those that hold the name are parsed."""
+
+    def __init__(self, repository: Repository, sha: str | None) -> None:
+        self._repository = repository
+        self._sha = sha
+        self._blobs: list[tuple[Entry, bytes]] | None = None
+
+    def template(self, namespace: str, name: str) -> Document | None:
+        """The WorkflowTemplate of that name."""
+        return next(self._named((Kind.WORKFLOW_TEMPLATE.value, namespace, name)), None)
+
+    def referrers(self, namespace: str, template: str) -> Sequence[tuple[Identity, Place]]:
+        """Who names that WorkflowTemplate by workflowTemplateRef."""
+        return [
+            (identity_of(d), d.place)
+            for d in self._documents_with(template)
+            if d.namespace == namespace and d.spec is not None and d.spec.template_ref == template
+        ]
+
+    def semaphore_users(self, namespace: str, configmap: str) -> Sequence[tuple[Identity, Place]]:
+        """Who takes a semaphore from that ConfigMap."""
+        return [
+            (identity_of(d), d.place)
+            for d in self._documents_with(configmap)
+            if any(s.configmap == configmap and (s.namespace or d.namespace) == namespace for s in semaphores_of(d))
+        ]
+
+    def owner(self, identity: Identity) -> Place | None:
+        """Where the definition of that identity is written; a generateName belongs to its place alone."""
+        if "|" in identity[2]:
+            return None
+        found = next(self._named(identity), None)
+        return found.place if found is not None else None
+
+    def standing_errors(self) -> Sequence[Finding]:
+        """The errors of the tree, as many as are found in one second."""
+        until = time.monotonic() + LOOK_BACK_S
+        found: list[Finding] = []
+        for entry, data in self._read():
+            if time.monotonic() > until:
+                break
+            found += [f for f in self._parse(entry, data).findings if f.severity is Severity.ERROR]
+        return found
+
+    def _named(self, identity: Identity) -> Iterator[Document]:
+        return (d for d in self._documents_with(identity[2]) if identity_of(d) == identity)
+
+    def _documents_with(self, text: str) -> Iterator[Document]:
+        wanted = text.encode()
+        for entry, data in self._read():
+            if wanted in data:
+                parsed = self._parse(entry, data)
+                yield from () if parsed.is_bad else parsed.documents
+
+    def _parse(self, entry: Entry, data: bytes) -> ParsedFile:
+        return self._repository.parse_blob(entry, len(data), data)
+
+    def _read(self) -> list[tuple[Entry, bytes]]:
+        if self._blobs is None:
+            entries = self._repository.list_manifests(self._sha) if self._sha is not None else []
+            blobs = self._repository.read_blobs(entries, limit_bytes=FILE_LIMIT_BYTES)
+            self._blobs = [(entry, data) for entry, _, data in blobs]
+        return self._blobs
+
+
+def check_push_offline(repository: Repository, request: PushRequest) -> PushVerdict:
+    """The verdict on a push from the repository alone."""
+    branch = repository.config("lineclear.branch") or "main"
+    ours = [u for u in request.updates if u.ref == f"refs/heads/{branch}" and not u.is_creation]
+    lookup = TreeLookup(repository, ours[0].old if ours else None)
+    return check_push(repository, request, lookup, branch=branch)
+
+
+def check_paths(paths: Sequence[Path]) -> list[Finding]:
+    """Every finding on the manifests at or below the paths, by path and line; a folder's own `.lineclearignore` counts.
+
+    Raises UsageError for a path that is not there.
+    """
+    files: dict[str, ParsedFile] = {}
+    for path in paths:
+        for shown, real in _manifests(path):
+            files.setdefault(shown, _read_file(shown, real))
+    found = [finding for file in files.values() for finding in file.findings]
+    found += find_doubles([file for file in files.values() if not file.is_bad])
+    return sorted(found, key=lambda f: (path_key(f.place.path), f.place.line, f.place.column, f.rule))
+
+
+def _manifests(path: Path) -> Iterator[tuple[str, Path]]:
+    if path.is_file():
+        yield str(path), path
+        return
+    if not path.is_dir():
+        raise UsageError(f"{path} cannot be checked: it is neither a file nor a folder; give one that is there")
+    ignore = path / IGNORE_FILE
+    rule = path_rule("", ignore.read_bytes() if ignore.is_file() else b"")
+    for root, folders, names in os.walk(path):
+        folder = Path(root)
+        folders[:] = sorted(f for f in folders if f != ".git")
+        for name in sorted(names):
+            inside = (folder / name).relative_to(path).as_posix()
+            if rule.is_manifest(inside) and not is_hostile(inside):
+                yield str(path / inside), folder / name
+
+
+def _read_file(shown: str, real: Path) -> ParsedFile:
+    if real.is_symlink():
+        return bad_file(shown, "", "LC901", "a symbolic link is not followed: a manifest is a file of its own")
+    try:
+        size = real.stat().st_size
+        data = real.read_bytes() if size <= FILE_LIMIT_BYTES else b""
+    except OSError as error:
+        return bad_file(shown, "", "LC900", f"the file cannot be read: {error.strerror}")
+    if size > FILE_LIMIT_BYTES:
+        return bad_file(shown, "", "LC904", f"{size} bytes are over the limit of {FILE_LIMIT_BYTES} for one file; split it")
+    return parse_manifest(shown, "", data, False)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Check the push that standard input names; EXIT_REFUSED if it brings errors, 0 for all else."""
+    parser = argparse.ArgumentParser(prog="lineclear-check")
+    parser.add_argument("--home", required=True)
+    parser.add_argument("--repository", required=True)
+    arguments = parser.parse_args(argv)
+    try:
+        request = decode_request(json.loads(sys.stdin.buffer.read()))
+        repository = Repository(arguments.repository)
+        scope = Scope(include=repository.config("lineclear.include") or "")
+        verdict = check_push_offline(Repository(arguments.repository, scope=scope), request)
+    except (LineclearError, ValueError, OSError) as error:
+        hook.say(f"the push could not be checked: {error}; it is taken")
+        return 0
+    for line in verdict.lines:
+        hook.say(line)
+    return 0 if verdict.accepted else EXIT_REFUSED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

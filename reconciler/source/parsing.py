@@ -1,0 +1,69 @@
+"""Blobs to parsed files, through a cache bounded by bytes.
+
+It never reads Git; a file is parsed and linted by the rooms below, imported on first use.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+
+from reconciler.model.spec import Finding, ParsedFile, Place, Severity
+
+CACHE_BYTES = 16 << 20
+_ENTRY_BYTES = 512  # what a parsed file costs beside its text
+Parse = Callable[[str, str, bytes, bool], ParsedFile]  # path, blob SHA, content, held ours before
+
+
+def parse_manifest(path: str, blob: str, data: bytes, held_before: bool) -> ParsedFile:  # noqa: FBT001 - the type Parse
+    """The file as the reconciler sees it: decoded, then linted by itself."""
+    from reconciler.manifest import parse_file
+
+    return parse_file(path, blob, data, held_before=held_before)
+
+
+def bad_file(path: str, blob: str, rule: str, message: str) -> ParsedFile:
+    """A path that cannot be read as a manifest, with the reason at its first line."""
+    return ParsedFile(path=path, blob=blob, documents=(), foreign=0, findings=(tree_finding(path, rule, message),))
+
+
+def tree_finding(path: str, rule: str, message: str, *, severity: Severity = Severity.ERROR) -> Finding:
+    """A finding about a path as a whole."""
+    return Finding(place=Place(path=path, line=1, column=1), rule=rule, severity=severity, message=message)
+
+
+class ParsedCache:
+    """The parsed files last used, by path, blob and whether the path held ours before; any thread may ask.
+
+    `limit_bytes` bounds the sum of the blobs' sizes, not the memory of their values, which is some ten times that.
+    """
+
+    def __init__(self, parse: Parse = parse_manifest, *, limit_bytes: int = CACHE_BYTES) -> None:
+        self._parse = parse
+        self._limit_bytes = limit_bytes
+        self._bytes = 0
+        self._kept: OrderedDict[tuple[str, str, bool], tuple[ParsedFile, int]] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, path: str, blob: str, *, held_before: bool) -> ParsedFile | None:
+        """The file if it was parsed before and is still kept."""
+        with self._lock:
+            kept = self._kept.get((path, blob, held_before))
+            if kept is None:
+                return None
+            self._kept.move_to_end((path, blob, held_before))
+            return kept[0]
+
+    def parse(self, path: str, blob: str, data: bytes, *, held_before: bool) -> ParsedFile:
+        """The file, parsed now and kept."""
+        parsed = self._parse(path, blob, data, held_before)
+        cost = len(data) + _ENTRY_BYTES
+        with self._lock:
+            if (path, blob, held_before) not in self._kept:
+                self._kept[path, blob, held_before] = (parsed, cost)
+                self._bytes += cost
+            while self._bytes > self._limit_bytes:
+                _, (_, freed) = self._kept.popitem(last=False)
+                self._bytes -= freed
+        return parsed
