@@ -245,13 +245,13 @@ class Pool:
         if not link.is_open:
             return
         try:
-            data, passed, _, _ = socket.recv_fds(link.sock, 1 << 18, 1, socket.MSG_CMSG_CLOEXEC)
+            data, passed = wire.receive(link.sock, 1 << 18)
         except BlockingIOError:
             return
         except ConnectionError:
-            data, passed = b"", []
-        if passed:
-            link.pidfd = passed[0]
+            data, passed = b"", None
+        if passed is not None:
+            link.pidfd = passed
             self._poller.register(link.pidfd, lambda: self._on_death(link))
         if data:
             link.received += data

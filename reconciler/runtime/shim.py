@@ -37,6 +37,7 @@ from reconciler.runtime.wire import (
     lock_record,
     open_record,
     pack_frame,
+    receive,
     split_frames,
     write_slot,
 )
@@ -279,20 +280,21 @@ def fork_workers(control: socket.socket) -> socket.socket | None:
 
     signal.signal(signal.SIGCHLD, reap)
     while True:
-        data, descriptors, _, _ = socket.recv_fds(control, 1, 1, socket.MSG_CMSG_CLOEXEC)
+        data, descriptor = receive(control, 1)
         if not data:
             return None
-        for descriptor in descriptors:
-            try:
-                child = os.fork()
-            except OSError:
-                child = -1  # the daemon sees the link close and asks again
-            if child == 0:
-                os.closerange(3, descriptor)
-                os.closerange(descriptor + 1, 65536)
-                control.detach()
-                return socket.socket(fileno=descriptor)
-            os.close(descriptor)
+        if descriptor is None:
+            continue
+        try:
+            child = os.fork()
+        except OSError:
+            child = -1  # the daemon sees the link close and asks again
+        if child == 0:
+            os.closerange(3, descriptor)
+            os.closerange(descriptor + 1, 65536)
+            control.detach()
+            return socket.socket(fileno=descriptor)
+        os.close(descriptor)
 
 
 def main() -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import socket
 import struct
 import time
 import zlib
@@ -16,6 +17,7 @@ CLAIM, SPAWN, START, SEEN, END = 0, 448, 512, 768, 1024  # offsets of the record
 MAGIC = b"LCR1"  # the last byte is the version of the layout
 SLOT = struct.Struct("<4sHHI")  # magic, offset, length and CRC-32 of the text that follows
 
+DESCRIPTOR = struct.Struct("@i")
 FRAME = struct.Struct("<IBQ")  # length of the body, kind, attempt id
 LAUNCH, STOP, KILL, ACKNOWLEDGE = 1, 2, 3, 4  # from the daemon
 HELLO, STARTED, ENDED, SETTLED, REFUSED = 5, 6, 7, 8, 9  # from the worker
@@ -98,3 +100,15 @@ def split_frames(buffer: bytearray) -> list[tuple[int, int, bytes]]:
         frames.append((kind, attempt, bytes(buffer[start - length : start])))
     del buffer[:start]
     return frames
+
+
+def receive(link: socket.socket, limit: int) -> tuple[bytes, int | None]:
+    """What came in and the descriptor passed with it, if any.
+
+    `socket.recv_fds` drops its flags on Python 3.11, so that what it receives would leak into every step.
+    """
+    data, ancillary, _, _ = link.recvmsg(limit, socket.CMSG_SPACE(DESCRIPTOR.size), socket.MSG_CMSG_CLOEXEC)
+    for level, kind, content in ancillary:
+        if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
+            return data, int(DESCRIPTOR.unpack_from(content)[0])
+    return data, None
