@@ -13,8 +13,9 @@ from reconciler.errors import ManifestError
 
 MAX_TEXT_BYTES = 256 << 10
 
+# Argo: docs/variables.md
 _ROOTS = frozenset(
-    "workflow inputs outputs steps tasks item pod node retries lastRetry cronworkflow".split()  # Argo: docs/variables.md
+    {"workflow", "inputs", "outputs", "steps", "tasks", "item", "pod", "node", "retries", "lastRetry", "cronworkflow"}
 )
 _TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 

@@ -1,1 +1,10 @@
-"""."""
+"""Every rule about manifests, numbered: what is wrong across documents, and the registry of all rules.
+
+The room's face. It sees parsed files and live definitions as values; it never reads a disk, a clock or a setting.
+"""
+
+from reconciler.lint.check import HOST_IMAGE, lint_files
+from reconciler.lint.rules import RULES, rules_page
+from reconciler.lint.scope import Known, KnownDefinition
+
+__all__ = ["HOST_IMAGE", "RULES", "Known", "KnownDefinition", "lint_files", "rules_page"]

@@ -1,0 +1,43 @@
+"""All checks over a set of files, in a fixed order. Owns the order and nothing else; it reads no disk and no settings."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from reconciler.lint.locks import check_lock_order, check_locks
+from reconciler.lint.references import check_identities, check_references
+from reconciler.lint.scope import Known, Tree, View
+from reconciler.lint.single import check_annotations, check_cron, check_images
+from reconciler.lint.tags import check_tags
+from reconciler.model.source import Identity
+from reconciler.model.spec import Finding, ParsedFile
+
+HOST_IMAGE = "host"
+
+
+def lint_files(
+    files: Sequence[ParsedFile], live: Mapping[Identity, Known], *, mapped_images: Iterable[str] = (HOST_IMAGE,)
+) -> tuple[Finding, ...]:
+    """What is wrong across the documents of `files`, by path, line and column; the files' own findings are not repeated.
+
+    `live` are the other known definitions, by identity: those of files that are not given. A document of `files` hides a live
+    one. `mapped_images` are the images that the settings map to a runtime. In a file that is bad already only those checks
+    are made that its errors cannot mislead.
+    """
+    tree = Tree(files, live, frozenset(mapped_images))
+    check_identities(tree)
+    views: list[View] = []
+    for document in tree.documents:
+        check_cron(tree, document)
+        view = View(tree, document, document.spec) if document.spec is not None else None
+        check_annotations(tree, document, view)
+        if view is None:
+            continue
+        views.append(view)
+        check_references(view)
+        check_tags(view)
+        check_locks(view)
+        check_images(view)
+    check_lock_order(views)
+    findings = dict.fromkeys(tree.findings)
+    return tuple(sorted(findings, key=lambda f: (f.place.path, f.place.line, f.place.column, f.rule, f.message)))

@@ -1,0 +1,130 @@
+"""The numbered rules across templates and documents, and the registry of all rules with those of `reconciler.manifest.rules`.
+
+Owns ids, titles and advice only; never decides whether a rule is broken. Ids are never given to another rule.
+"""
+
+from __future__ import annotations
+
+from reconciler.manifest import rules as reading
+from reconciler.manifest.rules import Rule
+from reconciler.model.spec import Severity
+
+_ERROR, _WARNING = Severity.ERROR, Severity.WARNING
+
+
+def _rule(rule_id: str, severity: Severity, title: str, advice: str) -> Rule:
+    return Rule(id=rule_id, severity=severity, title=title, advice=advice)
+
+
+SAME_IDENTITY = _rule(
+    "LC401", _ERROR, "Two documents have one kind, namespace and name", "Rename one; what was live stays live until then."
+)
+NO_TEMPLATE = _rule("LC402", _ERROR, "A template that is called does not exist", "Define it, or correct the name.")
+NO_WORKFLOW_TEMPLATE = _rule(
+    "LC403", _ERROR, "The WorkflowTemplate that is referred to is nowhere known", "Add it in the same namespace."
+)
+NO_DEPENDENCY = _rule("LC404", _ERROR, "A task depends on a task that does not exist", "Correct the name.")
+DEPENDENCY_CYCLE = _rule("LC405", _ERROR, "Tasks wait for each other in a circle", "Remove one of the dependencies.")
+RECURSION = _rule("LC406", _ERROR, "A template calls itself without an end", "Remove one of the calls.")
+UNREACHABLE = _rule("LC407", _WARNING, "A template is never called", "Call it or remove it.")
+NO_INPUT = _rule("LC408", _ERROR, "A required input gets no value", "Give it under arguments.parameters, or give it a default.")
+EXTRA_ARGUMENT = _rule("LC409", _WARNING, "An argument is not an input of the template", "Remove it, or declare the input.")
+NO_ARGUMENT = _rule(
+    "LC410", _ERROR, "A workflow's parameter has no value", "Give it a value or a default, or submit it with -p NAME=VALUE."
+)
+NOT_IN_ENUM = _rule("LC411", _ERROR, "A value is not in the parameter's enum", "Use one of the values listed there.")
+
+TAG = _rule("LC420", _ERROR, "A {{tag}} has no value where it stands", "Correct the name, or declare the parameter.")
+TAG_IN_SCRIPT = _rule(
+    "LC421",
+    _WARNING,
+    "A {{tag}} stands inside shell or script text, where its value becomes code",
+    'Pass the value as an environment variable under env, and write "$NAME" in the script.',
+)
+
+LOCK_NAME = _rule("LC501", _ERROR, "A lock has no usable name", "Give it a name; every tag in it needs a value.")
+LOCK_TWICE = _rule("LC502", _ERROR, "One synchronization block names a lock twice", "Remove one of the two.")
+LOCK_HELD = _rule(
+    "LC503", _WARNING, "A lock is already held by an enclosing workflow or template", "Remove the inner one: it takes no unit."
+)
+NO_LIMIT = _rule("LC504", _WARNING, "A semaphore's ConfigMap or key is not known", "Add the ConfigMap with the key.")
+BAD_LIMIT = _rule("LC505", _ERROR, "A semaphore's limit is not a whole number", "Write a number of 0 or more, in quotes.")
+LOCK_ORDER = _rule(
+    "LC506",
+    _WARNING,
+    "Two holders can wait for each other's locks",
+    "Take the locks in one order everywhere, or all in one synchronization block.",
+)
+
+SCHEDULE = _rule("LC601", _ERROR, "A schedule cannot be read", "Write five fields, @hourly and the like, or @every DURATION.")
+TIME_ZONE = _rule("LC602", _ERROR, "A time zone is not known", "Use an IANA name such as Europe/Berlin.")
+
+IMAGE = _rule("LC701", _ERROR, "An image without a command is not mapped to a runtime", "Add a command, or map the image.")
+IMAGE_ON_HOST = _rule(
+    "LC702", _WARNING, "An image is not mapped: its command runs on this machine", "Map the image in the settings under [images]."
+)
+
+ANNOTATION = _rule(
+    "LC801", _ERROR, "A lineclear.dev annotation is unknown or not supported yet", "Remove it, or correct its name."
+)
+ANNOTATION_VALUE = _rule("LC802", _ERROR, "A lineclear.dev annotation has a value that means nothing", "Use a value named.")
+
+RULES: tuple[Rule, ...] = (
+    *reading.RULES,
+    SAME_IDENTITY,
+    NO_TEMPLATE,
+    NO_WORKFLOW_TEMPLATE,
+    NO_DEPENDENCY,
+    DEPENDENCY_CYCLE,
+    RECURSION,
+    UNREACHABLE,
+    NO_INPUT,
+    EXTRA_ARGUMENT,
+    NO_ARGUMENT,
+    NOT_IN_ENUM,
+    TAG,
+    TAG_IN_SCRIPT,
+    LOCK_NAME,
+    LOCK_TWICE,
+    LOCK_HELD,
+    NO_LIMIT,
+    BAD_LIMIT,
+    LOCK_ORDER,
+    SCHEDULE,
+    TIME_ZONE,
+    IMAGE,
+    IMAGE_ON_HOST,
+    ANNOTATION,
+    ANNOTATION_VALUE,
+)
+
+
+def rules_page() -> str:
+    """The text of docs/reference/lint-rules.md: every rule in the order of its number."""
+    lines = [
+        "# Lint rules",
+        "",
+        "Every check of a manifest has a number that never changes its meaning. An error refuses the document; a warning is",
+        "told and changes nothing. `lineclear lint PATH...` runs them all, and so does every push. A finding is",
+        "`path:line:column: error LC104: what is wrong; what to do`.",
+    ]
+    group = ""
+    for rule in RULES:
+        if rule.id[2] != group:
+            group = rule.id[2]
+            lines += ["", f"## {_GROUPS[group]}", "", "| rule | | what is wrong | what to do |", "|---|---|---|---|"]
+        lines.append(f"| {rule.id} | {rule.severity} | {rule.title} | {rule.advice} |")
+    return "\n".join(lines) + "\n"
+
+
+_GROUPS = {
+    "0": "Text",
+    "1": "Documents",
+    "2": "Fields",
+    "3": "Ignored",
+    "4": "References and tags",
+    "5": "Locks",
+    "6": "Schedules",
+    "7": "Programs",
+    "8": "Annotations",
+}

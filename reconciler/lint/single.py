@@ -1,0 +1,83 @@
+"""Checks that need one document only: schedules, images, and the annotations that are Lineclear's own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from reconciler.cron.schedule import load_zone, parse_schedule
+from reconciler.lint import rules
+from reconciler.lint.scope import Path, Tree, View, dig
+from reconciler.manifest.reading import nearest
+from reconciler.model.spec import Document, Program
+
+_PREFIX = "lineclear.dev/"
+_ANNOTATIONS: Mapping[str, tuple[str, ...]] = {
+    "lineclear.dev/on-failure": ("Hold", "Release"),
+    "lineclear.dev/rerun": ("OnChange",),
+}
+
+
+def check_cron(tree: Tree, document: Document) -> None:
+    """The schedules and the time zone of a CronWorkflow."""
+    cron = document.cron
+    if cron is None:
+        return
+    has_list = bool(dig(document.body, ("spec", "schedules")))
+    for number, text in enumerate(cron.schedules):
+        path: Path = ("spec", "schedules", number) if has_list else ("spec", "schedule")
+        try:
+            parse_schedule(text)
+        except ValueError as error:
+            tree.report(rules.SCHEDULE, document, path, f"{error}; correct the schedule")
+    if cron.timezone:
+        try:
+            load_zone(cron.timezone)
+        except ValueError as error:
+            tree.report(rules.TIME_ZONE, document, ("spec", "timezone"), str(error))
+
+
+def check_images(view: View) -> None:
+    """Every program says what to run: by its command, or by an image that the settings map to a runtime."""
+    for template in view.own.templates.values():
+        program = template.body
+        if not isinstance(program, Program) or program.image in view.tree.mapped_images:
+            continue
+        path = (*view.path_of(template), "container" if program.source is None else "script")
+        if not program.command:
+            image = f'image "{program.image}"' if program.image else "no image"
+            message = (
+                f'template "{template.name}" has {image} and no command, so nothing says what to run; '
+                "add a command, or map the image in lineclear.toml under [images]"
+            )
+            view.report(rules.IMAGE, (*path, "image") if program.image else path, message)
+        elif program.image:
+            message = (
+                f'image "{program.image}" is not mapped: the command of template "{template.name}" runs on this machine; '
+                'write "host", or map the image in lineclear.toml under [images]'
+            )
+            view.report(rules.IMAGE_ON_HOST, (*path, "image"), message)
+
+
+def check_annotations(tree: Tree, document: Document, view: View | None) -> None:
+    """Annotations under lineclear.dev/ are known and have values that mean something, wherever they are looked up."""
+    _check_annotations(tree, document, ("metadata", "annotations"))
+    if view is None:
+        return
+    _check_annotations(tree, document, (*view.at, "workflowMetadata", "annotations"))
+    _check_annotations(tree, document, ("spec", "workflowMetadata", "annotations")) if len(view.at) > 1 else None
+    for template in view.own.templates.values():
+        _check_annotations(tree, document, (*view.path_of(template), "metadata", "annotations"))
+
+
+def _check_annotations(tree: Tree, document: Document, at: Path) -> None:
+    annotations = dig(document.body, at)
+    for name, value in annotations.items() if isinstance(annotations, dict) else ():
+        if not name.startswith(_PREFIX):
+            continue
+        allowed = _ANNOTATIONS.get(name)
+        if allowed is None:
+            message = f'annotation "{name}" is not supported; {nearest(name, _ANNOTATIONS)}'
+            tree.report(rules.ANNOTATION, document, (*at, name), message, on_key=True)
+        elif value not in allowed:
+            message = f'annotation "{name}" is "{value}"; use {" or ".join(allowed)}'
+            tree.report(rules.ANNOTATION_VALUE, document, (*at, name), message)
