@@ -204,7 +204,9 @@ def _account_for_rest(
         if not reason:
             retired.append(DefinitionChange(kind=ChangeKind.RETIRE, identity=identity))
         elif reason != live.stale:
-            stale.append(DefinitionChange(kind=ChangeKind.STALE, identity=identity, reason=reason))
+            claimants = claims.contested.get(identity, (live.path,))
+            path = "" if live.path in claimants else claimants[0]
+            stale.append(DefinitionChange(kind=ChangeKind.STALE, identity=identity, reason=reason, path=path))
     return tuple(stale), tuple(retired)
 
 

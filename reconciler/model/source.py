@@ -108,7 +108,8 @@ class DefinitionChange:
     """One change to one definition; `document` is None for RETIRE and STALE, `reason` says why for STALE.
 
     `former` is set where the identity itself changed with the place (generateName): the live row and the record of what has
-    run take the new identity.
+    run take the new identity. `path` is set for a STALE whose own file no longer claims it while others contest it: the live
+    row belongs to that path from now on, so that it goes when the claims go.
     """
 
     kind: ChangeKind
@@ -116,6 +117,7 @@ class DefinitionChange:
     document: Document | None = None
     reason: str = ""
     former: Identity | None = None
+    path: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
