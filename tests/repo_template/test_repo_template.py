@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.lint import lint_files
 from reconciler.manifest import parse_file
 from reconciler.model.cron import ConcurrencyPolicy
 from reconciler.model.spec import Document, Kind, Program
@@ -87,3 +88,14 @@ def test_the_deploy_script_writes_one_file_into_the_folder_it_is_started_in(tmp_
     )
     assert [p.name for p in tmp_path.iterdir()] == ["release"]
     assert (tmp_path / "release").read_text(encoding="utf-8") == "environment=staging version=1.0 epoch=7\n"
+
+
+def test_the_template_lints_without_a_finding():
+    assert [str(finding) for finding in lint_files([parsed(path) for path in FILES], {})] == []
+
+
+def test_the_demos_manifests_lint_without_a_finding_but_for_the_mistake_that_is_pushed_on_purpose():
+    demo = Path(__file__).parents[2] / "docs" / "demo"
+    files = [parse_file(path.name, "0" * 40, path.read_bytes()) for path in sorted(demo.glob("*.yaml"))]
+    findings = [*(f for file in files for f in file.findings), *lint_files(files, {})]
+    assert [(str(f.place), f.severity.value) for f in findings] == [("report.yaml:7:7", "error")]
