@@ -9,8 +9,6 @@ from reconciler.runtime.orphans import Orphan
 from reconciler.runtime.pool import Link
 from reconciler.runtime.processes import Process
 
-DEFAULT_GRACE_S = 10.0
-
 
 @dataclass(slots=True, kw_only=True)
 class Serving:
@@ -19,6 +17,7 @@ class Serving:
     link: Link
     launch: Launch
     launched_at: float
+    grace_s: float | None = None  # once a stop was asked for: the worker may die before it hears
 
 
 @dataclass(slots=True, kw_only=True)
@@ -31,11 +30,7 @@ class Open:
     due_at: float
     launched_at: float = float("-inf")
     is_heir: bool = False  # its worker was ours: what that leaves behind becomes a child of this process
-    grace_s: float | None = None  # once a stop was asked for
-
-    @property
-    def ordinary_grace_s(self) -> float:
-        return DEFAULT_GRACE_S if self.launch is None else self.launch.grace_s
+    grace_s: float | None = None
 
 
 @dataclass(slots=True, kw_only=True)
@@ -46,6 +41,7 @@ class Adopted:
     boot_id: str
     worker: Process
     pidfd: int
+    grace_s: float | None = None  # once a stop was asked for
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,10 +51,6 @@ class Kept:
     orphan: Orphan
     launch: Launch | None
     pidfd: int | None
-
-    @property
-    def ordinary_grace_s(self) -> float:
-        return DEFAULT_GRACE_S if self.launch is None else self.launch.grace_s
 
 
 @dataclass(slots=True, kw_only=True)

@@ -32,6 +32,7 @@ from reconciler.runtime.recover import Adopt, Busy, Finding, Keep, Over, Unclaim
 
 BUSY_AGAIN_S = 0.002
 RELAUNCH_AGAIN_S = 1.0
+DEFAULT_GRACE_S = 10.0
 UNREADABLE_AGAIN_S = 1.0
 
 
@@ -210,23 +211,26 @@ class HostRuntime:
         try:
             link = self._pool.assign(launch.attempt_id, frame)
         except OSError:  # out of descriptors: not a reason to fail the step
-            self._reopen(launch.attempt_id, launch, launched_at=now, is_heir=False)
+            again = Open(directory=launch.directory, boot_id=self._boot_id, launch=launch, due_at=now, launched_at=now)
+            self._set(launch.attempt_id, again)
         else:
             self._set(launch.attempt_id, Serving(link=link, launch=launch, launched_at=now))
 
     def _not_started(self, attempt_id: AttemptId, message: str) -> NotStarted:
         return NotStarted(attempt_id=attempt_id, exit_code=wire.NOT_STARTED_CODE, at=self._clock.now(), message=message)
 
-    def _reopen(self, attempt_id: AttemptId, launch: Launch, *, launched_at: float, is_heir: bool) -> None:
-        case = Open(
-            directory=launch.directory,
+    def _reopen(self, attempt_id: AttemptId, case: Serving, *, is_heir: bool) -> None:
+        """The worker has it no longer: look at its record."""
+        opened = Open(
+            directory=case.launch.directory,
             boot_id=self._boot_id,
-            launch=launch,
+            launch=case.launch,
             due_at=self._clock.monotonic(),
-            launched_at=launched_at,
+            launched_at=case.launched_at,
             is_heir=is_heir,
+            grace_s=case.grace_s,
         )
-        self._set(attempt_id, case)
+        self._set(attempt_id, opened)
 
     def _take_events(self) -> None:
         events, self._pool.events = self._pool.events, []
@@ -253,7 +257,7 @@ class HostRuntime:
         if body:
             self._end(self._not_started(attempt_id, body.decode("utf-8", "replace")))
         else:
-            self._reopen(attempt_id, case.launch, launched_at=case.launched_at, is_heir=kind == DIED)
+            self._reopen(attempt_id, case, is_heir=kind == DIED)
 
     def _report_start(self, attempt_id: AttemptId, record: Record | None) -> None:
         if record is not None and record.start is not None and attempt_id not in self._announced:
@@ -262,17 +266,19 @@ class HostRuntime:
 
     def _request(self, attempt_id: AttemptId, kind: int) -> None:
         match self._cases.get(attempt_id):
-            case Serving(link=link):
+            case Serving(link=link) as case:
+                case.grace_s = _find_grace_s(case.launch, kind)
                 self._pool.send(link, wire.pack_frame(kind, attempt_id))
                 if link.pidfd is not None:
                     _signal(link.pidfd, signal.SIGCONT)
-            case Adopted(pidfd=pidfd):
+            case Adopted(pidfd=pidfd) as case:
+                case.grace_s = _find_grace_s(None, kind)
                 _signal(pidfd, signal.SIGTERM if kind == wire.STOP else signal.SIGUSR1)
                 _signal(pidfd, signal.SIGCONT)
             case Open() as case:
-                case.grace_s = 0.0 if kind == wire.KILL else case.ordinary_grace_s
+                case.grace_s = _find_grace_s(case.launch, kind)
             case Kept() as case:
-                case.orphan.stop(0.0 if kind == wire.KILL else case.ordinary_grace_s)
+                case.orphan.stop(_find_grace_s(case.launch, kind))
             case _:
                 pass
 
@@ -347,8 +353,13 @@ class HostRuntime:
         def look_again() -> None:
             if self._cases.get(attempt_id) is adopted and has_ended(pidfd):
                 self._drop(attempt_id)
-                due_at = self._clock.monotonic()
-                again = Open(directory=case.directory, boot_id=case.boot_id, launch=case.launch, due_at=due_at)
+                again = Open(
+                    directory=case.directory,
+                    boot_id=case.boot_id,
+                    launch=case.launch,
+                    due_at=self._clock.monotonic(),
+                    grace_s=adopted.grace_s,
+                )
                 self._set(attempt_id, again)
 
         self._set(attempt_id, adopted)
@@ -386,6 +397,12 @@ class HostRuntime:
                 case _:
                     pass
         return frozenset(spared)
+
+
+def _find_grace_s(launch: Launch | None, kind: int) -> float:
+    if kind == wire.KILL:
+        return 0.0
+    return DEFAULT_GRACE_S if launch is None else launch.grace_s
 
 
 def _signal(pidfd: int, signum: int) -> None:

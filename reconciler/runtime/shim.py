@@ -219,8 +219,9 @@ class Worker:
             self.obey(job)
             if self.wanted and self.kill_at is None:
                 self.kill_at = time.monotonic() + job.grace_s
-                self.signal_tree(signal.SIGTERM)
-                self.signal_tree(signal.SIGCONT)
+                if self.wanted == STOP:
+                    self.signal_tree(signal.SIGTERM)
+                    self.signal_tree(signal.SIGCONT)
             if self.is_time_to_kill():
                 self.signal_tree(signal.SIGKILL)
         self.poll.unregister(pidfd)
