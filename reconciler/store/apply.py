@@ -122,6 +122,7 @@ def _update_run(writer: Writer, run: RunState, update: RunUpdate) -> None:
     detail = {"phase": update.phase.value, "message": update.message} if final else None
     writer.journal(kind, namespace=run.namespace, run=run.name, detail=detail)
     if final:
+        writer.marks.ended.append(run.id)
         claims.run_ended(writer, run, update.phase, keep=update.keep_locks)
 
 

@@ -87,7 +87,7 @@ def read_limit(writer: Writer, lock_id: LockId, namespace: str, name: str) -> No
     configmap, _, key = name.partition("/")
     sql = (
         "SELECT body_json, path, line FROM definition"
-        " WHERE kind = 'ConfigMap' AND namespace = ? AND name = ? AND generated = 0 AND retired_at IS NULL"
+        " WHERE kind = 'ConfigMap' AND namespace = ? AND name = ? AND retired_at IS NULL"
     )
     row = writer.db.execute(sql, (namespace, configmap)).fetchone()
     before = writer.db.execute("SELECT capacity, limit_source FROM lock WHERE id = ?", (lock_id,)).fetchone()
@@ -121,9 +121,9 @@ def read_limits_of(writer: Writer, namespace: str, configmap: str) -> None:
 
 
 def room(writer: Writer, lock_id: LockId) -> int:
-    """Units free: negative if a limit was lowered below the holders; 0 if the limit was never read."""
+    """Units free: negative if a limit was lowered below the holders; 0 if the limit was never read or the lock is held back."""
     sql = (
-        "SELECT ifnull(capacity, 0), CASE WHEN kind = 'Mutex' THEN EXISTS (SELECT 1 FROM claim_lock WHERE lock_id = lock.id"
+        "SELECT CASE WHEN held_back = '' THEN ifnull(capacity, 0) ELSE 0 END, CASE WHEN kind = 'Mutex' THEN EXISTS (SELECT 1 FROM claim_lock WHERE lock_id = lock.id"
         " AND state = 'held' AND nested = 0) ELSE (SELECT count(*) FROM claim_lock WHERE lock_id = lock.id"
         " AND state = 'held' AND nested = 0) END FROM lock WHERE id = ?"
     )
@@ -309,3 +309,20 @@ def release_all(writer: Writer, run: RunState, reason: str) -> int:
         end_claim(writer, ClaimId(claim), reason)
     _let_policy_go(writer, run.id, reason)
     return len(open_claims)
+
+
+def hold_back(writer: Writer, lock_id: LockId, why: str) -> None:
+    """Closes a lock until `unhold` (why not ''), or opens it again."""
+    writer.db.execute("UPDATE lock SET held_back = ? WHERE id = ?", (why, lock_id))
+    writer.marks.lock(lock_id)
+
+
+def outrank_waiters(writer: Writer, taken: RunState, heir: RunState) -> None:
+    """Gives the heir a priority that no waiter of the taken run's locks outranks; its place in the queue it has already."""
+    sql = (
+        "SELECT max(w.priority) FROM claim_lock h JOIN claim_lock w ON w.lock_id = h.lock_id AND w.state = 'waiting'"
+        " WHERE h.run_id = ? AND h.state = 'held'"
+    )
+    highest = writer.db.execute(sql, (taken.id,)).fetchone()[0]
+    if highest is not None and highest > heir.priority:
+        writer.db.execute("UPDATE run SET priority = ? WHERE id = ?", (highest, heir.id))

@@ -12,11 +12,12 @@ from reconciler.model.state import LockId, RunId
 class Marks:
     """Runs with their changed nodes, locks to admit to, and whether a slot may be free or wanted."""
 
-    __slots__ = ("locks", "retry_blocked", "runs", "slots")
+    __slots__ = ("ended", "locks", "retry_blocked", "runs", "slots")
 
     def __init__(self) -> None:
         self.runs: dict[RunId, dict[str, None]] = {}
         self.locks: dict[LockId, None] = {}
+        self.ended: list[RunId] = []
         self.slots = False
         self.retry_blocked = False
 
@@ -33,6 +34,7 @@ class Marks:
         """Forget everything: the transaction was rolled back, or is about to be committed with nothing left."""
         self.runs.clear()
         self.locks.clear()
+        self.ended.clear()
         self.slots = False
         self.retry_blocked = False
 

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from reconciler.store.read import Reader
 
 PAGE = 500
+ANY_ID = 1 << 62
 _FILTER = """
   AND (:namespace IS NULL OR namespace = :namespace)
   AND (:phases IS NULL OR instr(:phases, ',' || phase || ',') > 0)
@@ -63,7 +64,7 @@ def iterate_runs(reader: Reader, wanted: RunFilter) -> Iterator[Row]:
     Pages are keyed by id, so what commits meanwhile neither repeats nor skips a run. `limit` is not applied to the sum.
     """
     for statement in (_OPEN, _KEEPING, _ENDED):
-        below: int | None = 1 << 62
+        below: int | None = ANY_ID
         while below is not None:
             page = _page(reader, statement, wanted, below)
             yield from page

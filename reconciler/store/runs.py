@@ -5,7 +5,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
+from hashlib import sha256
 
+from reconciler.clock import from_text, to_text
 from reconciler.errors import Conflict, InvariantViolated
 from reconciler.model.state import (
     AttemptPhase,
@@ -51,12 +54,18 @@ def _attempt(row: tuple) -> AttemptState:  # type: ignore[type-arg]  # a row
     return AttemptState(row[0], row[1], row[2], AttemptPhase(row[3]), *row[4:])
 
 
+def find_run_by_id(writer: Writer, run_id: RunId) -> RunState | None:
+    """The run, or None if it was removed."""
+    row = writer.db.execute(_RUN + " WHERE id = ?", (run_id,)).fetchone()
+    return None if row is None else _run(row)
+
+
 def get_run(writer: Writer, run_id: RunId) -> RunState:
     """The run; raises InvariantViolated if there is none, for a caller has just seen its id."""
-    row = writer.db.execute(_RUN + " WHERE id = ?", (run_id,)).fetchone()
-    if row is None:
+    run = find_run_by_id(writer, run_id)
+    if run is None:
         raise InvariantViolated(f"run {run_id} is gone")
-    return _run(row)
+    return run
 
 
 def find_run(writer: Writer, namespace: str, name: str) -> RunState | None:
@@ -68,6 +77,35 @@ def find_run(writer: Writer, namespace: str, name: str) -> RunState | None:
 def open_runs(writer: Writer) -> list[RunState]:
     """Every run that has not ended, by arrival."""
     return [_run(row) for row in writer.db.execute(_RUN + " WHERE finished_at IS NULL ORDER BY id")]
+
+
+def any_ending(writer: Writer) -> bool:
+    """True while a run that was asked to end, or a process that was, has not ended."""
+    sql = (
+        "SELECT EXISTS (SELECT 1 FROM run WHERE shutdown <> '' AND finished_at IS NULL)"
+        " OR EXISTS (SELECT 1 FROM attempt WHERE stop <> '' AND state IN ('intended', 'live'))"
+    )
+    return bool(writer.db.execute(sql).fetchone()[0])
+
+
+def open_runs_of(writer: Writer, namespace: str, kind: str, name: str) -> list[RunId]:
+    """Runs of one definition that have not ended, by arrival."""
+    sql = "SELECT id FROM run WHERE namespace = ? AND origin_kind = ? AND origin_name = ? AND finished_at IS NULL ORDER BY id"
+    return [RunId(r[0]) for r in writer.db.execute(sql, (namespace, kind, name))]
+
+
+def mark_removed(writer: Writer, run: RunState) -> None:
+    """Its manifest left Git; the run goes on."""
+    writer.db.execute("UPDATE run SET removed = 1 WHERE id = ?", (run.id,))
+
+
+def held_epochs(writer: Writer, run_id: RunId) -> dict[str, int]:
+    """The locks that a run and its nodes hold, policies aside: key -> epoch of the grant."""
+    sql = (
+        "SELECT l.key, c.epoch FROM claim_lock cl JOIN claim c ON c.id = cl.claim_id JOIN lock l ON l.id = cl.lock_id"
+        " WHERE cl.run_id = ? AND cl.state = 'held' AND cl.nested = 0 AND c.level <> 'policy' ORDER BY l.key"
+    )
+    return {row[0]: row[1] for row in writer.db.execute(sql, (run_id,))}
 
 
 class StoredNodes:
@@ -186,6 +224,69 @@ def set_shutdown(writer: Writer, run: RunState, strategy: str, ended_by: str) ->
     writer.marks.run(run.id, *(node.name for node in StoredNodes(writer, run.id).unfinished()))
 
 
+def give_up_nodes(writer: Writer, run: RunState, message: str) -> int:
+    """Ends every node that has no process and asks every process to end; returns how many still run."""
+    db = writer.db
+    db.execute("UPDATE attempt SET state = 'revoked', finished_at = ? WHERE run_id = ? AND state = 'queued'", (writer.now, run.id))
+    active = "run_id = ? AND state IN ('intended', 'live')"
+    db.execute(f"UPDATE attempt SET stop = 'stop', stop_at = ? WHERE {active} AND stop = ''", (writer.now, run.id))
+    running = int(db.execute(f"SELECT count(*) FROM attempt WHERE {active}", (run.id,)).fetchone()[0])
+    if not running:
+        sql = "UPDATE node SET phase = 'Error', message = ?, finished_at = ? WHERE run_id = ? AND finished_at IS NULL"
+        db.execute(sql, (message, writer.now, run.id))
+    return running
+
+
+def reopen(writer: Writer, run: RunState, deadline_s: int | None, *, keeps_running: bool) -> None:
+    """Makes an ended run go on: what did not succeed is forgotten and will be made again; its locks stay with it."""
+    db = writer.db
+    db.execute("UPDATE node SET parent_id = NULL WHERE run_id = ? AND name LIKE '.onExit%'", (run.id,))
+    db.execute("DELETE FROM node WHERE run_id = ? AND name LIKE '.onExit%'", (run.id,))
+    again = "run_id = ? AND phase NOT IN ('Succeeded', 'Skipped')"
+    db.execute(f"DELETE FROM node WHERE {again} AND type = 'Pod'", (run.id,))
+    retries = f"SELECT id FROM node WHERE {again} AND type = 'Retry'"
+    db.execute(f"UPDATE node SET parent_id = NULL WHERE parent_id IN ({retries})", (run.id,))
+    db.execute(f"DELETE FROM node WHERE {again} AND type = 'Retry'", (run.id,))
+    sql = f"UPDATE node SET phase = 'Running', message = '', started_at = ?, finished_at = NULL WHERE {again}"
+    db.execute(sql, (writer.now, run.id))
+    deadline = None if deadline_s is None else to_text(from_text(writer.now) + timedelta(seconds=deadline_s))
+    db.execute(
+        "UPDATE run SET phase = ?, message = '', finished_at = NULL, shutdown = '', ended_by = '', ttl_at = NULL, deadline_at = ?"
+        " WHERE id = ? AND phase = ?",
+        ("Running" if keeps_running else "Pending", deadline, run.id, run.phase.value),
+    )
+    writer.journal("run.retried", namespace=run.namespace, run=run.name, detail={"was": run.phase.value})
+    writer.marks.run(run.id, *(node.name for node in StoredNodes(writer, run.id).unfinished()))
+
+
+def resubmit(
+    writer: Writer, run: RunState, *, uid: str, seed: str, arguments: Mapping[str, str], priority: int, queue_order: int | None
+) -> RunState:
+    """A new run of an earlier one's frozen spec."""
+    row = writer.db.execute(
+        "SELECT origin_kind, origin_name, origin_place FROM run WHERE id = ?", (run.id,)
+    ).fetchone()
+    name = f"{run.name}-{sha256(seed.encode()).hexdigest()[:5]}"
+    new = NewRun(
+        uid=uid,
+        namespace=run.namespace,
+        name=name,
+        priority=priority,
+        spec_digest=run.spec_digest,
+        spec_json=spec_json(writer, run.spec_digest),
+        arguments=arguments,
+        labels={**run.labels, "workflows.argoproj.io/resubmitted-from-workflow": run.name},
+        annotations=run.annotations,
+        origin="resubmit",
+        origin_kind=row[0],
+        origin_name=row[1],
+        origin_place=row[2],
+        commit_sha=run.commit_sha,
+        queue_order=queue_order,
+    )
+    return get_run(writer, create_run(writer, new))
+
+
 def delete_run(writer: Writer, run: RunState) -> None:
     """Removes an ended run that holds nothing, with its nodes, attempts and released claims; the record keeps its life."""
     held = writer.db.execute("SELECT 1 FROM claim WHERE run_id = ? AND state <> 'released' LIMIT 1", (run.id,)).fetchone()
@@ -229,6 +330,12 @@ def intend_attempt(writer: Writer, attempt: AttemptState, boot_id: str, deadline
         "UPDATE node SET phase = 'Running', started_at = ?, deadline_at = ? WHERE id = ? AND phase = 'Pending'",
         (writer.now, deadline_at, attempt.node_id),
     )
+
+
+def note_started(writer: Writer, attempt: AttemptState, pid: int) -> None:
+    """Remembers the process for people to see; nothing depends on it."""
+    sql = "UPDATE attempt SET state = 'live', pid = ? WHERE id = ? AND state = 'intended'"
+    writer.db.execute(sql, (pid, attempt.id))
 
 
 def end_attempt(writer: Writer, attempt: AttemptState, state: AttemptPhase, code: int | None, signal: int | None) -> bool:

@@ -79,9 +79,7 @@ class _Decision:
         self.update = RunUpdate(
             expected=Phase.PENDING, phase=Phase.RUNNING, deadline_s=self.spec.active_deadline_s
         )
-        self._enter("", None, self.run.name, Call(name="", template=self.spec.entrypoint), self.base)
-        self._after_root()
-        return self.tree.plan(self.update)
+        return self.running([node.name for node in self.tree.stored.unfinished()])
 
     def _ask_for_locks(self) -> RunPlan:
         try:
@@ -92,7 +90,9 @@ class _Decision:
         return self.tree.plan(None)
 
     def running(self, changed: Iterable[str]) -> RunPlan:
-        """Carries every change as far as it goes."""
+        """Makes the root if there is none, and carries every change as far as it goes."""
+        if self.tree.get("") is None:
+            self._enter("", None, self.run.name, Call(name="", template=self.spec.entrypoint), self.base)
         for name in changed:
             node = self.tree.get(name)
             if node is not None:
@@ -137,7 +137,7 @@ class _Decision:
         elif node.type is NodeType.STEPS:
             self._next_group(node)
         elif node.type is NodeType.STEP_GROUP:
-            self._finish_group(node)
+            self._fill_group(node)
         else:
             self._next_try(node)
 
@@ -320,13 +320,20 @@ class _Decision:
             index = len(done)
             name = f"{node.name}[{index}]"
             group = self._create(name, node, f"[{index}]", NodeType.STEP_GROUP, "", {})
-            group = self.tree.update(group, Phase.RUNNING)
-            scope = self._scope(node)
-            self._building.add(name)
-            for call in groups[index]:
-                self._enter(f"{name}.{call.name}", group, call.name, call, scope)
-            self._building.remove(name)
-            self._finish_group(group)
+            self._fill_group(self.tree.update(group, Phase.RUNNING))
+
+    def _fill_group(self, group: NodeState) -> None:
+        """Makes the group's calls that are not there yet, and ends the group if all have ended."""
+        steps = self.tree.parent(group)
+        assert steps is not None
+        calls = self._steps(steps).groups[int(group.name[len(steps.name) + 1 : -1])]
+        scope = self._scope(steps)
+        self._building.add(group.name)
+        for call in calls:
+            if self.tree.get(f"{group.name}.{call.name}") is None:
+                self._enter(f"{group.name}.{call.name}", group, call.name, call, scope)
+        self._building.remove(group.name)
+        self._finish_group(group)
 
     def _finish_group(self, group: NodeState) -> None:
         if group.name not in self._building and not self.tree.has_unfinished_child(group):

@@ -30,16 +30,17 @@ CREATE TABLE file (
   blob          TEXT NOT NULL,
   bad           INTEGER NOT NULL DEFAULT 0 CHECK (bad IN (0, 1)),
   foreign_count INTEGER NOT NULL DEFAULT 0,
+  refused       INTEGER NOT NULL DEFAULT 0 CHECK (refused IN (0, 1)),  -- another file claims an identity of it
   findings_json TEXT NOT NULL DEFAULT '[]'    -- [[line, column, rule, severity, message], ...]
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX file_bad ON file (path) WHERE bad = 1;
+CREATE INDEX file_refused ON file (path) WHERE refused = 1;
 
 CREATE TABLE definition (
   id               INTEGER PRIMARY KEY,
   kind             TEXT NOT NULL CHECK (kind IN ('Workflow', 'WorkflowTemplate', 'CronWorkflow', 'ConfigMap')),
   namespace        TEXT NOT NULL,
-  name             TEXT NOT NULL,             -- metadata.name, or metadata.generateName where there is no name
-  generated        INTEGER NOT NULL DEFAULT 0 CHECK (generated IN (0, 1)),
+  name             TEXT NOT NULL,             -- metadata.name; with generateName: path, index and prefix (it has a '#')
   path             TEXT NOT NULL,
   doc_index        INTEGER NOT NULL,
   line             INTEGER NOT NULL,
@@ -53,8 +54,7 @@ CREATE TABLE definition (
   applied_at       TEXT NOT NULL,
   retired_at       TEXT
 ) STRICT;
-CREATE UNIQUE INDEX definition_live ON definition (kind, namespace, name, path, doc_index) WHERE retired_at IS NULL AND generated = 1;
-CREATE UNIQUE INDEX definition_live_named ON definition (kind, namespace, name) WHERE retired_at IS NULL AND generated = 0;
+CREATE UNIQUE INDEX definition_live ON definition (kind, namespace, name) WHERE retired_at IS NULL;
 CREATE INDEX definition_path ON definition (path) WHERE retired_at IS NULL;
 CREATE INDEX definition_template_ref ON definition (namespace, template_ref) WHERE retired_at IS NULL AND template_ref <> '';
 
@@ -172,6 +172,7 @@ CREATE TABLE lock (
   name         TEXT NOT NULL,
   capacity     INTEGER,                       -- NULL: never read; it admits nobody
   limit_source TEXT NOT NULL DEFAULT '',      -- where the limit was read, and what was wrong with it last
+  held_back    TEXT NOT NULL DEFAULT '',      -- why it admits nobody until `unhold`: its last holder was let go unproven
   blocked_head INTEGER NOT NULL DEFAULT 0 CHECK (blocked_head IN (0, 1)),  -- it has room, yet its first waiter lacks another lock
   CHECK (kind <> 'Mutex' OR capacity = 1)
 ) STRICT;

@@ -1,0 +1,65 @@
+"""Work for Git that nobody waits for in the control thread: a commit's tree for the steps, a note on an applied commit.
+
+Level-triggered by the loop: what is asked for twice is done once, and what a crash cut off is asked for again.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+from pathlib import Path
+
+from reconciler.errors import LineclearError
+from reconciler.home import Home
+from reconciler.loop.inbox import Inbox, Look, Noted
+from reconciler.source.export import export_tree
+from reconciler.source.repository import Repository
+
+log = logging.getLogger(__name__)
+
+
+class Chores:
+    """A thread that makes trees and writes notes, one after the other."""
+
+    def __init__(self, home: Home, repository: Repository, inbox: Inbox) -> None:
+        self._home = home
+        self._repository = repository
+        self._inbox = inbox
+        self._queue: queue.SimpleQueue[tuple[str, int, str] | None] = queue.SimpleQueue()
+        self._wanted: set[str] = set()
+        self._thread = threading.Thread(target=self._work, name="chores", daemon=True)
+
+    def start(self) -> None:
+        """Begins to work."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends after the chore in hand."""
+        self._queue.put(None)
+
+    def want_tree(self, sha: str) -> None:
+        """The tree of this commit is needed; a Look follows when it is there."""
+        if sha not in self._wanted:
+            self._wanted.add(sha)
+            self._queue.put((sha, 0, ""))
+
+    def want_note(self, revision_id: int, sha: str, text: str) -> None:
+        """This commit's outcome is to be noted; Noted follows."""
+        self._queue.put((sha, revision_id, text))
+
+    def _work(self) -> None:
+        while (chore := self._queue.get()) is not None:
+            sha, revision_id, text = chore
+            try:
+                if revision_id:
+                    self._repository.write_note(sha, text)
+                    self._inbox.put(Noted(revision_id))
+                else:
+                    export_tree(self._repository, sha, Path(self._home.tree(sha)))
+                    self._inbox.put(Look())
+            except LineclearError as error:
+                log.warning("a chore failed: %s", error, extra={"action": "chore", "commit": sha})
+            finally:
+                if not revision_id:
+                    self._wanted.discard(sha)

@@ -1,0 +1,69 @@
+"""What every pass is given: the writer, the frozen specs, the settings that decisions depend on."""
+
+from __future__ import annotations
+
+import json
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, tzinfo
+from typing import Any
+
+from reconciler.manifest import decode_spec
+from reconciler.model.attempt import Liveness
+from reconciler.model.spec import WorkflowSpec
+from reconciler.store.runs import spec_json
+from reconciler.store.writer import Writer
+from reconciler.workflow.engine import Rules
+
+
+class Specs:
+    """Frozen specs as values, the most recently used ones kept: a digest never means anything else."""
+
+    def __init__(self, writer: Writer, capacity: int = 256) -> None:
+        self._writer = writer
+        self._capacity = capacity
+        self._kept: OrderedDict[str, WorkflowSpec] = OrderedDict()
+
+    def get(self, digest: str) -> WorkflowSpec:
+        """The spec with that digest, from the store if need be."""
+        return self._kept_spec(digest) or self._keep(digest, json.loads(spec_json(self._writer, digest)))
+
+    def decoded(self, digest: str, body: Mapping[str, Any]) -> WorkflowSpec:
+        """The spec that `body` is, whose digest the caller knows. Raises ManifestError if it is none."""
+        return self._kept_spec(digest) or self._keep(digest, body)
+
+    def _kept_spec(self, digest: str) -> WorkflowSpec | None:
+        found = self._kept.get(digest)
+        if found is not None:
+            self._kept.move_to_end(digest)
+        return found
+
+    def _keep(self, digest: str, body: Mapping[str, Any]) -> WorkflowSpec:
+        spec = self._kept[digest] = decode_spec(body)
+        if len(self._kept) > self._capacity:
+            self._kept.popitem(last=False)
+        return spec
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Settings of the loop. `parallelism` bounds attempts that run at once; `local_zone` is for crons without a timezone."""
+
+    parallelism: int
+    boot_id: str
+    local_zone: tzinfo
+    rules: Rules = field(default_factory=Rules)
+
+
+@dataclass(slots=True, kw_only=True)
+class Context:
+    """One tick's surroundings. `at` is the tick's instant; `new_uid` makes run uids; `liveness` looks at (run, attempt)."""
+
+    writer: Writer
+    specs: Specs
+    options: Options
+    new_uid: Callable[[], str]
+    at: datetime
+    draining: bool = False
+    liveness: Callable[[int, int], Liveness] | None = None

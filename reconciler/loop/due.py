@@ -1,0 +1,55 @@
+"""What time alone brings: deadlines of runs and steps, and the ends that ttlStrategy sets."""
+
+from __future__ import annotations
+
+from reconciler.loop.context import Context
+from reconciler.model.state import RunId
+from reconciler.store import claims, runs
+from reconciler.store.apply import request_stop
+
+_NEXT = (
+    "SELECT min(at) FROM ("
+    " SELECT min(deadline_at) AS at FROM run WHERE deadline_at > :after AND finished_at IS NULL"
+    " UNION ALL SELECT min(deadline_at) FROM node WHERE deadline_at > :after AND finished_at IS NULL"
+    " UNION ALL SELECT min(ttl_at) FROM run WHERE ttl_at > :after"
+    " UNION ALL SELECT min(next_at) FROM cron WHERE next_at > :after)"
+)
+
+
+def next_due(ctx: Context, after: str) -> str | None:
+    """The first instant after `after` at which time brings something; None if nothing is planned."""
+    row = ctx.writer.db.execute(_NEXT, {"after": after}).fetchone()
+    return None if row[0] is None else str(row[0])
+
+
+def pass_deadlines(ctx: Context) -> None:
+    """Marks runs past their deadline, and asks steps past theirs to end."""
+    writer = ctx.writer
+    sql = "SELECT id FROM run WHERE deadline_at <= ? AND finished_at IS NULL AND phase = 'Running'"
+    for (run_id,) in writer.db.execute(sql, (writer.now,)).fetchall():
+        stored = runs.StoredNodes(writer, RunId(run_id))
+        writer.marks.run(RunId(run_id), *(node.name for node in stored.unfinished()))
+    sql = (
+        "SELECT n.id FROM node n JOIN attempt a ON a.node_id = n.id"
+        " WHERE n.deadline_at <= ? AND n.finished_at IS NULL AND a.stop = ''"
+    )
+    for (node_id,) in writer.db.execute(sql, (writer.now,)).fetchall():
+        runs.set_node_message(writer, node_id, "Pod was active on the node longer than the specified deadline")
+        request_stop(writer, node_id, "stop")
+
+
+def pass_ttl(ctx: Context) -> list[RunId]:
+    """Ends for good what ttlStrategy says is due: locks go, the run is removed. Returns the removed runs."""
+    sql = "SELECT id FROM run WHERE ttl_at <= ? AND finished_at IS NOT NULL"
+    removed = []
+    for (run_id,) in ctx.writer.db.execute(sql, (ctx.writer.now,)).fetchall():
+        remove_run(ctx, RunId(run_id), "ttlStrategy")
+        removed.append(RunId(run_id))
+    return removed
+
+
+def remove_run(ctx: Context, run_id: RunId, reason: str) -> None:
+    """Lets everything go that an ended run holds, and removes it."""
+    run = runs.get_run(ctx.writer, run_id)
+    claims.release_all(ctx.writer, run, reason)
+    runs.delete_run(ctx.writer, run)

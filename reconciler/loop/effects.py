@@ -1,0 +1,97 @@
+"""Makes what runs agree with what is written: level-triggered, after the commit, from committed rows.
+
+Starting is idempotent by attempt id; stopping is a request. An effect that fails is tried again at the next tick.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from reconciler.errors import LineclearError
+from reconciler.loop.context import Context
+from reconciler.loop.launch import Surroundings, build_launch
+from reconciler.model.attempt import AttemptId, Launch, NotStarted, Observation
+from reconciler.model.state import AttemptState, RunId
+from reconciler.store import runs
+
+log = logging.getLogger(__name__)
+
+
+class Runtime(Protocol):
+    """What effects need of a runtime."""
+
+    def launch(self, launch: Launch) -> None:
+        """Start the attempt unless it was ever claimed."""
+
+    def stop(self, attempt_id: AttemptId) -> None:
+        """Ask it to end, with grace."""
+
+    def kill(self, attempt_id: AttemptId) -> None:
+        """Ask it to end at once."""
+
+
+class Effects:
+    """Starts and stops attempts, waits for a commit's tree, removes the files of removed runs."""
+
+    def __init__(self, around: Surroundings, runtime: Runtime, want_tree: Callable[[str], None], boundary: Callable[[str], None]) -> None:
+        self._around = around
+        self._runtime = runtime
+        self._want_tree = want_tree
+        self._boundary = boundary
+        self._asked: dict[int, str] = {}  # attempt -> the stop that was passed on in this process
+        self._launched: set[int] = set()
+        self._failed: list[Observation] = []
+
+    def act(self, ctx: Context, removed: Iterable[RunId]) -> None:
+        """One comparison of rows and world."""
+        active = runs.active_attempts(ctx.writer)
+        known = {attempt.id for attempt in active}
+        self._launched &= known
+        for attempt in active:
+            if attempt.id not in self._launched:
+                self._start(ctx, attempt)
+            if attempt.stop and self._asked.get(attempt.id) != attempt.stop:
+                self._stop(attempt)
+        self._asked = {key: how for key, how in self._asked.items() if key in known}
+        for run_id in removed:
+            shutil.rmtree(self._around.home.run(run_id), ignore_errors=True)
+
+    def take_failed(self) -> list[Observation]:
+        """Attempts that could not even be described to the runtime: they never began."""
+        failed, self._failed = self._failed, []
+        return failed
+
+    def knows(self, attempt_id: int) -> None:
+        """The runtime has taken this attempt up again by itself."""
+        self._launched.add(attempt_id)
+
+    def add_seen(self, observations: Iterable[Observation]) -> None:
+        """Ends that were found without the runtime's `collect`: the next tick takes them over."""
+        self._failed += observations
+
+    def _start(self, ctx: Context, attempt: AttemptState) -> None:
+        try:
+            launch = build_launch(ctx, self._around, attempt)
+        except (LineclearError, LookupError, ValueError) as error:
+            failed = NotStarted(attempt_id=AttemptId(attempt.id), exit_code=1, at=ctx.at, message=str(error))
+            self._failed.append(failed)
+            return
+        tree = launch.env.get("LINECLEAR_REPO")
+        if tree is not None and not os.path.isdir(tree):
+            self._want_tree(launch.env["LINECLEAR_COMMIT"])
+            return
+        self._launched.add(attempt.id)
+        self._boundary("launch")
+        self._runtime.launch(launch)
+
+    def _stop(self, attempt: AttemptState) -> None:
+        self._asked[attempt.id] = attempt.stop
+        self._boundary("stop")
+        if attempt.stop == "kill":
+            self._runtime.kill(AttemptId(attempt.id))
+        else:
+            self._runtime.stop(AttemptId(attempt.id))

@@ -1,0 +1,86 @@
+"""From rows to a launch: the process of an attempt, with the environment that a step gets and nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+
+from reconciler.errors import ManifestError
+from reconciler.home import Home
+from reconciler.loop.context import Context
+from reconciler.model.attempt import AttemptId, Launch
+from reconciler.model.spec import Program
+from reconciler.model.state import AttemptState, NodeState, RunState
+from reconciler.settings import Settings
+from reconciler.store import runs
+from reconciler.workflow.engine import scope_of
+from reconciler.workflow.program import render
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What every step of this home is given."""
+
+    home: Home
+    settings: Settings
+    user: str
+    account_home: str
+
+
+def build_launch(ctx: Context, around: Surroundings, attempt: AttemptState) -> Launch:
+    """The launch of an attempt, computed from rows alone: the same whenever it is computed.
+
+    Raises ManifestError, UnresolvedTag or LookupError if it cannot be; the attempt then ends in Error.
+    """
+    run = runs.get_run(ctx.writer, attempt.run_id)
+    stored = runs.StoredNodes(ctx.writer, run.id)
+    node = stored.node_by_id(attempt.node_id)
+    spec = ctx.specs.get(run.spec_digest)
+    body = spec.templates[node.template].body
+    assert isinstance(body, Program)
+    command = render(body, scope_of(run, spec, stored, node))
+    argv = command.argv
+    if not argv and command.source is None:
+        raise ManifestError(f"image {command.image!r} has no command here: set command in template {node.template!r}")
+    directory = around.home.attempt(run.id, attempt.id)
+    secrets = tuple((variable, around.home.path("secrets", name, key)) for variable, name, key in command.secrets)
+    return Launch(
+        attempt_id=AttemptId(attempt.id),
+        directory=directory,
+        argv=argv,
+        env={**_base_env(around, directory), **dict(command.env), **_own_env(ctx, around, run, node, attempt)},
+        source=command.source,
+        cwd=command.working_dir or None,
+        grace_s=around.settings.grace_s,
+        extra_env_from=secrets,
+    )
+
+
+def _base_env(around: Surroundings, directory: str) -> dict[str, str]:
+    settings = around.settings
+    return {
+        "PATH": settings.path_env,
+        "HOME": around.account_home,
+        "USER": around.user,
+        "LOGNAME": around.user,
+        "LANG": settings.lang,
+        **({"TZ": settings.tz} if settings.tz else {}),
+        "TMPDIR": os.path.join(directory, "tmp"),
+    }
+
+
+def _own_env(ctx: Context, around: Surroundings, run: RunState, node: NodeState, attempt: AttemptState) -> dict[str, str]:
+    epochs = runs.held_epochs(ctx.writer, run.id)
+    env = {
+        "LINECLEAR_RUN": run.name,
+        "LINECLEAR_NAMESPACE": run.namespace,
+        "LINECLEAR_NODE": run.name + node.name,
+        "LINECLEAR_ATTEMPT": str(attempt.id),
+        "LINECLEAR_EPOCH": str(max(epochs.values(), default="")),
+        "LINECLEAR_EPOCHS": json.dumps(epochs),
+    }
+    if run.commit_sha:
+        env["LINECLEAR_COMMIT"] = run.commit_sha
+        env["LINECLEAR_REPO"] = around.home.tree(run.commit_sha)
+    return env

@@ -1,0 +1,264 @@
+"""What operators ask for, each verb one function: checked against the rows, written down with its consequence, answered after the commit.
+
+Raises Refused, NotFound or ManifestError, and then nothing of that request was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from reconciler.errors import ManifestError, NotFound, Refused, UsageError
+from reconciler.loop import crons as cron_runs
+from reconciler.loop.context import Context
+from reconciler.loop.due import remove_run
+from reconciler.loop.revision import pushed
+from reconciler.loop.stuck import terminate_stuck_holder, unhold
+from reconciler.loop.submit import Order, source_of, submit
+from reconciler.model.spec import Document, Kind
+from reconciler.model.state import Phase, RunState
+from reconciler.store import catalogue, claims, crons, runs
+from reconciler.workflow.values import resolve_arguments
+
+Args = Mapping[str, Any]
+Answer = dict[str, Any]
+FROM_KINDS = {
+    "workflowtemplate": Kind.WORKFLOW_TEMPLATE,
+    "workflowtemplates": Kind.WORKFLOW_TEMPLATE,
+    "wftmpl": Kind.WORKFLOW_TEMPLATE,
+    "cronworkflow": Kind.CRON_WORKFLOW,
+    "cronworkflows": Kind.CRON_WORKFLOW,
+    "cronwf": Kind.CRON_WORKFLOW,
+    "cwf": Kind.CRON_WORKFLOW,
+    "workflow": Kind.WORKFLOW,
+    "workflows": Kind.WORKFLOW,
+    "wf": Kind.WORKFLOW,
+}
+
+
+def find_run(ctx: Context, args: Args, key: str = "run") -> RunState:
+    """The run that a request names. Raises NotFound."""
+    namespace, name = str(args.get("namespace") or "default"), str(args.get(key) or "")
+    run = runs.find_run(ctx.writer, namespace, name)
+    if run is None:
+        raise NotFound(f"run {name!r} is not in namespace {namespace}; `lineclear list` shows what is")
+    return run
+
+
+def do_submit(ctx: Context, args: Args) -> Answer:
+    """Creates runs from documents handed in or from a live definition."""
+    taken = _take_over(ctx, args)
+    if args.get("from"):
+        made = [_submit_from(ctx, args, taken)]
+    else:
+        documents: Sequence[Document] = args.get("documents") or ()
+        if not documents:
+            raise UsageError("nothing to submit: no Workflow document in the files; give a file with one, or --from KIND/NAME")
+        made = [_submit_document(ctx, document, args, taken) for document in documents]
+    if taken is not None:
+        _release_taken(ctx, taken, made[0], str(args.get("reason") or ""))
+    return {"runs": [run.id for run in made]}
+
+
+def _order(args: Args, taken: RunState | None, **more: Any) -> Order:
+    priority = args.get("priority")
+    if taken is not None:
+        more = {**more, "queue_order": taken.queue_order}
+        priority = max(taken.priority, int(priority or 0))
+    return Order(
+        parameters={str(k): str(v) for k, v in (args.get("parameters") or {}).items()},
+        labels={str(k): str(v) for k, v in (args.get("labels") or {}).items()},
+        priority=None if priority is None else int(priority),
+        entrypoint=str(args.get("entrypoint") or ""),
+        **more,
+    )
+
+
+def _submit_document(ctx: Context, document: Document, args: Args, taken: RunState | None) -> RunState:
+    if document.kind is not Kind.WORKFLOW:
+        raise ManifestError(
+            f"{document.place}: a {document.kind.value} cannot be submitted: push it, and start it with"
+            f" `lineclear submit --from {document.kind.value.lower()}/{document.name}`"
+        )
+    name = str(args.get("name") or document.name)
+    prefix = str(args.get("generate_name") or ("" if args.get("name") else document.generate_name))
+    order = _order(args, taken, name="" if prefix else name, generate_name=prefix)
+    source = pushed(document, "", origin="submit")
+    return submit(ctx, source, order)
+
+
+def _submit_from(ctx: Context, args: Args, taken: RunState | None) -> RunState:
+    kind_text, _, name = str(args["from"]).partition("/")
+    kind = FROM_KINDS.get(kind_text.lower())
+    if kind is None or not name:
+        raise UsageError(f"--from {args['from']!r}: it is KIND/NAME, with workflowtemplate, cronworkflow or workflow as KIND")
+    namespace = str(args.get("namespace") or "default")
+    definition = catalogue.find_definition(ctx.writer, kind, namespace, name)
+    if definition is None:
+        known = ", ".join(catalogue.live_names(ctx.writer, kind, namespace)) or "none"
+        raise NotFound(f"{kind.value} {name!r} is not in namespace {namespace}; live there: {known}")
+    if kind is Kind.CRON_WORKFLOW and taken is None:
+        return cron_runs.trigger(ctx, definition, _order(args, None))
+    wanted = str(args.get("name") or "")
+    prefix = str(args.get("generate_name") or f"{name}-")
+    order = _order(args, taken, name=wanted, generate_name="" if wanted else prefix)
+    return submit(ctx, source_of(ctx, definition, "submit"), order)
+
+
+def _take_over(ctx: Context, args: Args) -> RunState | None:
+    """The ended run whose locks the new one is to take. Raises Refused if it does not hold any, or has not ended."""
+    name = args.get("take_over")
+    if not name:
+        return None
+    run = find_run(ctx, args, "take_over")
+    if not args.get("reason"):
+        raise UsageError("--take-over needs --reason: it goes to the journal")
+    if not run.is_final:
+        raise Refused(f"{run.name} is {run.phase.value}: only an ended run's locks can be taken over; terminate it first")
+    if not claims.holds_anything(ctx.writer, run.id):
+        raise Refused(f"{run.name} holds no lock any more; submit without --take-over")
+    return run
+
+
+def _release_taken(ctx: Context, taken: RunState, heir: RunState, reason: str) -> None:
+    claims.outrank_waiters(ctx.writer, taken, heir)
+    claims.release_all(ctx.writer, taken, f"taken over by {heir.name}: {reason}")
+    detail = {"from": taken.name, "reason": reason}
+    ctx.writer.journal("claim.taken-over", namespace=heir.namespace, run=heir.name, detail=detail)
+
+
+def do_stop(ctx: Context, args: Args) -> Answer:
+    """Ends a run; its exit handler runs."""
+    return _shut_down(ctx, args, "Stop", "stop")
+
+
+def do_terminate(ctx: Context, args: Args) -> Answer:
+    """Ends a run without exit handler; an ended one lets its locks go, its phase stays."""
+    return _shut_down(ctx, args, "Terminate", "terminate")
+
+
+def _shut_down(ctx: Context, args: Args, strategy: str, verb: str) -> Answer:
+    run = find_run(ctx, args)
+    reason = str(args.get("message") or "")
+    if not run.is_final:
+        runs.set_shutdown(ctx.writer, run, strategy, verb)
+        return {"run": run.id, "message": f"{verb} requested"}
+    held = claims.release_all(ctx.writer, run, f"{verb}{': ' + reason if reason else ''}")
+    if held == 0:
+        raise Refused(f"{run.name} has ended ({run.phase.value}) and holds no lock: there is nothing to {verb}")
+    return {"run": run.id, "message": f"its locks were released; it stays {run.phase.value}"}
+
+
+def do_retry(ctx: Context, args: Args) -> Answer:
+    """Runs again what did not succeed, in the same run, with the locks that it still holds."""
+    run = find_run(ctx, args)
+    if run.phase not in (Phase.FAILED, Phase.ERROR):
+        raise Refused(f"{run.name} is {run.phase.value}: only a Failed or Error run can be retried; use resubmit for a new run")
+    spec = ctx.specs.get(run.spec_digest)
+    has_locks = not spec.locks or claims.holds_anything(ctx.writer, run.id)
+    runs.reopen(ctx.writer, run, spec.active_deadline_s, keeps_running=has_locks)
+    return {"run": run.id, "message": "retried" if has_locks else "retried; it asks for its locks again"}
+
+
+def do_resubmit(ctx: Context, args: Args) -> Answer:
+    """A new run of the same frozen spec, at the end of the queue."""
+    run = find_run(ctx, args)
+    taken = _take_over(ctx, args)
+    spec = ctx.specs.get(run.spec_digest)
+    given = {**run.arguments, **{str(k): str(v) for k, v in (args.get("parameters") or {}).items()}}
+    order = _order({**args, "parameters": {}}, taken, generate_name=f"{run.name}-", seed=ctx.new_uid())
+    made = runs.resubmit(
+        ctx.writer,
+        run,
+        uid=ctx.new_uid(),
+        seed=order.seed,
+        arguments=resolve_arguments(spec.arguments, given, f"Workflow/{run.name}"),
+        priority=run.priority if order.priority is None else order.priority,
+        queue_order=order.queue_order,
+    )
+    if taken is not None:
+        _release_taken(ctx, taken, made, str(args.get("reason") or ""))
+    return {"runs": [made.id]}
+
+
+def do_delete(ctx: Context, args: Args) -> Answer:
+    """Removes an ended run and what it holds; with `force` an active one is ended first."""
+    run = find_run(ctx, args)
+    if run.is_final:
+        remove_run(ctx, run.id, "deleted")
+        return {"removed": [run.id], "message": "deleted"}
+    if not args.get("force"):
+        raise Refused(f"{run.name} is {run.phase.value}: stop or terminate it first, or delete it with --force")
+    runs.set_shutdown(ctx.writer, run, "Terminate", "delete")
+    return {"run": run.id, "message": "it is deleted as soon as its processes have ended"}
+
+
+def _cron(ctx: Context, args: Args) -> catalogue.Definition:
+    namespace, name = str(args.get("namespace") or "default"), str(args.get("name") or "")
+    definition = catalogue.find_definition(ctx.writer, Kind.CRON_WORKFLOW, namespace, name)
+    if definition is None:
+        known = ", ".join(catalogue.live_names(ctx.writer, Kind.CRON_WORKFLOW, namespace)) or "none"
+        raise NotFound(f"CronWorkflow {name!r} is not in namespace {namespace}; live there: {known}")
+    return definition
+
+
+def do_cron_suspend(ctx: Context, args: Args) -> Answer:
+    """Overrides the definition: no ticks until resume, or until a push changes the schedule."""
+    cron = _cron(ctx, args)
+    crons.set_suspended(ctx.writer, cron.namespace, cron.name, suspended=True)
+    return {"message": f"{cron.name} is suspended until `lineclear cron resume {cron.name}`; {cron.place} says otherwise"}
+
+
+def do_cron_resume(ctx: Context, args: Args) -> Answer:
+    """Ends a suspension."""
+    cron = _cron(ctx, args)
+    crons.set_suspended(ctx.writer, cron.namespace, cron.name, suspended=False)
+    return {"message": f"{cron.name} is resumed"}
+
+
+def do_cron_trigger(ctx: Context, args: Args) -> Answer:
+    """Starts a run now, under the cron's own policy."""
+    return {"runs": [cron_runs.trigger(ctx, _cron(ctx, args), _order(args, None)).id]}
+
+
+def do_sync_approve(ctx: Context, args: Args) -> Answer:
+    """Lets a held revision remove what it removes."""
+    sha = str(args.get("sha") or "")
+    row = ctx.writer.db.execute("SELECT sha FROM revision WHERE state = 'held'").fetchone()
+    if row is None:
+        raise NotFound("no revision is held")
+    if len(sha) < 7 or not row[0].startswith(sha):
+        raise Refused(f"the held revision is {row[0]}, not {sha!r}; look at it with `lineclear sync` and approve that one")
+    ctx.writer.set_meta("approved", row[0])
+    ctx.writer.journal("revision.approved", subject=row[0])
+    return {"sha": row[0], "offer_again": True}
+
+
+VERBS: Mapping[str, Callable[[Context, Args], Answer]] = {
+    "submit": do_submit,
+    "stop": do_stop,
+    "terminate": do_terminate,
+    "retry": do_retry,
+    "resubmit": do_resubmit,
+    "delete": do_delete,
+    "cron_suspend": do_cron_suspend,
+    "cron_resume": do_cron_resume,
+    "cron_trigger": do_cron_trigger,
+    "sync_approve": do_sync_approve,
+    "terminate_stuck_holder": terminate_stuck_holder,
+    "unhold": unhold,
+}
+
+
+def handle(ctx: Context, verb: str, args: Args, actor: str) -> Answer:
+    """Carries one request out, inside the caller's transaction."""
+    function = VERBS.get(verb)
+    if function is None:
+        raise UsageError(f"unknown request {verb!r}; known: {', '.join(sorted(VERBS))}")
+    ctx.writer.actor = actor
+    try:
+        return function(ctx, args)
+    finally:
+        ctx.writer.actor = ""
+
+

@@ -1,0 +1,150 @@
+"""Applies one revision, whole, in the transaction in hand: files, definitions, limits, crons, removals, new runs."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from reconciler.errors import LineclearError
+from reconciler.gitops.describe import describe_plan
+from reconciler.gitops.plan import plan_revision
+from reconciler.loop.context import Context
+from reconciler.loop.submit import Order, Source, submit
+from reconciler.model.source import (
+    BranchMissing,
+    ChangeKind,
+    DefinitionChange,
+    Revision,
+    Submission,
+    generate_prefix,
+    identity_of,
+)
+from reconciler.model.spec import Document, Kind
+from reconciler.model.state import Phase, RunId
+from reconciler.store import catalogue, claims, crons, runs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Applied:
+    """What came of a revision. `lines` say it to the person who pushed; `runs` were submitted, in order."""
+
+    sha: str
+    state: str
+    lines: tuple[str, ...] = ()
+    runs: tuple[RunId, ...] = ()
+    revision: Revision | None = field(default=None, repr=False)
+
+
+def apply_revision(ctx: Context, revision: Revision) -> Applied:
+    """Applies the revision, or holds it; one that is live already changes nothing."""
+    writer = ctx.writer
+    if catalogue.applied_sha(writer) != revision.previous:
+        return Applied(sha=revision.sha, state="outdated")
+    plan = plan_revision(revision, catalogue.catalogue_for(writer, revision))
+    lines = describe_plan(plan)
+    if plan.held:
+        catalogue.record_revision(writer, revision, "held", plan.held, {"held": plan.held})
+        return Applied(sha=revision.sha, state="held", lines=tuple(lines))
+    former = _former_crons(ctx, plan.changes)
+    catalogue.apply_changes(writer, revision.sha, plan.changes)
+    catalogue.write_files(writer, revision, plan)
+    for change in plan.changes:
+        _follow(ctx, change, former)
+    created, failures = _submit_all(ctx, revision.sha, plan.submissions)
+    outcome = {
+        "subject": revision.subject,
+        "previous": revision.previous,
+        "fast_forward": revision.fast_forward,
+        "lines": [*lines, *failures],
+    }
+    catalogue.record_revision(writer, revision, "applied", "", outcome)
+    return Applied(sha=revision.sha, state="applied", lines=(*lines, *failures), runs=tuple(created))
+
+
+def note_missing(ctx: Context, missing: BranchMissing) -> None:
+    """The branch cannot be read: what was applied last stays live, and `sync` says so."""
+    if ctx.writer.meta("source_state") != missing.reason:
+        ctx.writer.set_meta("source_state", missing.reason)
+        ctx.writer.journal("source.missing", detail={"reason": missing.reason})
+
+
+def _former_crons(ctx: Context, changes: tuple[DefinitionChange, ...]) -> dict[tuple[str, str, str], str]:
+    """The schedules of crons before the change: what decides whether a schedule is new."""
+    found = {}
+    for change in changes:
+        if change.identity[0] == Kind.CRON_WORKFLOW.value and change.kind is ChangeKind.UPDATE:
+            before = catalogue.find_definition(ctx.writer, Kind.CRON_WORKFLOW, *change.identity[1:])
+            if before is not None:
+                found[change.identity] = _schedule_text(before.body)
+    return found
+
+
+def _schedule_text(body: object) -> str:
+    spec = body.get("spec") if isinstance(body, dict) else None
+    spec = spec if isinstance(spec, dict) else {}
+    return json.dumps([spec.get("schedules"), spec.get("schedule"), spec.get("timezone"), spec.get("suspend")], default=str)
+
+
+def _follow(ctx: Context, change: DefinitionChange, former: dict[tuple[str, str, str], str]) -> None:
+    """What a change of a definition brings for limits, crons and runs."""
+    kind, namespace, name = change.identity
+    if kind == Kind.CONFIG_MAP.value:
+        claims.read_limits_of(ctx.writer, namespace, name)
+    elif kind == Kind.CRON_WORKFLOW.value:
+        if change.kind is ChangeKind.RETIRE:
+            crons.set_next(ctx.writer, namespace, name, None)
+        elif change.document is not None:
+            before = former.get(change.identity)
+            is_new = before is None or before != _schedule_text(change.document.body)
+            crons.see(ctx.writer, namespace, name, new_schedule=is_new, forget_override=is_new)
+    elif kind == Kind.WORKFLOW.value and change.kind is ChangeKind.RETIRE:
+        _retire_runs(ctx, namespace, name)
+
+
+def _retire_runs(ctx: Context, namespace: str, name: str) -> None:
+    """Queued runs of a removed Workflow are cancelled; running ones go on and are marked. No lock is released by it."""
+    for run_id in runs.open_runs_of(ctx.writer, namespace, Kind.WORKFLOW.value, name):
+        run = runs.get_run(ctx.writer, run_id)
+        if run.phase is Phase.PENDING:
+            runs.set_shutdown(ctx.writer, run, "Terminate", "removed")
+        runs.mark_removed(ctx.writer, run)
+
+
+def _submit_all(ctx: Context, sha: str, submissions: tuple[Submission, ...]) -> tuple[list[RunId], list[str]]:
+    """Submits in order. One that cannot be submitted is told and holds nothing up."""
+    created, failures = [], []
+    for submission in submissions:
+        document = submission.document
+        try:
+            with ctx.writer.savepoint():
+                run = submit(ctx, pushed(document, sha), _order(document, sha))
+                catalogue.record_ran(ctx.writer, identity_of(document), document.digest, run.name)
+        except LineclearError as error:
+            failures.append(f"not run: {document.place}: {error}")
+            ctx.writer.journal("run.refused", namespace=document.namespace, subject=str(document.place), detail={"why": str(error)})
+        else:
+            created.append(run.id)
+    return created, failures
+
+
+def pushed(document: Document, sha: str, origin: str = "git") -> Source:
+    """A document as the source of a run."""
+    _, namespace, name = identity_of(document)
+    return Source(
+        body=document.body,
+        namespace=namespace,
+        origin=origin,
+        kind=document.kind.value,
+        name=name,
+        place=f"{document.place.path}:{document.place.line}",
+        commit_sha=sha,
+        labels=document.labels,
+        annotations=document.annotations,
+    )
+
+
+def _order(document: Document, sha: str) -> Order:
+    prefix = generate_prefix(identity_of(document))
+    if prefix is None:
+        return Order(name=document.name, seed=document.digest)
+    return Order(generate_name=prefix, seed=f"{sha}/{document.place.path}/{document.index}/{document.digest}")

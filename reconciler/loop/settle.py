@@ -1,0 +1,185 @@
+"""The passes that repeat until nothing changes: workflows, then locks, then slots.
+
+Each looks only at what is marked. A run whose decision raises is quarantined alone: its part is rolled back, it ends in Error and
+says why, and everybody else goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+from datetime import timedelta
+
+from reconciler.clock import from_text, to_text
+from reconciler.errors import InvariantViolated, LineclearError
+from reconciler.locks.admission import is_admitted, waits_for
+from reconciler.loop.context import Context
+from reconciler.model.plan import RunPlan, RunUpdate
+from reconciler.model.spec import Template
+from reconciler.model.state import AttemptState, ClaimId, LockId, Phase, RunId
+from reconciler.store import claims, runs
+from reconciler.store.apply import apply_run_plan
+from reconciler.workflow.engine import decide
+
+log = logging.getLogger(__name__)
+MAX_ROUNDS = 10_000
+
+
+def settle(ctx: Context) -> None:
+    """Runs the passes until no mark is left. Raises InvariantViolated if they never come to rest."""
+    marks = ctx.writer.marks
+    for _ in range(MAX_ROUNDS):
+        if marks.is_empty():
+            return
+        workflow_pass(ctx)
+        lock_pass(ctx)
+        slot_pass(ctx)
+    raise InvariantViolated("the passes do not come to rest; the tick is rolled back")
+
+
+def mark_everything(ctx: Context) -> None:
+    """A sweep: every open run with its unfinished nodes, every lock that is waited for, and the slots."""
+    marks = ctx.writer.marks
+    for run in runs.open_runs(ctx.writer):
+        marks.run(run.id, *(node.name for node in runs.StoredNodes(ctx.writer, run.id).unfinished()))
+    for lock in claims.waiting_locks(ctx.writer):
+        marks.lock(lock)
+    marks.slots = True
+
+
+# workflows -----------------------------------------------------------------------------------------------------------------
+
+
+def workflow_pass(ctx: Context) -> None:
+    """Decides and applies what each marked run does next."""
+    marked, ctx.writer.marks.runs = ctx.writer.marks.runs, {}
+    for run_id, nodes in marked.items():
+        try:
+            with ctx.writer.savepoint():
+                _decide_run(ctx, run_id, nodes)
+        except (LineclearError, LookupError, ValueError, TypeError, AssertionError, RecursionError) as error:
+            log.exception("a run was quarantined", extra={"action": "quarantine", "run": run_id})
+            with ctx.writer.savepoint():
+                _quarantine(ctx, run_id, f"{type(error).__name__}: {error}")
+
+
+def _decide_run(ctx: Context, run_id: RunId, nodes: dict[str, None]) -> None:
+    run = runs.get_run(ctx.writer, run_id)
+    spec = ctx.specs.get(run.spec_digest)
+    stored = runs.StoredNodes(ctx.writer, run_id)
+    plan = decide(run, spec, stored, nodes, ctx.writer.now, ctx.options.rules)
+    if plan != RunPlan():
+        apply_run_plan(ctx.writer, run, plan)
+
+
+def _quarantine(ctx: Context, run_id: RunId, reason: str) -> None:
+    """Ends a run that cannot be decided, once its processes have ended. It keeps its locks, like any that fails by itself."""
+    run = runs.get_run(ctx.writer, run_id)
+    if run.is_final:
+        return
+    running = runs.give_up_nodes(ctx.writer, run, f"quarantined: {reason}")
+    if not running:
+        update = RunUpdate(expected=run.phase, phase=Phase.ERROR, message=f"quarantined: {reason}", keep_locks=True)
+        apply_run_plan(ctx.writer, run, RunPlan(run=update))
+
+
+# locks ---------------------------------------------------------------------------------------------------------------------
+
+
+def lock_pass(ctx: Context) -> None:
+    """Admits to every marked lock, and to those whose first waiter another lock held up, as long as somebody fits."""
+    writer = ctx.writer
+    while writer.marks.locks:
+        marked, writer.marks.locks = writer.marks.locks, {}
+        if writer.marks.retry_blocked:
+            writer.marks.retry_blocked = False
+            marked.update(dict.fromkeys(claims.blocked_heads(writer)))
+        for lock in marked:
+            _admit(ctx, lock)
+
+
+def _admit(ctx: Context, lock: LockId) -> None:
+    writer = ctx.writer
+    while claims.room(writer, lock) > 0:
+        head = claims.first_waiter(writer, lock)
+        if head is None:
+            break
+        admitted = head if _may_take(ctx, head) else next(
+            (c for c in claims.waiting_nodes(writer, lock) if c != head and _may_take(ctx, c)), None
+        )  # fmt: skip
+        if admitted is None:
+            claims.set_blocked_head(writer, lock, blocked=True)
+            return
+        for other in claims.grant(writer, admitted):
+            if other != lock:
+                writer.marks.lock(other)
+    claims.set_blocked_head(writer, lock, blocked=False)
+
+
+def _may_take(ctx: Context, claim: ClaimId) -> bool:
+    wanted = claims.wants(ctx.writer, claim)
+    return is_admitted(wanted, lambda lock: _all_exempt(ctx, claim, lock))
+
+
+def _all_exempt(ctx: Context, claim: ClaimId, lock: LockId) -> bool:
+    """True if every earlier waiter of the lock waits, through whomever, for the asker's own run."""
+    writer = ctx.writer
+    run = claims.run_of(writer, claim)
+    if not claims.holds_anything(writer, run):
+        return False
+    earlier = claims.earlier_waiters(writer, claim, lock)
+    return all(
+        waits_for(c, run, lambda c: claims.holders_and_queue(writer, c), lambda r: claims.waiting_claims(writer, r))
+        for c, _ in earlier
+    )
+
+
+# slots ---------------------------------------------------------------------------------------------------------------------
+
+
+def slot_pass(ctx: Context) -> None:
+    """Gives free slots to waiting attempts, in order; a run at its own `spec.parallelism` is passed over."""
+    writer = ctx.writer
+    if not writer.marks.slots:
+        return
+    writer.marks.slots = False
+    active = runs.active_attempts(writer)
+    free = ctx.options.parallelism - len(active)
+    if free <= 0 or ctx.draining:
+        return
+    for attempt in _next_attempts(ctx, active, free):
+        run = runs.get_run(writer, attempt.run_id)
+        stored = runs.StoredNodes(writer, run.id)
+        template = ctx.specs.get(run.spec_digest).templates[stored.node_by_id(attempt.node_id).template]
+        runs.intend_attempt(writer, attempt, ctx.options.boot_id, _deadline(ctx, template))
+
+
+def _next_attempts(ctx: Context, active: list[AttemptState], free: int) -> list[AttemptState]:
+    running: dict[RunId, int] = {}
+    for attempt in active:
+        running[attempt.run_id] = running.get(attempt.run_id, 0) + 1
+    limit = free
+    while True:
+        queued = runs.queued_attempts(ctx.writer, limit)
+        chosen: list[AttemptState] = []
+        taken = dict(running)
+        for attempt in queued:
+            cap = _cap(ctx, attempt.run_id)
+            if len(chosen) < free and (cap is None or taken.get(attempt.run_id, 0) < cap):
+                chosen.append(attempt)
+                taken[attempt.run_id] = taken.get(attempt.run_id, 0) + 1
+        if len(chosen) == free or len(queued) < limit:
+            return chosen
+        limit *= 4  # runs at their own limit stand in front: look further
+
+
+def _cap(ctx: Context, run_id: RunId) -> int | None:
+    return ctx.specs.get(runs.get_run(ctx.writer, run_id).spec_digest).parallelism
+
+
+def _deadline(ctx: Context, template: Template) -> str | None:
+    if template.active_deadline_s is None:
+        return None
+    return to_text(from_text(ctx.writer.now) + timedelta(seconds=template.active_deadline_s))
+
+
+

@@ -1,0 +1,118 @@
+"""Clearing a lock whose holder will not let go: compare with what was shown, end the holder, prove its death, release.
+
+Unreachable is never dead: without proof only `release_unproven` lets go, and the lock is then held back until `unhold`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.errors import NotFound, Refused, UsageError
+from reconciler.loop.context import Context
+from reconciler.model.attempt import Liveness
+from reconciler.model.state import ClaimId, LockId, RunId, RunState
+from reconciler.store import claims, runs
+from reconciler.store.apply import request_stop
+
+_CLAIM = (
+    "SELECT c.id, c.epoch, c.state, c.level, c.node_id, c.run_id, l.id, l.key FROM lock l"
+    " LEFT JOIN claim_lock cl ON cl.lock_id = l.id AND cl.state = 'held' AND cl.nested = 0"
+    " LEFT JOIN claim c ON c.id = cl.claim_id WHERE l.key = ? ORDER BY c.id"
+)
+
+
+def terminate_stuck_holder(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Ends the holder that the operator was shown, or refuses because the state is another by now."""
+    key, reason = str(args.get("lock") or ""), str(args.get("reason") or "").strip()
+    if not reason:
+        raise UsageError("a reason is needed: it goes to the journal")
+    claim, level, node_id, run_id, lock_id = _claim_as_shown(ctx, key, args)
+    run = runs.get_run(ctx.writer, run_id)
+    detail = {"lock": key, "epoch": args.get("epoch"), "reason": reason, "level": level}
+    ctx.writer.journal("holder.terminated", namespace=run.namespace, run=run.name, subject=key, detail=detail)
+    if run.is_final:
+        claims.release_all(ctx.writer, run, f"terminated: {reason}")
+        return _answer(ctx, run, lock_id, "released", f"the lock was released; {run.name} stays {run.phase.value}")
+    evidence = _evidence(ctx, run)
+    if args.get("release_unproven"):
+        return _release_unproven(ctx, run, claim, lock_id, evidence, reason)
+    alive = [e for e in evidence if e.state == "alive"]
+    if alive and not args.get("not_stuck"):
+        raise Refused(
+            f"{run.name} is {run.phase.value} and alive ({alive[0].evidence}): it is not stuck; wait for it, `lineclear stop"
+            f" {run.name}`, or say --not-stuck"
+        )
+    if args.get("node_only") and node_id is not None:
+        _stop_below(ctx, run, node_id)
+    else:
+        runs.set_shutdown(ctx.writer, run, "Terminate", "terminate")
+    return _answer(ctx, run, lock_id, "terminating", f"{run.name} is being ended; the lock goes when its death is proved")
+
+
+def _claim_as_shown(ctx: Context, key: str, args: Mapping[str, Any]) -> tuple[ClaimId, str, int | None, RunId, LockId]:
+    rows = ctx.writer.db.execute(_CLAIM, (key,)).fetchall()
+    if not rows:
+        raise NotFound(f"lock {key!r} does not exist; `lineclear locks` lists them")
+    held = [row for row in rows if row[0] is not None]
+    if not held:
+        raise Refused(f"{key} is free now: nobody holds it")
+    if args.get("epoch") is None:
+        raise UsageError("an epoch is needed: the one that `lineclear locks show` names after the lock's #")
+    for claim, epoch, _, level, node_id, run_id, lock_id, _ in held:
+        if epoch == int(args["epoch"]):
+            return ClaimId(claim), str(level), node_id, RunId(run_id), LockId(lock_id)
+    now = ", ".join(f"{runs.get_run(ctx.writer, RunId(row[5])).name} with {key}#{row[1]}" for row in held)
+    raise Refused(f"the state changed: {key}#{args['epoch']} is over; it is held by {now}")
+
+
+def _evidence(ctx: Context, run: RunState) -> list[Liveness]:
+    look = ctx.liveness
+    if look is None:
+        return []
+    return [look(run.id, attempt.id) for attempt in runs.active_attempts(ctx.writer) if attempt.run_id == run.id]
+
+
+def _release_unproven(
+    ctx: Context, run: RunState, claim: ClaimId, lock_id: LockId, evidence: list[Liveness], reason: str
+) -> dict[str, Any]:
+    """Lets go without proof, because a person said so: the lock admits nobody until `unhold`."""
+    if evidence and all(e.state == "dead" for e in evidence):
+        raise Refused(f"the processes of {run.name} are proven dead: terminate it without --release-unproven")
+    pids = [pid for e in evidence for pid in e.pids]
+    why = f"{run.name} was let go unproven ({reason}); live pids then: {pids or 'unknown'}"
+    runs.set_shutdown(ctx.writer, run, "Terminate", "terminate")
+    claims.end_claim(ctx.writer, claim, f"released unproven: {reason}")
+    claims.hold_back(ctx.writer, lock_id, why)
+    detail = {"pids": pids, "evidence": [e.evidence for e in evidence], "reason": reason}
+    ctx.writer.journal("claim.released-unproven", namespace=run.namespace, run=run.name, detail=detail)
+    return _answer(ctx, run, lock_id, "held back", f"the lock was let go unproven; it admits nobody until `lineclear unhold`: {why}")
+
+
+def _stop_below(ctx: Context, run: RunState, node_id: int) -> None:
+    """Asks every process below a node to end; the run itself goes on."""
+    stored = runs.StoredNodes(ctx.writer, run.id)
+    top = next(node for node in stored.unfinished() if node.id == node_id)
+    for node in stored.unfinished():
+        if node.name.startswith(top.name):
+            runs.set_node_message(ctx.writer, node.id, "terminated by an operator")
+            request_stop(ctx.writer, node.id, "stop")
+
+
+def _answer(ctx: Context, run: RunState, lock_id: LockId, state: str, message: str) -> dict[str, Any]:
+    following = claims.first_waiter(ctx.writer, lock_id)
+    follower = None if following is None else runs.get_run(ctx.writer, claims.run_of(ctx.writer, following)).name
+    return {"message": message, "state": state, "next": follower, "holder": run.name}
+
+
+def unhold(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
+    """Opens a lock again that was held back."""
+    key = str(args.get("lock") or "")
+    row = ctx.writer.db.execute("SELECT id, held_back FROM lock WHERE key = ?", (key,)).fetchone()
+    if row is None:
+        raise NotFound(f"lock {key!r} does not exist; `lineclear locks` lists them")
+    if not row[1]:
+        raise Refused(f"{key} is not held back")
+    claims.hold_back(ctx.writer, LockId(row[0]), "")
+    ctx.writer.journal("lock.unhold", subject=key, detail={"reason": str(args.get("reason") or ""), "was": row[1]})
+    return {"message": f"{key} admits again"}

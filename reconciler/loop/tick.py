@@ -1,0 +1,295 @@
+"""One tick: take over what was observed and asked, decide until nothing changes, commit, answer, act.
+
+A tick is one transaction. If it fails as a whole it is rolled back, what was observed is kept, and the next tick starts with a
+sweep; the daemon goes on.
+"""
+
+from __future__ import annotations
+
+import logging
+import sqlite3
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Protocol, assert_never
+
+from reconciler.clock import Clock, from_text, to_text
+from reconciler.errors import LineclearError, Transient
+from reconciler.loop.context import Context, Options, Specs
+from reconciler.loop.crons import keep_history, pass_crons
+from reconciler.loop.due import next_due, pass_deadlines, pass_ttl, remove_run
+from reconciler.loop.effects import Effects
+from reconciler.loop.inbox import Inbox, Look, Noted, Ping, Pushed, Request, Work
+from reconciler.loop.observe import take_over
+from reconciler.loop.requests import handle
+from reconciler.loop.revision import Applied, apply_revision, note_missing
+from reconciler.loop.settle import mark_everything, settle
+from reconciler.loop.waiting import waiting_text
+from reconciler.model.attempt import AttemptId, Exited, Liveness, Lost, NotStarted, Observation, Started
+from reconciler.model.source import BranchMissing, Revision
+from reconciler.model.state import RunId
+from reconciler.store import catalogue, runs
+from reconciler.store.apply import request_stop
+from reconciler.store.writer import Writer
+
+log = logging.getLogger(__name__)
+SWEEP_EVERY = timedelta(minutes=10)
+STARTED_AFTER = timedelta(milliseconds=200)
+RETRY_AFTER = timedelta(seconds=1)
+
+
+class RuntimeEnds(Protocol):
+    """What the loop needs of a runtime besides starting and stopping."""
+
+    def collect(self) -> list[Observation]:
+        """Everything that happened since the last call."""
+
+    def acknowledge(self, attempt_ids: Iterable[AttemptId]) -> None:
+        """These ends are stored for good."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """The loop's way out: told after the commit. `applied` a live SHA; `offer_again` hand the head over once more."""
+
+    applied: Callable[[str], None]
+    offer_again: Callable[[], None]
+    look_at_git: Callable[[], None]
+    boundary: Callable[[str], None]
+
+
+class Loop:
+    """The control thread's state between ticks: nothing that the rows do not say, but what a restart may forget."""
+
+    def __init__(
+        self, writer: Writer, clock: Clock, options: Options, *, new_uid: Callable[[], str], inbox: Inbox, outside: Outside
+    ) -> None:
+        self.writer = writer
+        self.inbox = inbox
+        self._clock = clock
+        self._options = options
+        self._specs = Specs(writer)
+        self._new_uid = new_uid
+        self._outside = outside
+        self._kept: list[Observation] = []
+        self._started: dict[AttemptId, Started] = {}
+        self._started_at: datetime | None = None
+        self._pushes: list[Pushed] = []
+        self._sweep_at = clock.now()
+        self._looked_at = ""
+        self.liveness: Callable[[int, int], Liveness] | None = None
+        self.ticked_at = clock.monotonic()
+        self.draining = False
+
+    def pause_s(self) -> float:
+        """Seconds until time itself brings something; never more than until the next sweep."""
+        now = self._clock.now()
+        waits = [(self._sweep_at - now).total_seconds()]
+        due = next_due(self._context(now), self._looked_at)
+        if due is not None:
+            waits.append((from_text(due) - now).total_seconds())
+        if self._started_at is not None:
+            waits.append((self._started_at + STARTED_AFTER - now).total_seconds())
+        return max(0.0, min(waits))
+
+    def has_active_attempts(self) -> bool:
+        """True while a process is to be running."""
+        return bool(runs.active_attempts(self.writer))
+
+    def is_ending_something(self) -> bool:
+        """True while a run that was asked to end has not."""
+        return runs.any_ending(self.writer)
+
+    def stop_everything(self) -> None:
+        """Asks every running process to end: the daemon is to go down without them."""
+        with self.writer.write(to_text(self._clock.now())):
+            for attempt in runs.active_attempts(self.writer):
+                runs.set_node_message(self.writer, attempt.node_id, "ended by lineclear down --kill-steps")
+                request_stop(self.writer, attempt.node_id, "stop")
+        self._sweep_at = self._clock.now()
+
+    def _context(self, now: datetime) -> Context:
+        return Context(
+            writer=self.writer,
+            specs=self._specs,
+            options=self._options,
+            new_uid=self._new_uid,
+            at=now,
+            draining=self.draining,
+            liveness=self.liveness,
+        )
+
+    def tick(self, runtime: RuntimeEnds, effects: Effects) -> None:
+        """Everything there is to do now; returns at once if that is nothing."""
+        self.ticked_at = self._clock.monotonic()
+        now = self._clock.now()
+        ends = self._sort(runtime.collect() + effects.take_failed(), now)
+        messages: list[Work] = []
+        for message in self.inbox.drain():
+            if isinstance(message, Ping):
+                message.answer()
+            else:
+                messages.append(message)
+        ctx = self._context(now)
+        due = next_due(ctx, self._looked_at)
+        is_due = due is not None and due <= to_text(now)
+        lazy = self._started_at is not None and now >= self._started_at + STARTED_AFTER
+        sweep = now >= self._sweep_at
+        if not (ends or messages or is_due or lazy or sweep):
+            return
+        self._outside.boundary("before-tick")
+        try:
+            self._transact(ctx, ends, messages, sweep=sweep, runtime=runtime, effects=effects)
+        except sqlite3.Error as error:
+            self._fail(ends, messages, error)
+
+    def _sort(self, observations: Iterable[Observation], now: datetime) -> list[Observation]:
+        """Ends at once; starts are only for people to see, so they wait for company instead of costing a commit."""
+        ends, self._kept = self._kept, []
+        for seen in observations:
+            if isinstance(seen, Started):
+                self._started[seen.attempt_id] = seen
+                self._started_at = self._started_at or now
+            else:
+                self._started.pop(seen.attempt_id, None)
+                ends.append(seen)
+        if not self._started:
+            self._started_at = None
+        return ends
+
+    def _transact(
+        self, ctx: Context, ends: list[Observation], messages: list[Work], *, sweep: bool, runtime: RuntimeEnds, effects: Effects
+    ) -> None:
+        answers: list[Callable[[], None]] = []
+        removed: list[RunId] = []
+        applied: list[Applied] = []
+        with self.writer.write(to_text(ctx.at)):
+            if sweep:
+                mark_everything(ctx)
+            take_over(ctx, [*self._started.values(), *ends])
+            for message in messages:
+                self._take(ctx, message, answers, applied, removed)
+            pass_deadlines(ctx)
+            settle(ctx)
+            pass_crons(ctx)
+            removed += pass_ttl(ctx)
+            settle(ctx)
+            while self.writer.marks.ended:
+                removed += self._after_ends(ctx)
+                settle(ctx)
+            self._outside.boundary("before-commit")
+        self._outside.boundary("after-commit")
+        self._started.clear()
+        self._started_at = None
+        self._looked_at = to_text(ctx.at)
+        if sweep:
+            self._sweep_at = ctx.at + SWEEP_EVERY
+        runtime.acknowledge([seen.attempt_id for seen in ends if isinstance(seen, Exited | NotStarted | Lost)])
+        effects.act(self._context(ctx.at), removed)
+        for answer in answers:
+            answer()
+        self._tell(ctx, applied)
+
+    def _take(
+        self, ctx: Context, message: Work, answers: list[Callable[[], None]], applied: list[Applied], removed: list[RunId]
+    ) -> None:
+        match message:
+            case Request():
+                answers.append(self._request(ctx, message, removed))
+            case Pushed():
+                self._pushes.append(message)
+                self._outside.look_at_git()
+            case Revision():
+                applied.append(apply_revision(ctx, message))
+            case BranchMissing():
+                note_missing(ctx, message)
+            case Noted():
+                catalogue.set_noted(ctx.writer, message.revision_id)
+            case Look():
+                pass
+            case _:
+                assert_never(message)
+
+    def _request(self, ctx: Context, request: Request, removed: list[RunId]) -> Callable[[], None]:
+        """Carries a request out in a part of its own; the answer is given after the commit."""
+        try:
+            with self.writer.savepoint():
+                result = handle(ctx, request.verb, request.args, request.actor)
+        except LineclearError as error:
+            reply = {"error": {"code": error.exit_code, "message": str(error)}}
+            return lambda: request.answer(reply)
+        except Exception as error:  # the boundary of a request: a bug in one verb ends that request only
+            log.exception("a request failed", extra={"action": "request", "verb": request.verb})
+            broken = {"error": {"code": 1, "message": f"{request.verb} failed: {type(error).__name__}: {error}; see the daemon's log"}}
+            return lambda: request.answer(broken)
+        removed.extend(result.pop("removed", ()))
+        again = bool(result.pop("offer_again", False))
+        return lambda: self._answer(request, result, offer_again=again)
+
+    def _answer(self, request: Request, result: dict[str, Any], *, offer_again: bool) -> None:
+        if offer_again:
+            self._outside.offer_again()
+        if "runs" in result:
+            result["runs"] = [self._describe(run_id) for run_id in result["runs"]]
+        if "run" in result:
+            result |= self._describe(result.pop("run"), message=result.get("message"))
+        request.answer({"ok": result})
+
+    def _describe(self, run_id: RunId, message: object = None) -> dict[str, Any]:
+        run = runs.find_run_by_id(self.writer, run_id)
+        if run is None:
+            return {"namespace": "", "name": "", "run": "", "phase": "", "message": "it has ended and was removed"}
+        text = waiting_text(self.writer, run_id) if message is None else message
+        return {"namespace": run.namespace, "name": run.name, "run": run.name, "phase": run.phase.value, "message": text}
+
+    def _after_ends(self, ctx: Context) -> list[RunId]:
+        """What follows from runs that ended in this tick: deletion that was asked for, history limits."""
+        ended, ctx.writer.marks.ended = ctx.writer.marks.ended, []
+        removed: list[RunId] = []
+        for run_id in ended:
+            if run_id in removed:
+                continue
+            run = runs.get_run(ctx.writer, run_id)
+            if run.ended_by == "delete":
+                remove_run(ctx, run_id, "deleted")
+                removed.append(run_id)
+            elif run.cron:
+                removed += keep_history(ctx, run)
+        return removed
+
+    def _tell(self, ctx: Context, applied: list[Applied]) -> None:
+        """Tells the source what is live, and every push that reached it what came of it."""
+        for result in applied:
+            if result.state == "applied":
+                self._outside.applied(result.sha)
+            elif result.state == "outdated":
+                self._outside.offer_again()
+        live = catalogue.applied_sha(ctx.writer)
+        waiting, self._pushes = self._pushes, []
+        for push in waiting:
+            found = next((a for a in applied if a.sha == push.sha and a.state != "outdated"), None)
+            if found is not None:
+                push.answer({"lines": [*found.lines, *self._run_lines(found)], "state": found.state})
+            elif push.sha == live:
+                push.answer({"lines": ["this commit is live already"], "state": "applied"})
+            else:
+                self._pushes.append(push)
+
+    def _run_lines(self, result: Applied) -> list[str]:
+        lines = []
+        for run_id in result.runs:
+            told = self._describe(run_id)
+            lines.append(f"submitted: {told['name']}: {told['message'] or told['phase']}")
+        return lines
+
+    def _fail(self, ends: list[Observation], messages: list[Work], error: sqlite3.Error) -> None:
+        """The tick was rolled back: nothing was lost, everything is looked at again."""
+        log.error("a tick was rolled back: %s", error, extra={"action": "tick"})
+        self._kept = ends
+        self._sweep_at = self._clock.now() + RETRY_AFTER
+        reply: Mapping[str, Any] = {"error": {"code": Transient.exit_code, "message": f"the store refused: {error}; try again"}}
+        for message in messages:
+            if isinstance(message, Request | Pushed):
+                message.answer(reply)
+        if any(isinstance(message, Revision) for message in messages):
+            self._outside.offer_again()

@@ -1,0 +1,46 @@
+"""One sentence about what a run waits for: for the answer to a push or a submission."""
+
+from __future__ import annotations
+
+from reconciler.model.state import Phase, RunId
+from reconciler.store import runs
+from reconciler.store.writer import Writer
+
+_FIRST = (
+    "SELECT cl.lock_id, l.key, l.held_back, ifnull(l.capacity, -1), cl.priority, cl.queue_order, cl.claim_id, l.limit_source"
+    " FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id"
+    " WHERE cl.run_id = ? AND cl.state = 'waiting' AND cl.nested = 0 ORDER BY l.kind = 'Policy', l.id"
+)
+_HOLDERS = (
+    "SELECT r.name, r.phase, r.finished_at IS NOT NULL FROM claim_lock cl JOIN run r ON r.id = cl.run_id"
+    " WHERE cl.lock_id = ? AND cl.state = 'held' AND cl.nested = 0 ORDER BY cl.claim_id"
+)
+_AHEAD = (
+    "SELECT count(*) FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = 0"
+    " AND (priority > ? OR (priority = ? AND (queue_order, claim_id) < (?, ?)))"
+)
+
+
+def waiting_text(writer: Writer, run_id: RunId) -> str:
+    """'' if the run waits for nothing, else: waits for LOCK, held by RUN (phase), N ahead."""
+    run = runs.get_run(writer, run_id)
+    if run.phase is not Phase.PENDING:
+        return ""
+    if run.successor_of is not None:
+        return "waits until the run that it replaces has ended"
+    parts = []
+    for lock_id, key, held_back, capacity, priority, order, claim, source in writer.db.execute(_FIRST, (run_id,)).fetchall():
+        ahead = writer.db.execute(_AHEAD, (lock_id, priority, priority, order, claim)).fetchone()[0]
+        holders = [f"{n} ({p}, holds it for its failure)" if end else f"{n} ({p})" for n, p, end in _holders(writer, lock_id)]
+        if held_back:
+            reason = f"held back: {held_back}"
+        elif capacity < 0:
+            reason = f"its limit was never read: {source}"
+        else:
+            reason = f"held by {', '.join(holders)}" if holders else "free, but its turn has not come"
+        parts.append(f"{key}: {reason}; position {ahead + 1}")
+    return f"waits for {' and '.join(parts)}" if parts else ""
+
+
+def _holders(writer: Writer, lock_id: int) -> list[tuple[str, str, bool]]:
+    return [(name, phase, bool(ended)) for name, phase, ended in writer.db.execute(_HOLDERS, (lock_id,))]

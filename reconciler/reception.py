@@ -1,0 +1,117 @@
+"""Takes requests on the peers' threads: checks pushes, parses what is submitted, and hands the rest to the control thread.
+
+Whatever is slow or may block happens here; the control thread gets values. Nothing is written here.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from reconciler import __version__
+from reconciler.control.server import Peer, Reply
+from reconciler.errors import LineclearError, ManifestError, UsageError
+from reconciler.home import Home
+from reconciler.lint import lint_files
+from reconciler.loop.inbox import Inbox, Look, Ping, Pushed, Request
+from reconciler.manifest import parse_file
+from reconciler.model.spec import Document, Severity
+from reconciler.source.check import check_push, decode_request
+from reconciler.source.repository import Repository
+from reconciler.store.lookup import LiveDefinitions, StoreLookup
+
+PING_S = 1.0
+
+
+class Reception:
+    """Serves the control socket's verbs. `down` is called with the mode of a request to end the daemon."""
+
+    def __init__(
+        self, home: Home, inbox: Inbox, repository: Repository, branch: str, *, images: frozenset[str], down: Callable[[str], str]
+    ) -> None:
+        self._home = home
+        self._inbox = inbox
+        self._repository = repository
+        self._branch = branch
+        self._images = images
+        self._down = down
+        self._lookup = StoreLookup(home.database)
+
+    def serve(self, verb: str, args: Mapping[str, Any], peer: Peer, reply: Reply) -> None:
+        """Answers at once where that is possible; otherwise the control thread answers after its commit."""
+        match verb:
+            case "poke":
+                self._inbox.put(Look())
+            case "ping":
+                reply({"ok": self._ping()})
+            case "check":
+                self._check(args, reply)
+            case "pushed":
+                self._pushed(args, reply)
+            case "sync_now":
+                self._sync_now(reply)
+            case "down":
+                reply({"ok": {"message": self._down(str(args.get("mode") or ""))}})
+            case "submit" if args.get("files"):
+                self._inbox.put(Request(verb, {**args, "documents": self._parse(args)}, peer.actor, reply))
+            case _:
+                self._inbox.put(Request(verb, args, peer.actor, reply))
+
+    def _ping(self) -> dict[str, Any]:
+        answered = threading.Event()
+        self._inbox.put(Ping(answered.set))
+        ticks = answered.wait(PING_S)
+        return {"pid": os.getpid(), "version": __version__, "home": self._home.root, "ticked_s_ago": 0.0 if ticks else None}
+
+    def _parse(self, args: Mapping[str, Any]) -> list[Document]:
+        """The documents of the files handed in; raises ManifestError with every error, each with its place."""
+        files = [parse_file(str(f["path"]), "", str(f["text"]).encode(), held_before=True) for f in args["files"]]
+        findings = [finding for file in files for finding in file.findings]
+        findings += lint_files(files, LiveDefinitions(self._lookup), mapped_images=self._images)
+        errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+        if errors:
+            raise ManifestError("\n".join(str(error) for error in errors))
+        return [document for file in files for document in file.documents]
+
+    def _check(self, args: Mapping[str, Any], reply: Reply) -> None:
+        try:
+            verdict = check_push(self._repository, decode_request(args), self._lookup, branch=self._branch)
+        except UsageError:
+            raise
+        except LineclearError as error:
+            reply({"say": f"warning: the push was not checked: {error}"})
+            reply({"exit": 0})
+            return
+        for line in verdict.lines:
+            reply({"say": line})
+        reply({"exit": 0 if verdict.accepted else 1})
+
+    def _pushed(self, args: Mapping[str, Any], reply: Reply) -> None:
+        """Says what came of the push, once the control thread has applied it; the hook itself gives up after its own time."""
+        updates = decode_request(args).updates
+        heads = [u.new for u in updates if u.ref == f"refs/heads/{self._branch}" and not u.is_deletion]
+        if not heads:
+            self._inbox.put(Look())
+            reply({"exit": 0})
+            return
+
+        def told(answer: Mapping[str, Any]) -> None:
+            for line in answer.get("lines", ()):
+                reply({"say": line})
+            reply({"exit": 0})
+
+        self._inbox.put(Pushed(heads[-1], told))
+
+    def _sync_now(self, reply: Reply) -> None:
+        head = self._repository.resolve(self._branch)
+        if head is None:
+            raise UsageError(f"branch {self._branch} does not exist: push it; what was applied last stays live")
+
+        def told(answer: Mapping[str, Any]) -> None:
+            error = answer.get("error")
+            ok = {"head": head, "applied": head, "state": answer.get("state", ""), "lines": list(answer.get("lines", ()))}
+            reply({"error": error} if error else {"ok": ok})
+
+        self._inbox.put(Pushed(head, told))

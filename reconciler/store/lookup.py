@@ -1,0 +1,112 @@
+"""What a push check asks of the live definitions, answered by a read-only connection of the asking thread's own."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+
+from reconciler.manifest import parse_file
+from reconciler.model.source import Identity, Standing
+from reconciler.model.spec import Document, Finding, Kind, LockKind, Place, Severity
+
+_LIVE = "SELECT kind, namespace, name, path, line, body_json FROM definition WHERE retired_at IS NULL"
+
+
+class StoreLookup:
+    """Answers from the rows; each question opens the file with mode=ro, so no connection outlives its thread."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def template(self, namespace: str, name: str) -> Document | None:
+        """The live WorkflowTemplate of that name."""
+        return self.find((Kind.WORKFLOW_TEMPLATE.value, namespace, name))
+
+    def find(self, identity: Identity) -> Document | None:
+        """The live definition with that identity."""
+        rows = self._rows(_LIVE + " AND kind = ? AND namespace = ? AND name = ?", identity)
+        return _document(rows[0]) if rows else None
+
+    def identities(self) -> list[Identity]:
+        """Every live template and ConfigMap, in order."""
+        sql = "SELECT kind, namespace, name FROM definition WHERE retired_at IS NULL AND kind IN ('WorkflowTemplate', 'ConfigMap')"
+        return [(row[0], row[1], row[2]) for row in self._rows(sql + " ORDER BY kind, namespace, name", ())]
+
+    def referrers(self, namespace: str, template: str) -> Sequence[tuple[Identity, Place]]:
+        """Who names that WorkflowTemplate by workflowTemplateRef, and where."""
+        rows = self._rows(_LIVE + " AND namespace = ? AND template_ref = ? ORDER BY path, doc_index", (namespace, template))
+        return [((row[0], row[1], row[2]), _place(row)) for row in rows]
+
+    def semaphore_users(self, namespace: str, configmap: str) -> Sequence[tuple[Identity, Place]]:
+        """Who takes a semaphore from that ConfigMap, and where."""
+        rows = self._rows(_LIVE + " AND kind <> 'ConfigMap' AND instr(body_json, ?) ORDER BY path, doc_index", (configmap,))
+        found = []
+        for row in rows:
+            document = _document(row)
+            if document is not None and _takes_from(document, namespace, configmap):
+                found.append(((row[0], row[1], row[2]), _place(row)))
+        return found
+
+    def owner(self, identity: Identity) -> Place | None:
+        """Where the live definition of that identity is written."""
+        rows = self._rows(_LIVE + " AND kind = ? AND namespace = ? AND name = ?", identity)
+        return _place(rows[0]) if rows else None
+
+    def standing_errors(self) -> Sequence[Finding]:
+        """The errors that files of the applied revision have."""
+        found = []
+        for path, findings in self._rows("SELECT path, findings_json FROM file WHERE bad = 1 ORDER BY path", ()):
+            for line, column, rule, severity, message in json.loads(findings):
+                place = Place(path=path, line=line, column=column)
+                found.append(Finding(place=place, rule=rule, severity=Severity(severity), message=message))
+        return [finding for finding in found if finding.severity is Severity.ERROR]
+
+    def _rows(self, sql: str, values: Sequence[object]) -> list[tuple]:  # type: ignore[type-arg]  # rows
+        with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, isolation_level=None)) as db:
+            return db.execute(sql, tuple(values)).fetchall()
+
+
+def read_standing(path: str) -> Standing:
+    """The paths that the source must treat with care at the next revision."""
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as db:
+        live = db.execute("SELECT DISTINCT path FROM definition WHERE retired_at IS NULL")
+        refused = db.execute("SELECT path FROM file WHERE refused = 1")
+        return Standing(live_paths=frozenset(r[0] for r in live), refused=frozenset(r[0] for r in refused))
+
+
+class LiveDefinitions(Mapping[Identity, Document]):
+    """The live templates and ConfigMaps as lint asks for them: one read for each identity."""
+
+    def __init__(self, lookup: StoreLookup) -> None:
+        self._lookup = lookup
+
+    def __getitem__(self, identity: Identity) -> Document:
+        found = self._lookup.find(identity)
+        if found is None:
+            raise KeyError(identity)
+        return found
+
+    def __iter__(self) -> Iterator[Identity]:
+        return iter(self._lookup.identities())
+
+    def __len__(self) -> int:
+        return len(self._lookup.identities())
+
+
+def _place(row: tuple) -> Place:  # type: ignore[type-arg]  # a row
+    return Place(path=row[3], line=row[4], column=1)
+
+
+def _document(row: tuple) -> Document | None:  # type: ignore[type-arg]  # a row
+    documents = parse_file(row[3], "", row[5].encode(), held_before=True).documents
+    return documents[0] if documents else None
+
+
+def _takes_from(document: Document, namespace: str, configmap: str) -> bool:
+    if document.spec is None or document.kind is Kind.CONFIG_MAP:
+        return False
+    levels = (document.spec.locks, *(template.locks for template in document.spec.templates.values()))
+    wanted = [lock for locks in levels for lock in locks if lock.kind is LockKind.SEMAPHORE]
+    return any(lock.configmap == configmap and (lock.namespace or document.namespace) == namespace for lock in wanted)
