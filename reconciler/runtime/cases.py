@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from reconciler.model.attempt import Launch
@@ -61,3 +62,17 @@ class Ended:
 
 
 Case = Serving | Open | Adopted | Kept | Ended
+
+
+def find_sessions(cases: Iterable[Case]) -> frozenset[int]:
+    """Sessions that are somebody's: of workers of an earlier daemon, and of steps that lost theirs."""
+    sessions = set()
+    for case in cases:
+        match case:
+            case Adopted(worker=worker):
+                sessions.add(worker.pid)
+            case Kept(orphan=orphan) if orphan.start is not None:
+                sessions.add(orphan.start.pid)
+            case _:
+                pass
+    return frozenset(sessions)

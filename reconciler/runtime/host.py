@@ -20,7 +20,7 @@ from reconciler.clock import Clock
 from reconciler.errors import Transient
 from reconciler.model.attempt import AttemptId, Launch, Liveness, NotStarted, Observation, Started
 from reconciler.runtime import wire
-from reconciler.runtime.cases import Adopted, Case, Ended, Kept, Open, Serving
+from reconciler.runtime.cases import Adopted, Case, Ended, Kept, Open, Serving, find_sessions
 from reconciler.runtime.launching import UnstartableError, pack_launch
 from reconciler.runtime.liveness import find_liveness
 from reconciler.runtime.orphans import Orphan
@@ -368,7 +368,7 @@ class HostRuntime:
             self._request(attempt_id, wire.STOP if case.grace_s else wire.KILL)
 
     def _keep(self, attempt_id: AttemptId, case: Open, record_fd: int, record: Record) -> None:
-        find_spared = self._find_spared if case.is_heir else None
+        find_spared = (lambda: find_sessions(self._cases.values()) | self._pool.pids()) if case.is_heir else None
         orphan = Orphan(attempt_id, record_fd, record, clock=self._clock, find_spared=find_spared)
         kept = Kept(orphan=orphan, launch=case.launch, pidfd=None)
         self._set(attempt_id, kept)
@@ -384,19 +384,6 @@ class HostRuntime:
             self._poller.register(pidfd, look_now)
         if case.grace_s is not None:
             orphan.stop(case.grace_s)
-
-    def _find_spared(self) -> frozenset[int]:
-        """Sessions that belong to somebody: workers, and the other orphans."""
-        spared = set(self._pool.pids())
-        for case in self._cases.values():
-            match case:
-                case Adopted(worker=worker):
-                    spared.add(worker.pid)
-                case Kept(orphan=orphan) if orphan.start is not None:
-                    spared.add(orphan.start.pid)
-                case _:
-                    pass
-        return frozenset(spared)
 
 
 def _find_grace_s(launch: Launch | None, kind: int) -> float:

@@ -102,8 +102,13 @@ class Machine:
         return int(Path(f"/proc/{started.pid}/stat").read_text().rpartition(")")[2].split()[1])
 
     def zygote(self):
-        """The one shim that is this process' child and forks the others."""
-        return next(pid for pid, parent in self.shims().items() if parent == os.getpid())
+        """The one shim that forks the others, once there is one."""
+
+        def find():
+            self.turn(0.01)
+            return self.runtime._pool._zygote_pid
+
+        return wait_until(find, "a zygote")
 
 
 def find_shims(home):
@@ -116,14 +121,6 @@ def find_shims(home):
                 if fields[0] not in "ZX" and b"LINECLEAR_SHIM=1" in Path(f"/proc/{name}/environ").read_bytes():
                     found[int(name)] = int(fields[1])
     return found
-
-
-def is_alive(pid):
-    """Whether the pid names a process that is not a zombie."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] not in "ZX"
-    except OSError:
-        return False
 
 
 @pytest.fixture
