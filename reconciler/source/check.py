@@ -6,12 +6,13 @@ are told as warnings. It reads only Git and a `Lookup`; it never changes anythin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from reconciler.errors import UsageError
+from reconciler.lint import HOST_IMAGE, lint_files
 from reconciler.model.source import Identity, PushVerdict, RefUpdate, Standing, identity_of
 from reconciler.model.spec import Document, Finding, Kind, LockKind, LockRef, ParsedFile, Place, Severity
 from reconciler.source.repository import Repository
@@ -74,10 +75,18 @@ def decode_request(data: Mapping[str, object]) -> PushRequest:
     )
 
 
-def check_push(repository: Repository, request: PushRequest, lookup: Lookup, *, branch: str) -> PushVerdict:
+def check_push(
+    repository: Repository,
+    request: PushRequest,
+    lookup: Lookup,
+    *,
+    branch: str,
+    images: frozenset[str] = frozenset({HOST_IMAGE}),
+) -> PushVerdict:
     """Whether the push is taken, with the lines that the pusher reads: every error, then warnings, all at once.
 
-    Raises Transient if Git cannot be read; the caller then lets the push through.
+    `images` are those that the settings map to a runtime. Raises Transient if Git cannot be read; the caller then lets the
+    push through.
     """
     lines: list[str] = []
     verdict = PushVerdict()
@@ -87,7 +96,7 @@ def check_push(repository: Repository, request: PushRequest, lookup: Lookup, *, 
         elif update.is_deletion:
             lines.append(f"warning: {update.ref} is deleted: nothing is removed and what was applied stays live; push it again")
         else:
-            verdict = _check_update(repository.with_quarantine(request.quarantine), update, lookup)
+            verdict = _check_update(repository.with_quarantine(request.quarantine), update, lookup, images)
     is_lenient = bool(verdict.errors) and _is_lenient(repository, request.options)
     lines += _describe(verdict, is_lenient=is_lenient)
     return PushVerdict(
@@ -115,13 +124,16 @@ def _describe(verdict: PushVerdict, *, is_lenient: bool) -> list[str]:
     return lines
 
 
-def _check_update(repository: Repository, update: RefUpdate, lookup: Lookup) -> PushVerdict:
+def _check_update(repository: Repository, update: RefUpdate, lookup: Lookup, images: frozenset[str]) -> PushVerdict:
     push = _read_push(repository, update)
-    own = [finding for file in push.changed for finding in file.findings]
-    after = {identity_of(d): d for file in push.changed if not file.is_bad for d in file.documents}
-    broken = _broken_references(push, after, lookup)
-    doubles = find_doubles([f for f in push.changed if not f.is_bad], lookup, push.touched)
-    found = [*push.notices, *own, *doubles, *broken]
+    bad = {file.path for file in push.changed if file.is_bad}
+    live = _Around(repository, update, lookup, hidden=push.touched - bad)
+    around = repository.read_before(update.new, _paths_affected(push, lookup))
+    linted = lint_files([*push.changed, *around], live, mapped_images=images)
+    before = set(lint_files([*push.before, *around], live, mapped_images=images)) if around else set()
+    broken = [f for f in linted if f.place.path not in push.touched and f not in before]
+    own = [finding for file in push.changed for finding in file.findings] + [f for f in linted if f.place.path in push.touched]
+    found = [*push.notices, *own, *_taken(push, lookup), *(_blame(f) for f in broken)]
     standing = [
         Finding(place=f.place, rule=f.rule, severity=Severity.WARNING, message=f"(from before) {f.message}")
         for f in lookup.standing_errors()
@@ -130,6 +142,63 @@ def _check_update(repository: Repository, update: RefUpdate, lookup: Lookup) -> 
     errors = [f for f in found if f.severity is Severity.ERROR]
     warnings = [f for f in found if f.severity is Severity.WARNING]
     return PushVerdict(errors=_sorted(errors), warnings=(*_sorted(warnings), *_sorted(standing)))
+
+
+def _blame(finding: Finding) -> Finding:
+    return replace(finding, message=f"{finding.message} (this push breaks it)")
+
+
+class _Around(Mapping[Identity, Document]):
+    """The live definitions of files that the push leaves alone, read from Git one by one as lint asks for them.
+
+    `hidden` paths are those whose documents lint has in hand. What a bad file held stays live, so it is read as it was.
+    """
+
+    def __init__(self, repository: Repository, update: RefUpdate, lookup: Lookup, *, hidden: frozenset[str]) -> None:
+        self._repository = repository
+        self._sha = update.new if update.is_creation else update.old
+        self._lookup = lookup
+        self._hidden = hidden
+        self._found: dict[Identity, Document | None] = {}
+
+    def __getitem__(self, identity: Identity) -> Document:
+        if identity not in self._found:
+            self._found[identity] = self._find(identity)
+        found = self._found[identity]
+        if found is None:
+            raise KeyError(identity)
+        return found
+
+    def __iter__(self) -> Iterator[Identity]:
+        return iter(self._found)
+
+    def __len__(self) -> int:
+        return len(self._found)
+
+    def _find(self, identity: Identity) -> Document | None:
+        place = self._lookup.owner(identity)
+        if place is None or place.path in self._hidden:
+            return None
+        files = self._repository.read_before(self._sha, [place.path])
+        return next((d for file in files for d in file.documents if identity_of(d) == identity), None)
+
+
+def _paths_affected(push: _Push, lookup: Lookup) -> list[str]:
+    """The files left alone that refer to a template or a ConfigMap that the push changes or removes."""
+    old = {identity_of(d): d.digest for file in push.before for d in file.documents}
+    new = {identity_of(d): d.digest for file in push.changed for d in file.documents}
+    bad = {file.path for file in push.changed if file.is_bad}
+    kept = {identity_of(d) for file in push.before if file.path in bad for d in file.documents}
+    paths: set[str] = set()
+    for identity in old.keys() | new.keys():
+        kind, namespace, name = identity
+        if old.get(identity) == new.get(identity) or identity in kept:
+            continue
+        if kind == Kind.WORKFLOW_TEMPLATE.value:
+            paths |= {place.path for _, place in lookup.referrers(namespace, name)}
+        elif kind == Kind.CONFIG_MAP.value and identity in old:
+            paths |= {place.path for _, place in lookup.semaphore_users(namespace, name)}
+    return sorted(paths - push.touched)
 
 
 def _read_push(repository: Repository, update: RefUpdate) -> _Push:
@@ -151,62 +220,21 @@ def _read_push(repository: Repository, update: RefUpdate) -> _Push:
     )
 
 
-def _broken_references(push: _Push, after: Mapping[Identity, Document], lookup: Lookup) -> list[Finding]:
-    """What names something that is not there after the push: unchanged files it breaks, changed ones that dangle."""
-    gone = {identity_of(d) for file in push.before for d in file.documents} - after.keys()
-    kept_by_bad = {d for file in push.changed if file.is_bad for d in _held_before(push, file.path)}
+def _taken(push: _Push, lookup: Lookup) -> list[Finding]:
+    """One error for each document whose identity is in a file that the push leaves alone."""
     findings = []
-    for kind, namespace, name in sorted(gone - kept_by_bad):
-        if kind == Kind.WORKFLOW_TEMPLATE.value:
-            for (user_kind, _, user), place in lookup.referrers(namespace, name):
-                if place.path not in push.touched:
-                    message = f"{user_kind} {user} names WorkflowTemplate {name}, which this push removes; keep it or mend both"
-                    findings.append(Finding(place=place, rule="LC906", severity=Severity.ERROR, message=message))
-        elif kind == Kind.CONFIG_MAP.value:
-            for (user_kind, _, user), place in lookup.semaphore_users(namespace, name):
-                if place.path not in push.touched:
-                    message = f"{user_kind} {user} takes a semaphore from ConfigMap {name}, which this push removes"
-                    findings.append(Finding(place=place, rule="LC907", severity=Severity.WARNING, message=message))
-    return findings + _dangling(push, after, lookup)
-
-
-def _held_before(push: _Push, path: str) -> list[Identity]:
-    return [identity_of(d) for file in push.before if file.path == path for d in file.documents]
-
-
-def _dangling(push: _Push, after: Mapping[Identity, Document], lookup: Lookup) -> list[Finding]:
-    findings = []
-    for document in after.values():
-        name = document.spec.template_ref if document.spec is not None else ""
-        if not name or "{{" in name or (Kind.WORKFLOW_TEMPLATE.value, document.namespace, name) in after:
-            continue
-        found = lookup.template(document.namespace, name)
-        if found is None or found.place.path in push.touched:
-            message = f"WorkflowTemplate {document.namespace}/{name} is not there; push it first or with this"
-            findings.append(Finding(place=document.place, rule="LC908", severity=Severity.WARNING, message=message))
-    return findings
-
-
-def find_doubles(
-    files: Iterable[ParsedFile], lookup: Lookup | None = None, touched: frozenset[str] = frozenset()
-) -> list[Finding]:
-    """One error for each document whose identity another one has: in these files, or in one that they leave alone."""
-    places: dict[Identity, list[Place]] = {}
-    for document in (d for file in files for d in file.documents):
-        places.setdefault(identity_of(document), []).append(document.place)
-    findings = []
-    for identity, own in places.items():
-        owner = lookup.owner(identity) if lookup is not None else None
-        others = [*own, owner] if owner is not None and owner.path not in touched else own
-        for place in own if len(others) > 1 else ():
-            where = ", ".join(str(p) for p in others if p is not place)
-            message = f"{identity[0]} {identity[1]}/{identity[2]} cannot be applied: it is also in {where}; keep one"
-            findings.append(Finding(place=place, rule="LC910", severity=Severity.ERROR, message=message))
+    for document in (d for file in push.changed if not file.is_bad for d in file.documents):
+        identity = identity_of(document)
+        owner = lookup.owner(identity)
+        if owner is not None and owner.path not in push.touched:
+            kind, namespace, name = identity
+            message = f'{kind} "{namespace}/{name}" is also defined at {owner}; rename one'
+            findings.append(Finding(place=document.place, rule="LC401", severity=Severity.ERROR, message=message))
     return findings
 
 
 def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
-    return tuple(sorted(findings, key=lambda f: (f.place.path, f.place.line, f.place.column, f.rule)))
+    return tuple(sorted(dict.fromkeys(findings), key=lambda f: (f.place.path, f.place.line, f.place.column, f.rule)))
 
 
 def semaphores_of(document: Document) -> Iterable[LockRef]:

@@ -15,12 +15,13 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reconciler.errors import LineclearError, UsageError
+from reconciler.lint import HOST_IMAGE, lint_files
 from reconciler.model.source import Identity, PushVerdict, identity_of
 from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Place, Severity
 from reconciler.source import hook
-from reconciler.source.check import PushRequest, check_push, decode_request, find_doubles, semaphores_of
+from reconciler.source.check import PushRequest, check_push, decode_request, semaphores_of
 from reconciler.source.ignore import IGNORE_FILE, path_rule
-from reconciler.source.parsing import bad_file, parse_manifest
+from reconciler.source.parsing import bad_file, manifest_parser
 from reconciler.source.repository import FILE_LIMIT_BYTES, Repository, Scope
 from reconciler.source.tree import Entry, is_hostile, path_key
 
@@ -102,7 +103,7 @@ def check_push_offline(repository: Repository, request: PushRequest) -> PushVerd
     return check_push(repository, request, lookup, branch=branch)
 
 
-def check_paths(paths: Sequence[Path]) -> list[Finding]:
+def check_paths(paths: Sequence[Path], *, images: frozenset[str] = frozenset({HOST_IMAGE})) -> list[Finding]:
     """Every finding on the manifests at or below the paths, by path and line; a folder's own `.lineclearignore` counts.
 
     Raises UsageError for a path that is not there.
@@ -110,9 +111,9 @@ def check_paths(paths: Sequence[Path]) -> list[Finding]:
     files: dict[str, ParsedFile] = {}
     for path in paths:
         for shown, real in _manifests(path):
-            files.setdefault(shown, _read_file(shown, real))
-    found = [finding for file in files.values() for finding in file.findings]
-    found += find_doubles([file for file in files.values() if not file.is_bad])
+            files.setdefault(shown, _read_file(shown, real, images))
+    found = dict.fromkeys(finding for file in files.values() for finding in file.findings)
+    found |= dict.fromkeys(lint_files(list(files.values()), {}, mapped_images=images))
     return sorted(found, key=lambda f: (path_key(f.place.path), f.place.line, f.place.column, f.rule))
 
 
@@ -133,7 +134,7 @@ def _manifests(path: Path) -> Iterator[tuple[str, Path]]:
                 yield str(path / inside), folder / name
 
 
-def _read_file(shown: str, real: Path) -> ParsedFile:
+def _read_file(shown: str, real: Path, images: frozenset[str]) -> ParsedFile:
     if real.is_symlink():
         return bad_file(shown, "", "LC901", "a symbolic link is not followed: a manifest is a file of its own")
     try:
@@ -143,7 +144,7 @@ def _read_file(shown: str, real: Path) -> ParsedFile:
         return bad_file(shown, "", "LC900", f"the file cannot be read: {error.strerror}")
     if size > FILE_LIMIT_BYTES:
         return bad_file(shown, "", "LC904", f"{size} bytes are over the limit of {FILE_LIMIT_BYTES} for one file; split it")
-    return parse_manifest(shown, "", data, False)
+    return manifest_parser(images)(shown, "", data, False)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

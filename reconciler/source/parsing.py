@@ -8,19 +8,34 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import replace
 
 from reconciler.model.spec import Finding, ParsedFile, Place, Severity
 
+_ABOUT_OTHERS = frozenset({"LC401", "LC403", "LC504", "LC506"})
 CACHE_BYTES = 16 << 20
 _ENTRY_BYTES = 512  # what a parsed file costs beside its text
 Parse = Callable[[str, str, bytes, bool], ParsedFile]  # path, blob SHA, content, held ours before
 
 
-def parse_manifest(path: str, blob: str, data: bytes, held_before: bool) -> ParsedFile:  # noqa: FBT001 - the type Parse
-    """The file as the reconciler sees it: decoded, then linted by itself."""
-    from reconciler.manifest import parse_file
+def manifest_parser(images: frozenset[str]) -> Parse:
+    """How files are parsed: decoded, then linted by themselves, so that a document wrong in itself makes its file bad.
 
-    return parse_file(path, blob, data, held_before=held_before)
+    What depends on other files is not judged here, since they may arrive later: identities, templates that are elsewhere, and
+    everything in a document that is merged with such a template. `images` are those that the settings map to a runtime.
+    """
+
+    def parse(path: str, blob: str, data: bytes, held_before: bool) -> ParsedFile:  # noqa: FBT001 - the type Parse
+        from reconciler.lint import lint_files
+        from reconciler.manifest import parse_file
+
+        parsed = parse_file(path, blob, data, held_before=held_before)
+        alone = tuple(d for d in parsed.documents if d.spec is None or not d.spec.template_ref)
+        found = lint_files([replace(parsed, documents=alone)], {}, mapped_images=images) if alone else ()
+        own = tuple(f for f in found if f.rule not in _ABOUT_OTHERS)
+        return replace(parsed, findings=tuple(dict.fromkeys((*parsed.findings, *own)))) if own else parsed
+
+    return parse
 
 
 def bad_file(path: str, blob: str, rule: str, message: str) -> ParsedFile:
@@ -39,8 +54,8 @@ class ParsedCache:
     `limit_bytes` bounds the sum of the blobs' sizes, not the memory of their values, which is some ten times that.
     """
 
-    def __init__(self, parse: Parse = parse_manifest, *, limit_bytes: int = CACHE_BYTES) -> None:
-        self._parse = parse
+    def __init__(self, parse: Parse | None = None, *, limit_bytes: int = CACHE_BYTES) -> None:
+        self._parse = parse or manifest_parser(frozenset({"host"}))
         self._limit_bytes = limit_bytes
         self._bytes = 0
         self._kept: OrderedDict[tuple[str, str, bool], tuple[ParsedFile, int]] = OrderedDict()
