@@ -8,18 +8,23 @@ if TYPE_CHECKING:
 
     from reconciler.store.read import Reader
 
-_LOCKS = """
-SELECT id, key, kind, namespace, name, capacity, limit_source, blocked_head FROM lock
-WHERE (:namespace IS NULL OR namespace = :namespace) AND (:key IS NULL OR key = :key) ORDER BY key"""
+_IDS = "SELECT id FROM lock WHERE :namespace IS NULL OR namespace = :namespace ORDER BY key"
+_LOCK = "SELECT id, key, kind, namespace, name, capacity, limit_source, blocked_head FROM lock "
+_LOCKS = _LOCK + "WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY key"
+_BY_KEY = _LOCK + "WHERE key = :key"
+_SOME_KEYS = "SELECT key FROM lock ORDER BY key LIMIT :limit"
 _HELD = """
 SELECT claim_lock.lock_id, count(*), count(*) - sum(run.id IS NOT NULL AND run.finished_at IS NULL)
 FROM claim_lock LEFT JOIN run ON run.id = claim_lock.run_id
 WHERE claim_lock.state = 'held' AND claim_lock.nested = 0 GROUP BY claim_lock.lock_id"""
-_WAITING = "SELECT lock_id, count(*), min(claim_id) FROM claim_lock WHERE state = 'waiting' AND nested = 0 GROUP BY lock_id"
+_WAITING = """
+SELECT lock_id, waiting, (SELECT requested_at FROM claim WHERE claim.id = longest)
+FROM (SELECT lock_id, count(*) AS waiting, min(claim_id) AS longest
+  FROM claim_lock WHERE state = 'waiting' AND nested = 0 GROUP BY lock_id)"""
 _SUFFIX = "SELECT id, key FROM lock WHERE name = :name OR substr(key, -length(:tail)) = :tail ORDER BY key"
 _PARTY = """
 SELECT claim.id AS claim_id, claim.level, claim.state, claim.epoch, claim.priority, claim.queue_order, claim.requested_at,
-  claim.granted_at, claim.run_id, claim.node_id, claim_lock.template, claim_lock.resolved_json,
+  claim.granted_at, claim.run_id, claim.node_id, claim_lock.lock_id, claim_lock.template, claim_lock.resolved_json,
   run.namespace, run.name AS run, run.phase, run.finished_at, run.ttl_at, run.ended_by, run.shutdown,
   node.name AS node, node.display, node.phase AS node_phase, node.finished_at AS node_finished_at
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
@@ -29,6 +34,11 @@ _HOLDERS = (
     _PARTY
     + """WHERE claim_lock.lock_id = :lock AND claim_lock.state = 'held' AND claim_lock.nested = 0
 ORDER BY claim.epoch LIMIT :limit"""
+)
+_HOLDERS_OF = (
+    _PARTY
+    + """WHERE claim_lock.lock_id IN (SELECT value FROM json_each(:ids)) AND claim_lock.state = 'held' AND claim_lock.nested = 0
+ORDER BY claim.epoch"""
 )
 _QUEUE = (
     _PARTY
@@ -64,20 +74,33 @@ ORDER BY claim.id, lock.id"""
 _OTHERS = """
 SELECT lock.key FROM claim_lock JOIN lock ON lock.id = claim_lock.lock_id
 WHERE claim_lock.claim_id = :claim AND claim_lock.lock_id <> :lock ORDER BY lock.id"""
+_BEFORE_BOOT = """
+SELECT attempt.run_id, ifnull(nullif(ltrim(node.name, '.'), ''), node.display) FROM attempt JOIN node ON node.id = attempt.node_id
+WHERE attempt.state IN ('intended', 'live') AND attempt.boot_id NOT IN ('', :boot)"""
 _LIVE_ON = """
 SELECT attempt.id, attempt.state, attempt.boot_id, attempt.pid, node.name AS node, node.display, node.started_at
 FROM attempt JOIN node ON node.id = attempt.node_id
 WHERE attempt.run_id = :run AND attempt.state IN ('intended', 'live') ORDER BY attempt.id"""
 
 
-def list_locks(reader: Reader, namespace: str | None) -> list[Row]:
-    """Every lock that was ever asked for, by key."""
-    return reader.rows(_LOCKS, namespace=namespace, key=None)
+def list_lock_ids(reader: Reader, namespace: str | None) -> list[int]:
+    """Ids of every lock that was ever asked for, in the order of their keys."""
+    return [row[0] for row in reader.rows(_IDS, namespace=namespace)]
+
+
+def list_locks(reader: Reader, ids: list[int]) -> list[Row]:
+    """The locks with these ids, by key."""
+    return reader.rows(_LOCKS, ids=str(ids))
+
+
+def list_some_keys(reader: Reader, limit: int) -> list[str]:
+    """The first keys, for a message."""
+    return [str(row[0]) for row in reader.rows(_SOME_KEYS, limit=limit)]
 
 
 def find_lock(reader: Reader, key: str) -> Row | None:
     """The lock with that key, or None."""
-    return reader.row(_LOCKS, namespace=None, key=key)
+    return reader.row(_BY_KEY, key=key)
 
 
 def find_lock_names(reader: Reader, word: str) -> list[str]:
@@ -87,23 +110,25 @@ def find_lock_names(reader: Reader, word: str) -> list[str]:
 
 def count_held(reader: Reader) -> dict[int, tuple[int, int]]:
     """Units in use, and how many of them by a run that has ended or is gone, by lock id; free locks are absent."""
-    return {int(row[0]): (int(row[1]), int(row[2])) for row in reader.rows(_HELD)}
+    return {row[0]: (row[1], row[2]) for row in reader.rows(_HELD)}
 
 
-def count_waiting(reader: Reader) -> dict[int, tuple[int, int]]:
-    """Number of waiters and the claim that waits longest, by lock id; a smaller claim id was asked earlier."""
-    return {int(row[0]): (int(row[1]), int(row[2])) for row in reader.rows(_WAITING)}
-
-
-def requested_at(reader: Reader, claim_id: int) -> str:
-    """When a claim was asked for; '' if it is gone."""
-    found = reader.row("SELECT requested_at FROM claim WHERE id = :claim", claim=claim_id)
-    return str(found[0]) if found else ""
+def count_waiting(reader: Reader) -> dict[int, tuple[int, str]]:
+    """Number of waiters and since when the first of them has waited, by lock id. A smaller claim id was asked earlier."""
+    return {row[0]: (row[1], row[2]) for row in reader.rows(_WAITING)}
 
 
 def list_holders(reader: Reader, lock_id: int, limit: int = -1) -> list[Row]:
     """The claims that hold a unit of the lock, oldest grant first, each with its run and node."""
     return reader.rows(_HOLDERS, lock=lock_id, limit=limit)
+
+
+def list_holders_of(reader: Reader, ids: list[int]) -> dict[int, list[Row]]:
+    """As `list_holders`, for several locks at once, by lock id; free locks are absent."""
+    found: dict[int, list[Row]] = {}
+    for row in reader.rows(_HOLDERS_OF, ids=str(ids)):
+        found.setdefault(row["lock_id"], []).append(row)
+    return found
 
 
 def list_queue(reader: Reader, lock_id: int, limit: int = -1) -> list[Row]:
@@ -157,3 +182,8 @@ def list_other_locks(reader: Reader, claim_id: int, lock_id: int) -> list[str]:
 def list_live_attempts(reader: Reader, run_id: int) -> list[Row]:
     """The run's processes that were started, or are about to be, and have no end written down."""
     return reader.rows(_LIVE_ON, run=run_id)
+
+
+def find_lost_steps(reader: Reader, boot_id: str) -> dict[int, str]:
+    """By run id, the name of a step that is written down as started before the machine's last boot."""
+    return {row[0]: str(row[1]) for row in reader.rows(_BEFORE_BOOT, boot=boot_id)} if boot_id else {}

@@ -30,8 +30,11 @@ def read_boot_id() -> str:
         return ""
 
 
-def holder_verdict(reader: Reader, holder: Row, boot_id: str) -> tuple[str, str]:
-    """What is to be thought of a holder, and the evidence for it. Only rows count: the unseen is never called dead."""
+def holder_verdict(holder: Row, lost: dict[int, str]) -> tuple[str, str]:
+    """What is to be thought of a holder, and the evidence for it. Only rows count: the unseen is never called dead.
+
+    `lost` are the steps that were started before the last boot, as `read_locks.find_lost_steps` gives them.
+    """
     if holder["run"] is None:
         return LEAKED, f"its run {holder['run_id']} does not exist any more"
     if holder["level"] == "node" and holder["node_finished_at"] is not None:
@@ -40,9 +43,8 @@ def holder_verdict(reader: Reader, holder: Row, boot_id: str) -> tuple[str, str]
         if holder["phase"] in FAILED and not holder["ended_by"]:
             return HOLDING_FOR_FAILURE, f"its run ended {holder['phase']} by itself and was not terminated since"
         return LEAKED, f"its run has ended {holder['phase']}" + (f" ({holder['ended_by']})" if holder["ended_by"] else "")
-    lost = [row for row in read_locks.list_live_attempts(reader, holder["run_id"]) if row["boot_id"] not in ("", boot_id)]
-    if lost and boot_id:
-        return HOLDER_LOST, f"step {node_label(lost[0]['node'], lost[0]['display'])} started before the machine's last boot"
+    if holder["run_id"] in lost:
+        return HOLDER_LOST, f"its step {lost[holder['run_id']]} was started before the machine's last boot"
     if holder["shutdown"]:
         return WINDING_UP, f"it was told to {holder['shutdown'].lower()}"
     return HEALTHY, "its run has not ended"
@@ -83,8 +85,13 @@ def _ended(reader: Reader, holder: Row, now_s: float) -> str:
 def _ttl(holder: Row, now_s: float) -> str:
     if holder["ttl_at"] is None:
         return "; it has no ttlStrategy that would end it"
-    left = span(epoch_s(holder["ttl_at"]) - now_s)
-    return f" or its ttlStrategy ends it at {whole_seconds(holder['ttl_at'])} (in {left})"
+    return f" or its ttlStrategy ends it {until_text(holder['ttl_at'], now_s)}"
+
+
+def until_text(instant: str, now_s: float) -> str:
+    """`at INSTANT (in SPAN)`, or `at INSTANT (due)` once it has passed."""
+    left = epoch_s(instant) - now_s
+    return f"at {whole_seconds(instant)} ({'in ' + span(left) if left > 0 else 'due'})"
 
 
 def release(holder: Row, key: str, verdict: str) -> tuple[str, list[str]]:

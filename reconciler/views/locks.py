@@ -17,82 +17,98 @@ if TYPE_CHECKING:
 
 HEADER = ("LOCK", "KIND", "HELD/LIMIT", "WAITING", "OLDEST-WAIT", "HOLDER", "STATE", "VERDICT")
 _RANK = {"stuck": 0, "contended": 1, "held": 2, "free": 3}
-_LISTED = 30
 
 
 class LockLine:
-    """One lock with its counts; `rank` sorts what needs a person first."""
+    """One lock with its counts and holders; `oldest` is since when the first waiter waits."""
 
-    __slots__ = ("ended", "held", "oldest", "rank", "row", "waiting")
+    __slots__ = ("held", "holders", "oldest", "row", "waiting")
 
-    def __init__(self, row: Row, held: tuple[int, int], waiting: tuple[int, int]) -> None:
+    def __init__(self, row: Row, holders: list[Row], waiting: tuple[int, str]) -> None:
         self.row = row
-        self.held, self.ended = held
+        self.holders = holders
+        self.held = len(holders)
         self.waiting, self.oldest = waiting
-        self.rank = _RANK["stuck" if self.ended else _plain_state(row, self.held, self.waiting)]
 
 
-def list_lines(reader: Reader, namespace: str | None) -> list[LockLine]:
-    """Every lock with its counts, those that need a person first, then by key."""
-    held, waiting = read_locks.count_held(reader), read_locks.count_waiting(reader)
-    lines = [
-        LockLine(row, held.get(row["id"], (0, 0)), waiting.get(row["id"], (0, 0)))
-        for row in read_locks.list_locks(reader, namespace)
-    ]
-    lines.sort(key=lambda line: (line.rank, line.row["key"]))
-    return lines
+class LockList:
+    """All locks of a namespace at one instant, those that need a person first; rows are read for those that are shown only."""
+
+    __slots__ = ("_ids", "_lost", "_reader", "_waiting")
+
+    def __init__(self, reader: Reader, namespace: str | None, boot_id: str) -> None:
+        held, self._waiting = read_locks.count_held(reader), read_locks.count_waiting(reader)
+        ranks = dict.fromkeys(held, 2) | dict.fromkeys(self._waiting, 1)
+        ranks |= {lock: 0 for lock, (_, ended) in held.items() if ended}
+        self._ids = read_locks.list_lock_ids(reader, namespace)
+        self._ids.sort(key=lambda lock: ranks.get(lock, 3))
+        self._lost = read_locks.find_lost_steps(reader, boot_id)
+        self._reader = reader
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def lines(self, limit: int) -> list[tuple[LockLine, str, str]]:
+        """The first locks, each with its state and verdict; `limit` 0 means all."""
+        ids = self._ids[:limit] if limit else self._ids
+        holders = read_locks.list_holders_of(self._reader, ids)
+        found = []
+        for row in read_locks.list_locks(self._reader, ids):
+            line = LockLine(row, holders.get(row["id"], []), self._waiting.get(row["id"], (0, "")))
+            found.append((line, *state_of(self._reader, line, self._lost)))
+        found.sort(key=lambda entry: _RANK[entry[1]])
+        return found
 
 
 def line_of(reader: Reader, row: Row) -> LockLine:
     """One lock with its counts."""
-    held, waiting = read_locks.count_held(reader), read_locks.count_waiting(reader)
-    return LockLine(row, held.get(row["id"], (0, 0)), waiting.get(row["id"], (0, 0)))
+    waiting = read_locks.count_waiting(reader)
+    return LockLine(row, read_locks.list_holders(reader, row["id"]), waiting.get(row["id"], (0, "")))
 
 
-def state_of(reader: Reader, line: LockLine, holders: list[Row], boot_id: str) -> tuple[str, str]:
+def state_of(reader: Reader, line: LockLine, lost: dict[int, str]) -> tuple[str, str]:
     """The lock's state (free, held, contended, stuck) and a short verdict."""
-    for holder in holders:
-        verdict, _ = holder_verdict(reader, holder, boot_id)
+    for holder in line.holders:
+        verdict, _ = holder_verdict(holder, lost)
         if verdict in STUCK:
             return "stuck", verdict
-    return _plain_state(line.row, line.held, line.waiting), _plain_verdict(line, holders)
-
-
-def _plain_state(row: Row, held: int, waiting: int) -> str:
-    if row["capacity"] is None and waiting:
-        return "stuck"
-    if waiting:
-        if held < (row["capacity"] or 0) and not row["blocked_head"]:
-            return "stuck"
-        return "contended"
-    return "held" if held else "free"
-
-
-def _plain_verdict(line: LockLine, holders: list[Row]) -> str:
     capacity = line.row["capacity"]
-    if line.row["kind"] == "ConfigMap":
-        if capacity is None:
-            return "limit never read"
-        if capacity == 0:
-            return "closed: limit 0"
-        if line.held > capacity:
-            return "over: limit was lowered"
-    if line.waiting and capacity is not None and line.held < capacity:
-        return "head blocked by another lock" if line.row["blocked_head"] else "lost wake-up"
-    if any(holder["shutdown"] and holder["finished_at"] is None for holder in holders):
+    if line.waiting and capacity is None:
+        return "stuck", "limit never read"
+    if line.waiting and line.held < capacity:
+        other = _head_needs(reader, line.row["id"])
+        return ("contended", f"head blocked: it also needs {other}") if other else ("stuck", "lost wake-up")
+    return ("contended" if line.waiting else "held" if line.held else "free"), _verdict(line)
+
+
+def _verdict(line: LockLine) -> str:
+    capacity = line.row["capacity"]
+    if line.row["kind"] == "ConfigMap" and capacity == 0:
+        return "closed: limit 0"
+    if line.row["kind"] == "ConfigMap" and line.held > (capacity or 0):
+        return "over: limit was lowered"
+    if any(holder["shutdown"] and holder["finished_at"] is None for holder in line.holders):
         return WINDING_UP
     return HEALTHY if line.held else ""
 
 
-def table_row(reader: Reader, line: LockLine, now_s: float, boot_id: str) -> tuple[str, ...]:
+def _head_needs(reader: Reader, lock_id: int) -> str:
+    """The lock that the first waiter lacks besides this one; '' if it lacks none."""
+    for head in read_locks.list_queue(reader, lock_id, 1):
+        for key in read_locks.list_other_locks(reader, head["claim_id"], lock_id):
+            other = read_locks.find_lock(reader, key)
+            if other is not None and len(read_locks.list_holders(reader, other["id"])) >= (other["capacity"] or 0):
+                return key
+    return ""
+
+
+def table_row(line: LockLine, state: str, verdict: str, now_s: float) -> tuple[str, ...]:
     """The cells under HEADER."""
     row = line.row
-    holders = read_locks.list_holders(reader, row["id"], _LISTED) if line.held else []
-    state, verdict = state_of(reader, line, holders, boot_id)
-    oldest = age(read_locks.requested_at(reader, line.oldest), now_s) if line.waiting else "-"
-    names = party(holders[0], row["namespace"]) if holders else "-"
+    oldest = age(line.oldest, now_s) if line.waiting else "-"
+    name = party(line.holders[0], row["namespace"]) if line.holders else "-"
     more = f" (+{line.held - 1})" if line.held > 1 else ""
-    return (row["key"], row["kind"], held_of(line), str(line.waiting), oldest, names + more, state, verdict or "-")
+    return (row["key"], row["kind"], held_of(line), str(line.waiting), oldest, name + more, state, verdict or "-")
 
 
 def held_of(line: LockLine) -> str:
@@ -106,8 +122,8 @@ def held_of(line: LockLine) -> str:
 def lock_object(reader: Reader, line: LockLine, now_s: float, boot_id: str) -> dict[str, Any]:
     """Everything about one lock as plain data: holders with evidence, the queue with positions."""
     row = line.row
-    holders = read_locks.list_holders(reader, row["id"])
-    state, verdict = state_of(reader, line, holders, boot_id)
+    lost = read_locks.find_lost_steps(reader, boot_id)
+    state, verdict = state_of(reader, line, lost)
     queue = enumerate(read_locks.list_queue(reader, row["id"]), 1)
     return {
         "kind": "Lock",
@@ -120,14 +136,14 @@ def lock_object(reader: Reader, line: LockLine, now_s: float, boot_id: str) -> d
         "waiting": line.waiting,
         "state": state,
         "verdict": verdict,
-        "holders": [holder_object(reader, holder, row["key"], now_s, boot_id) for holder in holders],
+        "holders": [holder_object(reader, holder, row["key"], now_s, lost) for holder in line.holders],
         "queue": [waiter_object(reader, waiter, row["id"], place, place + line.held) for place, waiter in queue],
     }
 
 
-def holder_object(reader: Reader, holder: Row, key: str, now_s: float, boot_id: str) -> dict[str, Any]:
+def holder_object(reader: Reader, holder: Row, key: str, now_s: float, lost: dict[int, str]) -> dict[str, Any]:
     """One holder: who, since when, which epoch, what it does, and what is to be thought of it."""
-    verdict, evidence = holder_verdict(reader, holder, boot_id)
+    verdict, evidence = holder_verdict(holder, lost)
     return {
         "namespace": holder["namespace"],
         "run": holder["run"],
@@ -171,7 +187,7 @@ def get_lock(reader: Reader, word: str, namespace: str) -> Row:
     if len(keys) > 1:
         raise UsageError(f"lock {word!r} is not one lock: it could be {', '.join(keys)}; give the whole key")
     if not keys:
-        known = [row["key"] for row in read_locks.list_locks(reader, None)][:5]
+        known = read_locks.list_some_keys(reader, 5)
         hint = f"known are {', '.join(known)}" if known else "no lock was ever asked for"
         raise NotFound(f"there is no lock {word!r}; {hint}; see `lineclear locks -A`")
     one = read_locks.find_lock(reader, keys[0])

@@ -9,8 +9,8 @@ import json
 
 from reconciler.store import read_locks, read_runs
 from reconciler.views.clean import clean
-from reconciler.views.doing import FAILED, doing, holder_verdict, release
-from reconciler.views.instants import age, epoch_s, span, whole_seconds
+from reconciler.views.doing import FAILED, doing, holder_verdict, release, until_text
+from reconciler.views.instants import age, whole_seconds
 from reconciler.views.names import node_label, ordinal, party
 
 TYPE_CHECKING = False
@@ -83,7 +83,7 @@ def _finished(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
     keys = [hold["key"] for hold in held]
     until = "until it is terminated"
     if row["ttl_at"]:
-        until += f" or its ttlStrategy ends it at {whole_seconds(row['ttl_at'])} (in {span(epoch_s(row['ttl_at']) - now_s)})"
+        until += f" or its ttlStrategy ends it {until_text(row['ttl_at'], now_s)}"
     take_over = f" --take-over {row['name']}"
     return {
         "state": "keeps-locks",
@@ -102,10 +102,11 @@ def _wait(reader: Reader, row: Row, wait: Row, now_s: float, boot_id: str) -> di
     holders = read_locks.list_holders(reader, wait["lock_id"])
     ahead = read_locks.count_ahead(reader, wait)
     first = read_locks.list_ahead(reader, wait, _SHOWN)
+    lost = read_locks.find_lost_steps(reader, boot_id)
     described = []
     until, commands = _gate(wait, holders, first)
     for holder in holders:
-        verdict, evidence = holder_verdict(reader, holder, boot_id)
+        verdict, evidence = holder_verdict(holder, lost)
         described.append(
             {
                 "run": holder["run"],
@@ -172,7 +173,8 @@ def _resolved(reader: Reader, row: Row, wait: Row) -> list[dict[str, str]]:
     if not pairs:
         return []
     spec = json.loads(read_runs.read_spec(reader, row["spec_digest"]))
-    declared: dict[str, Any] = {str(p.get("name")): p for p in (spec.get("arguments") or {}).get("parameters") or [] if isinstance(p, dict)}
+    parameters = (spec.get("arguments") or {}).get("parameters") or []
+    declared: dict[str, Any] = {str(p.get("name")): p for p in parameters if isinstance(p, dict)}
     return [{"tag": str(tag), "value": str(value), "from": _source(str(tag), str(value), declared, row)} for tag, value in pairs]
 
 
@@ -238,7 +240,7 @@ def _lock_lines(lock: dict[str, Any], namespace: str) -> list[str]:
     lines = [f"Lock {lock['lock']} ({limit}{where})"]
     if lock["resolved"]:
         lines.append(f"  name       {lock['template']}")
-        lines += [f"             {value['tag']} = {value['value']}, from {value['from']}" for value in lock["resolved"]]
+        lines += [f"             {value['tag']} = {value['value']} ({value['from']})" for value in lock["resolved"]]
     for holder in lock["holders"]:
         who = _who(holder, namespace)
         since = f"epoch {holder['epoch']}, since {holder['since']}"

@@ -1,0 +1,96 @@
+"""Finds the command among the words, imports its module alone, runs it, and turns errors into exit codes."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+from reconciler.cli.options import HelpWanted, Parser, did_you_mean, sentence
+from reconciler.cli.table import COMMANDS, GROUPS
+from reconciler.errors import LineclearError, UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import ModuleType
+
+_VALUED = ("--home", "-n", "--namespace", "-o", "--output")
+_INTERRUPTED = 130
+
+
+def run_command(words: list[str]) -> int:
+    """Runs one command; the result is the exit code. Nothing is raised but what is a bug."""
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except LineclearError as error:
+        from reconciler.views.clean import clean_lines
+
+        _flush()
+        print(f"lineclear: {clean_lines(str(error))}", file=sys.stderr)
+        return error.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except KeyboardInterrupt:
+        return _INTERRUPTED
+    return code
+
+
+def _flush() -> None:
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _run(words: list[str]) -> int:
+    before, command, after = split_words(words)
+    if not command or command == "help":
+        wanted = after[0] if command and after else ""
+        if wanted and wanted in COMMANDS:
+            print(parser_of(wanted)[0].help(), end="")
+            return 0
+        if not command and before and before[-1] not in ("-h", "--help"):
+            raise UsageError("could not read the command: it names none; see `lineclear --help`")
+        print(overview(), end="")
+        return 0 if command or before else UsageError.exit_code
+    if command not in COMMANDS:
+        hint = did_you_mean(command, list(COMMANDS))
+        raise UsageError(f"there is no command {command!r}{hint}; see `lineclear --help`")
+    parser, module = parser_of(command)
+    try:
+        args = parser.parse(before + after)
+    except HelpWanted:
+        print(parser.help(), end="")
+        return 0
+    code: int = module.run(args)
+    return code
+
+
+def split_words(words: list[str]) -> tuple[list[str], str, list[str]]:
+    """The options before the command, the command ('' if there is none), and what follows it."""
+    index = 0
+    while index < len(words) and words[index].startswith("-"):
+        index += 2 if words[index] in _VALUED else 1
+    if index >= len(words):
+        return words, "", []
+    return words[:index], words[index], words[index + 1 :]
+
+
+def parser_of(command: str) -> tuple[Parser, ModuleType]:
+    """The configured parser of a command, and its module."""
+    name, summary = COMMANDS[command]
+    full = f"reconciler.cli.{name}"
+    __import__(full)
+    module = sys.modules[full]
+    parser = Parser(command, summary)
+    module.configure(parser)
+    return parser, module
+
+
+def overview() -> str:
+    """All commands by group."""
+    text = "usage: lineclear [--home DIR] [-n NAMESPACE] COMMAND [options]\n"
+    for title, group in GROUPS:
+        text += f"\n{title}\n" + "".join(f"  {name:<24}{sentence(summary)}\n" for name, (_, summary) in group.items())
+    return text + "\n`lineclear COMMAND --help` tells more; exit codes are in docs/reference/commands.md.\n"

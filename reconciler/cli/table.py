@@ -1,0 +1,50 @@
+"""Which commands there are: name -> (module, one line for the overview). Strings only, so that nothing is imported early."""
+
+from __future__ import annotations
+
+GROUPS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
+    (
+        "Look",
+        {
+            "get": ("look", "show a run, or list and show runs, crons, templates, ConfigMaps"),
+            "list": ("list_runs", "list runs"),
+            "logs": ("logs", "print what the steps of a run wrote"),
+            "why": ("why", "say why a run is waiting, for whom, and what will release it"),
+            "wait": ("wait", "wait for runs to end"),
+            "locks": ("locks", "list locks, or show one with holders and queue"),
+            "journal": ("journal", "print the record of what happened"),
+        },
+    ),
+    (
+        "Act on runs",
+        {
+            "submit": ("submit", "submit manifests, or a run of a template or cron"),
+            "stop": ("end", "stop runs: steps end, exit handlers run"),
+            "terminate": ("end", "end runs at once; a failed run lets its locks go"),
+            "retry": ("again", "try the failed steps of a run again"),
+            "resubmit": ("again", "submit a run once more as a new one"),
+            "delete": ("delete", "delete runs and what they wrote"),
+            "terminate-stuck-holder": ("stuck", "end the holder of a stuck lock and let the next run go on"),
+        },
+    ),
+    (
+        "Crons and Git",
+        {
+            "cron": ("cron", "list and show crons and their ticks; suspend, resume, trigger"),
+            "sync": ("sync", "show what was applied from Git; apply now; approve a held revision"),
+            "lint": ("lint", "check manifests without a daemon"),
+        },
+    ),
+    (
+        "The installation",
+        {
+            "init": ("init", "make a home: repository, settings, systemd unit"),
+            "serve": ("serve", "run the daemon in the foreground"),
+            "up": ("up", "start the daemon in the background"),
+            "down": ("down", "end the daemon; steps go on"),
+            "settings": ("show_settings", "print every setting with its value and origin"),
+            "tui": ("tui", "the operator's screen"),
+        },
+    ),
+)
+COMMANDS: dict[str, tuple[str, str]] = {name: entry for _, group in GROUPS for name, entry in group.items()}
