@@ -210,6 +210,7 @@ def serve(home_root: str) -> int:
     logging.basicConfig(
         level=os.environ.get("LINECLEAR_LOG", "INFO"), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)
     with Instance(home):
         return Daemon(home, settings, SystemClock()).run()
 
