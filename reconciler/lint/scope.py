@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from reconciler.manifest import merge_template
+from reconciler.manifest.reading import one_line
 from reconciler.manifest.rules import Rule
 from reconciler.model.source import Identity, identity_of
 from reconciler.model.spec import Call, Dag, Document, Finding, Kind, LockKind, ParsedFile, Place, Steps, Template, WorkflowSpec
@@ -72,7 +73,7 @@ class Tree:
         if document.positions is not None:
             line, column = document.positions.key(path) if on_key else document.positions.value(path)
             place = Place(path=place.path, line=line, column=column)
-        self.findings.append(Finding(place=place, rule=rule.id, severity=rule.severity, message=message))
+        self.findings.append(Finding(place=place, rule=rule.id, severity=rule.severity, message=one_line(message)))
 
 
 class View:

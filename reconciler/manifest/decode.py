@@ -97,14 +97,15 @@ def _name_rule(longest: int) -> str:
 def read_spec(r: Reading, value: Any, at: Path, *, needs_entrypoint: bool) -> WorkflowSpec:
     """One workflow spec. `needs_entrypoint`: it is submitted as it is, so it must say where to start."""
     if value is None:
-        r.missing("spec" if len(at) < 2 else at[-1], at[:-1], "the manifest")  # type: ignore[arg-type]
+        r.missing(str(at[-1]), at[:-1], "the spec" if len(at) > 1 else "the manifest")
         return WorkflowSpec()
     fields = r.fields(value, at, schema.WORKFLOW_SPEC)
     reference = _template_ref(r, fields, at)
     metadata = r.fields(fields.get("workflowMetadata"), (*at, "workflowMetadata"), schema.WORKFLOW_METADATA)
     arguments = r.fields(fields.get("arguments"), (*at, "arguments"), schema.ARGUMENTS)
     entrypoint = r.text(fields.get("entrypoint"), (*at, "entrypoint"))
-    if needs_entrypoint and not entrypoint and not reference:
+    is_told = fields.get("entrypoint") or fields.get("workflowTemplateRef") is not None or not isinstance(value, dict)
+    if needs_entrypoint and not is_told:
         r.missing("entrypoint", at, "the spec")
     suspend = r.boolean(fields.get("suspend"), (*at, "suspend"))
     if suspend:

@@ -14,7 +14,7 @@ from typing import Any
 from reconciler.manifest import rules, schema
 from reconciler.manifest.decode import DEFAULT_NAMESPACE, read_cron, read_metadata, read_spec
 from reconciler.manifest.positions import Positions, unpack
-from reconciler.manifest.reading import Reading
+from reconciler.manifest.reading import Reading, one_line
 from reconciler.manifest.text import Problem, RawDocument, UnreadableText, read_documents
 from reconciler.model.cron import CronSpec
 from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Place, WorkflowSpec
@@ -56,9 +56,7 @@ def parse_file(path: str, blob_sha: str, data: bytes, *, held_before: bool = Fal
         if held_before or documents or findings or any(name in data for name in _OURS):
             foreign -= 1
             findings.append(_of_problem(path, error.problem))
-    return ParsedFile(
-        path=path, blob=blob_sha, documents=tuple(documents), foreign=foreign, findings=_capped(path, findings)
-    )
+    return ParsedFile(path=path, blob=blob_sha, documents=tuple(documents), foreign=foreign, findings=_capped(path, findings))
 
 
 def _capped(path: str, findings: _Findings) -> tuple[Finding, ...]:
@@ -79,7 +77,7 @@ def _of_problem(path: str, problem: Problem) -> Finding:
         place=Place(path=path, line=problem.line, column=problem.column),
         rule=problem.rule.id,
         severity=problem.rule.severity,
-        message=problem.message,
+        message=one_line(problem.message),
     )
 
 
@@ -92,7 +90,7 @@ def _of_notes(path: str, reading: Reading, positions: Positions) -> _Findings:
                 place=Place(path=path, line=line, column=column),
                 rule=note.rule.id,
                 severity=note.rule.severity,
-                message=note.message,
+                message=one_line(note.message),
             )
         )
     return found
@@ -117,7 +115,7 @@ def _document(path: str, raw: RawDocument) -> tuple[Document | None, _Findings]:
 
 def _kind(r: Reading, body: Mapping[str, Any]) -> Kind | None:
     api, kind = body.get("apiVersion"), body.get("kind")
-    if api == ARGO_API and kind in _ARGO_KINDS:
+    if api == ARGO_API and isinstance(kind, str) and kind in _ARGO_KINDS:
         return Kind(kind)
     if api == "v1" and kind == "ConfigMap":
         return Kind.CONFIG_MAP
@@ -130,7 +128,7 @@ def _kind(r: Reading, body: Mapping[str, Any]) -> Kind | None:
 
 def _note_unknown_kind(r: Reading, api: Any, kind: Any) -> None:
     """Note a kind that was surely meant for us; whatever else stands in the repository is foreign."""
-    if api is None and kind in _ARGO_KINDS:
+    if api is None and isinstance(kind, str) and kind in _ARGO_KINDS:
         r.note(rules.KIND_UNKNOWN, (), f'the {kind} has no apiVersion; add "apiVersion: {ARGO_API}"')
         return
     group = api.partition("/")[0] if isinstance(api, str) else ""

@@ -15,10 +15,11 @@ from reconciler.manifest import rules
 from reconciler.manifest.positions import Path
 from reconciler.manifest.rules import Rule
 from reconciler.manifest.scalars import go_text
-from reconciler.manifest.schema import Shape
+from reconciler.manifest.schema import DOCUMENT, METADATA, Shape
 
 _NOTHING: Mapping[str, Any] = {}
 _SHOWN = 60
+_LONGEST_MESSAGE = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +76,8 @@ class Reading:
             self.note(rules.OTHER_CASE, (*at, key), f'field "{key}" of {shape.what}: write it "{name}"', on_key=True)
             return name
         advice = nearest(key, shape.folded.values())
+        if shape is DOCUMENT and key in METADATA.supported:
+            advice = "write it under metadata"
         self.note(rules.UNKNOWN_FIELD, (*at, key), f'field "{key}" of {shape.what} does not exist; {advice}', on_key=True)
         return ""
 
@@ -114,6 +117,9 @@ class Reading:
         if value is None or value == "":
             self.missing(name, at, what)
             return ""
+        if isinstance(value, bool):
+            message = f"{name} is a word that YAML reads as the boolean {go_text(value)}; quote it"
+            self.note(rules.BOOLEAN_NAME, (*at, name), message)
         return self.text(value, (*at, name))
 
     def integer(self, value: Any, at: Path, *, least: int = 0, from_text: bool = False) -> int | None:
@@ -167,7 +173,13 @@ class Reading:
         if value.__class__ is not dict:
             self.wrong_type(value, at, "a mapping")
             return {}
-        return {key: item if item.__class__ is str else self.text(item, (*at, key)) for key, item in value.items()}
+        return {key: item if item.__class__ is str else self._entry(item, (*at, key)) for key, item in value.items()}
+
+    def _entry(self, value: Any, at: Path) -> str:
+        if isinstance(value, dict | list):
+            self.note(rules.WRONG_TYPE, at, f"{at[-2]}.{at[-1]} is {shown(value)}, not a text; write a text")
+            return ""
+        return go_text(value)
 
     def unique(self, names: Iterable[tuple[str, Path]], what: str) -> None:
         """Note each name that a list has twice."""
@@ -176,6 +188,15 @@ class Reading:
             if name and name in seen:
                 self.note(rules.DUPLICATE_NAME, (*at, "name"), f'{what} "{name}" is given twice; rename one')
             seen.add(name)
+
+
+def one_line(message: str) -> str:
+    """A message on one line of printable characters, whatever text of the manifest it quotes, and not too long."""
+    if len(message) > _LONGEST_MESSAGE:
+        message = message[:_LONGEST_MESSAGE] + "..."
+    if message.isprintable():
+        return message
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in message)
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -35,26 +35,20 @@ LIMIT = _rule(
 )
 DUPLICATE_KEY = _rule("LC003", ERROR, "A key is given twice in one mapping", "Keep one of the two.")
 BAD_KEY = _rule("LC004", ERROR, "A key is not a string", "Quote the key.")
-BAD_VALUE = _rule(
-    "LC005", ERROR, "A value is something JSON cannot hold", "Quote the value, or use a tag that Kubernetes knows."
-)
+BAD_VALUE = _rule("LC005", ERROR, "A value is something JSON cannot hold", "Quote the value, or use a tag that Kubernetes knows.")
 BAD_ALIAS = _rule("LC006", ERROR, "An alias or a merge key refers to nothing usable", "Define the anchor before its use.")
 
 KIND_LATER = _rule(
     "LC101", ERROR, "The kind is not supported yet", "Remove the document, or keep it outside the configured path."
 )
-KIND_UNKNOWN = _rule(
-    "LC102", ERROR, "The kind or the apiVersion is missing or unknown", "Spell kind and apiVersion as named."
-)
+KIND_UNKNOWN = _rule("LC102", ERROR, "The kind or the apiVersion is missing or unknown", "Spell kind and apiVersion as named.")
 SECRET = _rule(
     "LC103",
     ERROR,
     "A Secret is in Git",
     "Take it out of the history, change the secret, and put it into the home's secrets.",
 )
-NAME = _rule(
-    "LC104", ERROR, "A name is missing or not allowed", "Use lower-case letters, digits and '-', as Kubernetes does."
-)
+NAME = _rule("LC104", ERROR, "A name is missing or not allowed", "Use lower-case letters, digits and '-', as Kubernetes does.")
 
 UNKNOWN_FIELD = _rule("LC201", ERROR, "A field does not exist in Argo's format", "Correct the spelling or the place.")
 UNSUPPORTED = _rule(
@@ -70,6 +64,7 @@ LEGACY = _rule("LC206", WARNING, "A field has its legacy spelling", "Use the lis
 OTHER_CASE = _rule("LC207", WARNING, "A field is written in another case", "Write it as Argo's documentation does.")
 CONFLICT = _rule("LC208", ERROR, "Two fields exclude each other", "Keep one of them.")
 DUPLICATE_NAME = _rule("LC209", ERROR, "A name is used twice in one list", "Give each its own name.")
+BOOLEAN_NAME = _rule("LC210", WARNING, "A name is a word that YAML reads as true or false", "Quote the name.")
 
 IGNORED = _rule(
     "LC301", WARNING, "A field makes sense only in a pod and is ignored", "Nothing, if the manifest is also used with Argo."
@@ -95,5 +90,6 @@ RULES: tuple[Rule, ...] = (
     OTHER_CASE,
     CONFLICT,
     DUPLICATE_NAME,
+    BOOLEAN_NAME,
     IGNORED,
 )

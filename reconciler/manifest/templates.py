@@ -12,7 +12,7 @@ from typing import Any
 
 from reconciler.manifest import rules, schema
 from reconciler.manifest.positions import Path
-from reconciler.manifest.reading import Reading
+from reconciler.manifest.reading import Reading, label, shown
 from reconciler.model.spec import (
     Call,
     Dag,
@@ -54,9 +54,7 @@ def _template(r: Reading, value: Any, at: Path) -> Template:
         body=_body(r, fields, value, at),
         inputs=read_parameters(r, inputs.get("parameters"), (*at, "inputs", "parameters")),
         retry_limit=_retry_limit(r, fields.get("retryStrategy"), (*at, "retryStrategy")),
-        active_deadline_s=r.integer(
-            fields.get("activeDeadlineSeconds"), (*at, "activeDeadlineSeconds"), least=1, from_text=True
-        ),
+        active_deadline_s=r.integer(fields.get("activeDeadlineSeconds"), (*at, "activeDeadlineSeconds"), least=1, from_text=True),
         locks=read_locks(r, fields.get("synchronization"), (*at, "synchronization")),
         annotations=r.text_map(metadata.get("annotations"), (*at, "metadata", "annotations")),
     )
@@ -136,7 +134,8 @@ def _steps(r: Reading, value: Any, at: Path) -> Steps:
     for number, group in enumerate(r.items(value, at)):
         path = (*at, number)
         if group.__class__ is not list:
-            r.wrong_type(group, path, 'a list of steps that run side by side (two dashes: "- - name: ...")')
+            message = f'{label(path)} is {shown(group)}, not a list of steps; start each group with two dashes: "- - name: ..."'
+            r.note(rules.WRONG_TYPE, path, message)
             continue
         calls = tuple([_call(r, item, (*path, i), schema.STEP) for i, item in enumerate(group)])
         named.extend((call.name, (*path, i)) for i, call in enumerate(calls))
@@ -149,7 +148,7 @@ def _dag(r: Reading, value: Any, at: Path) -> Dag:
     fields = r.fields(value, at, schema.DAG)
     path = (*at, "tasks")
     tasks = tuple([_call(r, item, (*path, i), schema.TASK) for i, item in enumerate(r.items(fields.get("tasks"), path))])
-    if not tasks and not r.notes:
+    if not fields.get("tasks"):
         r.missing("tasks", at, "a dag")
     r.unique(((task.name, (*path, i)) for i, task in enumerate(tasks)), "task")
     fail_fast = fields.get("failFast")
@@ -161,7 +160,7 @@ def _call(r: Reading, value: Any, at: Path, shape: schema.Shape) -> Call:
     name = read_name(r, fields, at, shape.what)
     template = fields.get("template")
     if template is None and not (isinstance(value, dict) and ("templateRef" in value or "inline" in value)):
-        r.missing("template", at, f'{shape.what} "{name}"' if name else shape.what)
+        r.missing("template", at, f'{shape.what.removeprefix("a ")} "{name}"' if name else shape.what)
     arguments = r.fields(fields.get("arguments"), (*at, "arguments"), schema.ARGUMENTS)
     return Call(
         name=name,
@@ -278,6 +277,8 @@ def read_name(r: Reading, fields: Mapping[str, Any], at: Path, what: str) -> str
     """The name of a template, step or task: letters, digits and '-', at most 128."""
     name = r.needed_text(fields, "name", at, what)
     if name and (len(name) > 128 or not _NAME.fullmatch(name)):
-        message = f'{what} "{name}": a name has letters, digits and "-" only, and at most 128 of them; rename it'
+        message = (
+            f'{what.removeprefix("a ")} "{name}": a name has letters, digits and "-" only, and at most 128 of them; rename it'
+        )
         r.note(rules.NAME, (*at, "name"), message)
     return name

@@ -224,7 +224,7 @@ class _Builder:
         if allowed is None:
             self._problem(rules.BAD_VALUE, event, f"tag {event.tag} is not known; remove it")
         elif value.__class__ is not allowed:
-            self._problem(rules.BAD_VALUE, event, f'"{text[:40]}" is not a {tag}; correct the value or its tag')
+            self._problem(rules.BAD_VALUE, event, f'"{text[:40]}" does not fit its tag {tag}; correct the value or the tag')
         return value
 
     def _anchor(self, event: Any, value: Any, start: int) -> None:
