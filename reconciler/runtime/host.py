@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
-import select
 import signal
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ from reconciler.runtime.cases import Adopted, Case, Ended, Kept, Open, Serving, 
 from reconciler.runtime.launching import UnstartableError, pack_launch
 from reconciler.runtime.liveness import find_liveness
 from reconciler.runtime.orphans import Orphan
-from reconciler.runtime.poller import Poller, has_ended
+from reconciler.runtime.poller import Poller, wait_for_end
 from reconciler.runtime.pool import DIED, Link, Pool
 from reconciler.runtime.processes import Process, become_subreaper
 from reconciler.runtime.records import Record, find_outcome, parse_record, revoke_record
@@ -33,6 +32,7 @@ from reconciler.runtime.recover import Adopt, Busy, Finding, Keep, Over, Unclaim
 BUSY_AGAIN_S = 0.002
 RELAUNCH_AGAIN_S = 1.0
 DEFAULT_GRACE_S = 10.0
+LONGEST_WAIT_S = 3600.0  # poll refuses weeks
 UNREADABLE_AGAIN_S = 1.0
 
 
@@ -115,7 +115,7 @@ class HostRuntime:
         pool = self._pool.timeout_s()
         if pool is not None:
             due.append(pool)
-        return max(0.0, min(due)) if due else None
+        return min(max(0.0, min(due)), LONGEST_WAIT_S) if due else None
 
     def collect(self) -> list[Observation]:
         """All that has happened since the last call, in order for each attempt; never waits."""
@@ -172,9 +172,7 @@ class HostRuntime:
             self._drop(attempt_id)
         for link in self._pool.hang_up():
             if link.pidfd is not None:
-                poll = select.poll()
-                poll.register(link.pidfd, select.POLLIN)
-                poll.poll(2000)
+                wait_for_end(link.pidfd, 2000)
             self._pool.forget(link)
         self._poller.close()
 
@@ -351,7 +349,7 @@ class HostRuntime:
         adopted = Adopted(directory=case.directory, boot_id=case.boot_id, worker=worker, pidfd=pidfd)
 
         def look_again() -> None:
-            if self._cases.get(attempt_id) is adopted and has_ended(pidfd):
+            if self._cases.get(attempt_id) is adopted and wait_for_end(pidfd, 0):
                 self._drop(attempt_id)
                 again = Open(
                     directory=case.directory,
@@ -376,7 +374,7 @@ class HostRuntime:
             pidfd = os.pidfd_open(orphan.start.pid)
 
             def look_now() -> None:
-                if self._cases.get(attempt_id) is kept and has_ended(pidfd):
+                if self._cases.get(attempt_id) is kept and wait_for_end(pidfd, 0):
                     self._poller.unregister(pidfd)
                     orphan.due_at = self._clock.monotonic()
 

@@ -45,10 +45,13 @@ class Orphan:
         self._stopped = False
         self._kill_at: float | None = None
         self._chase_s = CHASE_S
-        self._killed: dict[int, Process] = {}
+        self._dying: dict[int, Process] = {}
         self.start = record.start or self._find_start()
         self.is_ours = self.start is not None and _is_child(self.start)
         self.due_at: float | None = clock.monotonic()
+        main = read_process(self.start.pid) if self.start is not None else None
+        if main is not None and self.is_ours:
+            self._dying[main.pid] = main
 
     def stop(self, grace_s: float) -> None:
         """Ask the tree to end; `look` kills what is left after the grace."""
@@ -121,11 +124,11 @@ class Orphan:
         for process in left.sure:
             with contextlib.suppress(PermissionError):  # it has another user's rights: the proof has to wait for it
                 send_signal(process, signal.SIGKILL)
-        self._killed.update((process.pid, process) for process in left.sure)
+        self._dying.update((process.pid, process) for process in left.sure)
 
     def _reap(self) -> None:
         """Take the dead that the kernel handed to us out of the process table."""
-        for process in self._killed.values():
+        for process in self._dying.values():
             now = read_process(process.pid)
             if now is not None and now.ticks == process.ticks:
                 with contextlib.suppress(ChildProcessError):

@@ -40,8 +40,8 @@ class Poller:
         self._epoll.close()
 
 
-def has_ended(pidfd: int) -> bool:
-    """Whether the process behind a pidfd has ended (it may still be unreaped)."""
+def wait_for_end(pidfd: int, timeout_ms: int) -> bool:
+    """Whether the process behind a pidfd has ended in that time (it may still be unreaped)."""
     poll = select.poll()
     poll.register(pidfd, select.POLLIN)
-    return bool(poll.poll(0))
+    return bool(poll.poll(timeout_ms))

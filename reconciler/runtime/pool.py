@@ -6,6 +6,7 @@ It moves frames and notices deaths. It must never interpret what a frame says of
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import socket
 import sys
@@ -17,7 +18,9 @@ from reconciler.clock import Clock
 from reconciler.model.attempt import AttemptId
 from reconciler.runtime import wire
 from reconciler.runtime.job import STEP_SIGNALS
-from reconciler.runtime.poller import Poller, has_ended
+from reconciler.runtime.poller import Poller, wait_for_end
+
+log = logging.getLogger(__name__)
 
 DIED = 0  # beside the kinds of frames: the worker is gone
 KEEP_IDLE = 2
@@ -49,7 +52,7 @@ class Pool:
     def __init__(self, home: Path, *, poke_path: Path, boot_id: str, clock: Clock, poller: Poller) -> None:
         self.events: list[tuple[Link, int, int, bytes]] = []
         self._home = home
-        self._arguments = [boot_id, str(poke_path)]
+        self._arguments = [boot_id, str(poke_path.absolute())]
         self._clock = clock
         self._poller = poller
         self._control: socket.socket | None = None
@@ -157,8 +160,10 @@ class Pool:
         """Pass the waiting links to the zygote, starting one if there is none."""
         if self._control is None and self._clock.monotonic() >= self._zygote_at + ZYGOTE_AGAIN_S:
             self._zygote_at = self._clock.monotonic()
-            with contextlib.suppress(OSError):  # tried again in ZYGOTE_AGAIN_S
+            try:
                 self._start_zygote()
+            except OSError as error:
+                log.warning("zygote could not be started", extra={"action": "zygote-failed", "why": error.strerror})
         while self._unforked and self._control is not None:
             try:
                 socket.send_fds(self._control, [b"+"], [self._unforked[0].fileno()])
@@ -209,6 +214,7 @@ class Pool:
         with contextlib.suppress(BlockingIOError, ConnectionError):
             if self._control.recv(1):
                 return
+        log.warning("zygote ended; another is started", extra={"action": "zygote-ended", "pid": self._zygote_pid})
         self._drop_zygote()
         if not self._idle:
             self._keep_spare()
@@ -219,8 +225,11 @@ class Pool:
         self._poller.unregister(self._control.fileno())
         self._control.close()
         self._control = None
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self._zygote_pid, 0)
+        with contextlib.suppress(ChildProcessError, ProcessLookupError):
+            pidfd = os.pidfd_open(self._zygote_pid)
+            wait_for_end(pidfd, 1000)  # it leaves at once, unless somebody has stopped it
+            os.close(pidfd)
+            os.waitid(os.P_PID, self._zygote_pid, os.WEXITED | os.WNOHANG)
         self._zygote_pid = 0
 
     def _flush(self, link: Link) -> None:
@@ -274,7 +283,7 @@ class Pool:
 
     def _on_death(self, link: Link) -> None:
         """The worker has ended, and its step has been handed to the subreaper: only the pidfd tells this."""
-        if link not in self._links or (link.pidfd is not None and not has_ended(link.pidfd)):
+        if link not in self._links or (link.pidfd is not None and not wait_for_end(link.pidfd, 0)):
             return
         while link.is_open:
             before = len(link.received), len(self.events)

@@ -46,6 +46,7 @@ ACKNOWLEDGE_WITHIN_S = 0.05
 ANNOUNCE_AFTER_MS = 5  # a shorter step is announced together with its end: one wake-up of the daemon, not two
 LOCK_WITHIN_S = 1.0
 CHASE_MS = 10
+LONGEST_WAIT_MS = 3_600_000  # poll refuses weeks
 
 
 def poke(path: str) -> None:
@@ -231,7 +232,8 @@ class Worker:
         """How long to wait for an event: without end, to the end of the grace, or to the next look at what is dying."""
         if self.kill_at is None:
             return None
-        return CHASE_MS if self.is_time_to_kill() else (self.kill_at - time.monotonic()) * 1000 + 1
+        left_ms = (self.kill_at - time.monotonic()) * 1000 + 1
+        return CHASE_MS if self.is_time_to_kill() else min(left_ms, LONGEST_WAIT_MS)
 
     def is_time_to_kill(self) -> bool:
         return self.kill_at is not None and (self.wanted == KILL or time.monotonic() >= self.kill_at)
@@ -267,7 +269,8 @@ class Worker:
             if self.is_time_to_kill():
                 for process in read_processes().values():
                     if process.parent == self.pid and process.state != "Z":
-                        os.kill(process.pid, signal.SIGKILL)
+                        with contextlib.suppress(PermissionError):  # it took another user's rights: waited for
+                            os.kill(process.pid, signal.SIGKILL)
             self.wait(self.patience_ms())
 
 

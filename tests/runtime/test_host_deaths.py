@@ -245,3 +245,30 @@ def test_a_worker_without_a_daemon_pokes_the_control_socket(machine):
             assert link.recv(100) == b'{"verb":"poke"}\n'
     machine.runtime = machine.make_runtime()
     assert [type(one) for one in machine.runtime.recover(machine.rows(1)).observations] == [Started, Exited]
+
+
+def test_a_worker_killed_while_it_reaps_leaves_code_and_no_zombie(machine, monkeypatch):
+    monkeypatch.setenv("LINECLEAR_FAILPOINT", f"K13:crash:{machine.home}/crashed")
+    end = machine.run(1, "sh", "-c", "exit 5")
+    assert (type(end), end.exit_code) == (Exited, 5)
+    monkeypatch.setenv("LINECLEAR_FAILPOINT", f"K12:crash:{machine.home}/crashed-again")
+    os.kill(machine.zygote(), signal.SIGKILL)
+    for number in (2, 3, 4):
+        assert machine.run(number, "sh", "-c", "exit 5").exit_code == 5
+    table = Path(f"/proc/{os.getpid()}/task/{os.getpid()}/children").read_text().split()
+    states = {pid: Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] for pid in table}
+    started = {str(one.pid) for one in machine.seen if isinstance(one, Started)}
+    assert not started & set(states)
+
+
+def test_an_endless_grace_is_borne(machine):
+    machine.launch(1, "sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.02; done", grace_s=float("inf"))
+    machine.wait_for_file(machine.directory(1) / "log")
+    machine.runtime.stop(AttemptId(1))
+    machine.turn()
+    os.kill(machine.worker_of(1), signal.SIGKILL)
+    for _ in range(3):
+        machine.turn()
+    assert machine.runtime.timeout_s() <= 3600
+    machine.runtime.kill(AttemptId(1))
+    assert machine.wait_for(1).signal == 9
