@@ -93,6 +93,7 @@ def lock_text(found: dict[str, Any]) -> str:
             ("Verdict", found["verdict"]),
             ("Held", f"{found['held']} of {limit}" if found["type"] != "Policy" else str(found["held"])),
             ("Limit from", found["limitSource"]),
+            ("Held back", found["heldBack"]),
             ("Waiting", str(found["waiting"])),
         ]
     )

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from reconciler.store.read import Reader
 
 _IDS = "SELECT id FROM lock WHERE :namespace IS NULL OR namespace = :namespace ORDER BY key"
-_LOCK = "SELECT id, key, kind, namespace, name, capacity, limit_source, blocked_head FROM lock "
+_LOCK = "SELECT id, key, kind, namespace, name, capacity, limit_source, blocked_head, held_back FROM lock "
 _LOCKS = _LOCK + "WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY key"
 _BY_KEY = _LOCK + "WHERE key = :key"
 _SOME_KEYS = "SELECT key FROM lock ORDER BY key LIMIT :limit"
@@ -58,7 +58,7 @@ SELECT count(*) FROM claim_lock WHERE lock_id = :lock AND state = 'waiting' AND 
 _CLAIMS_OF_RUN = """
 SELECT claim.id AS claim_id, claim.run_id, claim.node_id, claim.level, claim.state, claim.priority, claim.queue_order,
   claim.epoch, claim.requested_at, claim.granted_at, claim_lock.lock_id, claim_lock.nested, claim_lock.template,
-  claim_lock.resolved_json, lock.key, lock.kind, lock.capacity, lock.limit_source, node.name AS node, node.display
+  claim_lock.resolved_json, lock.key, lock.kind, lock.capacity, lock.limit_source, lock.held_back, node.name AS node, node.display
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id JOIN lock ON lock.id = claim_lock.lock_id
   LEFT JOIN node ON node.id = claim.node_id
 """

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from reconciler.store.read import Reader
 
 _DEFINITIONS = """
-SELECT id, kind, namespace, name, generated, path, line, commit_sha, labels_json, annotations_json, body_json,
+SELECT id, kind, namespace, name, path, line, commit_sha, labels_json, annotations_json, body_json,
   stale, applied_at
 FROM definition WHERE retired_at IS NULL AND kind = :kind AND (:namespace IS NULL OR namespace = :namespace)
   AND (:name IS NULL OR name = :name) ORDER BY namespace, name, path, doc_index"""

@@ -72,6 +72,8 @@ def state_of(reader: Reader, line: LockLine, lost: dict[int, str]) -> tuple[str,
         verdict, _ = holder_verdict(holder, lost)
         if verdict in STUCK:
             return "stuck", verdict
+    if line.row["held_back"]:
+        return "stuck", "held back until `lineclear unhold`"
     capacity = line.row["capacity"]
     if line.waiting and capacity is None:
         return "stuck", "limit never read"
@@ -132,6 +134,7 @@ def lock_object(reader: Reader, line: LockLine, now_s: float, boot_id: str) -> d
         "type": row["kind"],
         "limit": row["capacity"],
         "limitSource": row["limit_source"],
+        "heldBack": row["held_back"],
         "held": line.held,
         "waiting": line.waiting,
         "state": state,

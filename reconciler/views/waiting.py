@@ -67,6 +67,8 @@ def waiting_message(room: Room, waits: list[Row], namespace: str) -> str:
         behind = f"held by {party(holders[0], namespace)}{more}"
         if holders[0]["finished_at"] is not None:
             behind += f", which ended {holders[0]['phase']}"
+    elif first["held_back"]:
+        behind = "held back until `lineclear unhold`"
     elif capacity == 0:
         behind = "closed: its limit is 0"
     elif capacity is None:

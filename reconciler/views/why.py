@@ -142,6 +142,8 @@ def _wait(reader: Reader, row: Row, wait: Row, now_s: float, boot_id: str) -> di
 
 def _gate(wait: Row, holders: list[Row], first: list[Row]) -> tuple[str, list[str]]:
     """What opens a lock that no holder's end would open; ('', []) where a holder's end does."""
+    if wait["held_back"]:
+        return f"when a person opens it again: {wait['held_back']}", [f"lineclear unhold {wait['key']}"]
     if wait["capacity"] is None:
         reason = f": {wait['limit_source']}" if wait["limit_source"] else ""
         return f"when its limit can be read from the ConfigMap{reason}", ["lineclear get configmap", "lineclear sync"]
