@@ -3,8 +3,9 @@
 The room's face. It sees parsed files and live definitions as values; it never reads a disk, a clock or a setting.
 """
 
-from reconciler.lint.check import HOST_IMAGE, lint_files
+from reconciler.lint.check import lint_files
 from reconciler.lint.rules import RULES, rules_page
 from reconciler.lint.scope import Known, KnownDefinition
+from reconciler.lint.single import HOST_IMAGE
 
 __all__ = ["HOST_IMAGE", "RULES", "Known", "KnownDefinition", "lint_files", "rules_page"]

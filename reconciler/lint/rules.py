@@ -59,7 +59,9 @@ LOCK_ORDER = _rule(
 SCHEDULE = _rule("LC601", _ERROR, "A schedule cannot be read", "Write five fields, @hourly and the like, or @every DURATION.")
 TIME_ZONE = _rule("LC602", _ERROR, "A time zone is not known", "Use an IANA name such as Europe/Berlin.")
 
-IMAGE = _rule("LC701", _ERROR, "An image without a command is not mapped to a runtime", "Add a command, or map the image.")
+IMAGE = _rule(
+    "LC701", _ERROR, "Nothing says what to run: there is no command", "Add a command; an image alone says nothing here."
+)
 IMAGE_ON_HOST = _rule(
     "LC702", _WARNING, "An image is not mapped: its command runs on this machine", "Map the image in the settings under [images]."
 )

@@ -10,6 +10,7 @@ from reconciler.lint.scope import Path, Tree, View, dig
 from reconciler.manifest.reading import nearest
 from reconciler.model.spec import Document, Program
 
+HOST_IMAGE = "host"
 _PREFIX = "lineclear.dev/"
 _ANNOTATIONS: Mapping[str, tuple[str, ...]] = {
     "lineclear.dev/on-failure": ("Hold", "Release"),
@@ -40,17 +41,15 @@ def check_images(view: View) -> None:
     """Every program says what to run: by its command, or by an image that the settings map to a runtime."""
     for template in view.own.templates.values():
         program = template.body
-        if not isinstance(program, Program) or program.image in view.tree.mapped_images:
+        if not isinstance(program, Program):
             continue
         path = (*view.path_of(template), "container" if program.source is None else "script")
-        if not program.command:
+        is_mapped = program.image in view.tree.mapped_images
+        if not program.command and (not is_mapped or program.image == HOST_IMAGE):
             image = f'image "{program.image}"' if program.image else "no image"
-            message = (
-                f'template "{template.name}" has {image} and no command, so nothing says what to run; '
-                "add a command, or map the image in lineclear.toml under [images]"
-            )
+            message = f'template "{template.name}" has {image} and no command, so nothing says what to run; add a command'
             view.report(rules.IMAGE, (*path, "image") if program.image else path, message)
-        elif program.image:
+        elif program.image and not is_mapped:
             message = (
                 f'image "{program.image}" is not mapped: the command of template "{template.name}" runs on this machine; '
                 'write "host", or map the image in lineclear.toml under [images]'
@@ -76,7 +75,8 @@ def _check_annotations(tree: Tree, document: Document, at: Path) -> None:
             continue
         allowed = _ANNOTATIONS.get(name)
         if allowed is None:
-            message = f'annotation "{name}" is not supported; {nearest(name, _ANNOTATIONS)}'
+            advice = nearest(name.removeprefix(_PREFIX), [known.removeprefix(_PREFIX) for known in _ANNOTATIONS])
+            message = f'annotation "{name}" is not supported; {advice}'
             tree.report(rules.ANNOTATION, document, (*at, name), message, on_key=True)
         elif value not in allowed:
             message = f'annotation "{name}" is "{value}"; use {" or ".join(allowed)}'

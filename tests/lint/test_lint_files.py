@@ -1,0 +1,129 @@
+"""Findings across documents, in exact words and places.
+
+The table is data/findings.txt: `### name`, then each file as `>>> path` and its text, then `>>>` and the findings.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from reconciler.lint import RULES, KnownDefinition, lint_files, rules_page
+from reconciler.manifest import parse_file
+from reconciler.model.spec import Program, Template, WorkflowSpec
+
+TABLE = (Path(__file__).parent / "data" / "findings.txt").read_text(encoding="utf-8")
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "lint-rules.md"
+
+
+def parse(path: str, text: str):
+    return parse_file(path, "0" * 40, text.encode())
+
+
+def read_rows() -> list[tuple[str, dict[str, str], list[str]]]:
+    rows = []
+    for block in TABLE.removeprefix("### ").split("\n### "):
+        name, *parts = block.split("\n>>>")
+        *files, findings = parts
+        texts = {path.strip(): text + "\n" for path, _, text in (part.partition("\n") for part in files)}
+        rows.append((name, texts, [line for line in findings.split("\n") if line]))
+    return rows
+
+
+ROWS = read_rows()
+
+
+@pytest.mark.parametrize(("texts", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_what_is_wrong_across_documents_is_told_in_exact_words(texts, expected):
+    assert [str(finding) for finding in lint_files([parse(p, t) for p, t in texts.items()], {})] == expected
+
+
+@pytest.mark.parametrize(("texts", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
+def test_the_order_of_the_files_does_not_matter(texts, expected):
+    found = lint_files([parse(p, t) for p, t in reversed(texts.items())], {})
+    assert sorted(map(str, found)) == sorted(expected)
+
+
+def test_every_rule_across_documents_has_a_row():
+    told = {word for _, _, expected in ROWS for line in expected for word in line.replace(":", " ").split() if word[:2] == "LC"}
+    assert sorted({rule.id for rule in RULES if rule.id >= "LC400"} - told) == []
+
+
+REFERRER = """apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {name: w}
+spec:
+  workflowTemplateRef: {name: t}
+  synchronization: {semaphores: [{configMapKeyRef: {name: c, key: k}}]}
+"""
+LIVE = {
+    ("WorkflowTemplate", "default", "t"): KnownDefinition(
+        spec=WorkflowSpec(
+            entrypoint="main", templates={"main": Template(name="main", body=Program(image="host", command=("sh",)))}
+        )
+    ),
+    ("ConfigMap", "default", "c"): KnownDefinition(data={"k": "1"}),
+}
+
+
+def test_live_definitions_count_as_known():
+    assert lint_files([parse("a.yaml", REFERRER)], LIVE) == ()
+
+
+def test_a_wrong_limit_in_a_live_map_is_told_where_it_is_used():
+    live = {**LIVE, ("ConfigMap", "default", "c"): KnownDefinition(data={"k": "-1"})}
+    (finding,) = lint_files([parse("a.yaml", REFERRER)], live)
+    assert str(finding) == (
+        'a.yaml:6:67: error LC505: limit "-1" of ConfigMap "default/c" key "k" is not a whole number of 0 or more; mend it there'
+    )
+
+
+def test_a_document_of_the_files_hides_the_live_one():
+    template = REFERRER.replace("kind: Workflow", "kind: WorkflowTemplate").replace("name: w", "name: t")
+    template = template.replace("  workflowTemplateRef: {name: t}\n", "  templates: []\n")
+    findings = lint_files([parse("a.yaml", REFERRER), parse("b.yaml", template)], LIVE)
+    assert [f.rule for f in findings] == ["LC402"]
+
+
+def test_a_mapped_image_needs_no_command():
+    text = """apiVersion: argoproj.io/v1alpha1
+kind: Workflow
+metadata: {name: w}
+spec: {entrypoint: a, templates: [{name: a, container: {image: backup}}]}
+"""
+    assert [f.rule for f in lint_files([parse("a.yaml", text)], {})] == ["LC701"]
+    assert lint_files([parse("a.yaml", text)], {}, mapped_images=["backup"]) == ()
+
+
+def test_a_long_chain_of_tasks_is_checked_without_deep_recursion():
+    tasks = "".join(f"          - {{name: t{n}, template: b, dependencies: [t{n - 1}]}}\n" for n in range(1, 5000))
+    text = (
+        "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: w}\nspec:\n  entrypoint: main\n  templates:\n"
+        "    - {name: b, container: {image: host, command: [sh]}}\n    - name: main\n      dag:\n        tasks:\n"
+        "          - {name: t0, template: b}\n" + tasks
+    )
+    assert lint_files([parse("a.yaml", text)], {}) == ()
+
+
+def test_a_wide_tree_of_templates_is_checked_in_bounded_time():
+    """Each level calls the next twice: paths double with each level, templates do not."""
+    levels = "".join(
+        f"    - name: l{n}\n      synchronization: {{mutexes: [{{name: m{n}}}]}}\n"
+        f"      steps: [[{{name: a, template: l{n + 1}}}, {{name: b, template: l{n + 1}}}]]\n"
+        for n in range(40)
+    )
+    text = (
+        "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: w}\nspec:\n  entrypoint: l0\n  templates:\n"
+        f"{levels}    - {{name: l40, container: {{image: host, command: [sh]}}}}\n"
+    )
+    assert lint_files([parse("a.yaml", text)], {}) == ()
+
+
+def test_rule_ids_are_unique_and_in_order():
+    ids = [rule.id for rule in RULES]
+    assert ids == sorted(set(ids))
+
+
+def test_the_page_of_rules_is_made_from_the_registry():
+    assert PAGE.read_text(encoding="utf-8") == rules_page()
