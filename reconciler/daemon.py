@@ -65,7 +65,9 @@ class Boundary:
 class Engine:
     """Writer, runtime and loop of one home: what both the daemon and an offline command are made of."""
 
-    def __init__(self, home: Home, settings: Settings, clock: Clock, *, chores: Chores | None, source: SourceThread | None, inbox: Inbox):
+    def __init__(
+        self, home: Home, settings: Settings, clock: Clock, inbox: Inbox, *, chores: Chores | None, source: SourceThread | None
+    ) -> None:
         boot_id = read_boot_id()
         boundary = Boundary(os.environ)
         self.inbox = inbox
@@ -142,7 +144,7 @@ class Daemon:
             settings=WatchSettings(branch=settings.branch, poll_s=settings.poll_interval_s),
             standing=self._standing,
         )
-        self._engine = Engine(home, settings, clock, chores=self._chores, source=self._source, inbox=self._inbox)
+        self._engine = Engine(home, settings, clock, self._inbox, chores=self._chores, source=self._source)
         images = frozenset(settings.images)
         checker = Repository(home.repository, scope=scope, cache=cache)
         reception = Reception(home, self._inbox, checker, settings.branch, images=images, down=self._down)
@@ -226,7 +228,7 @@ def act_offline(home_root: str, verb: str, args: dict[str, Any], actor: str) -> 
     replies: list[Mapping[str, Any]] = []
     with Instance(home):
         inbox = Inbox()
-        engine = Engine(home, settings, clock, chores=None, source=None, inbox=inbox)
+        engine = Engine(home, settings, clock, inbox, chores=None, source=None)
         engine.loop.draining = True
         inbox.put(Request(verb, args, actor, replies.append))
         poll = engine.poller()

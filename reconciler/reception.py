@@ -38,6 +38,7 @@ class Reception:
         self._images = images
         self._down = down
         self._lookup = StoreLookup(home.database)
+        self._git = threading.Lock()  # one repository object, one thread at a time
 
     def serve(self, verb: str, args: Mapping[str, Any], peer: Peer, reply: Reply) -> None:
         """Answers at once where that is possible; otherwise the control thread answers after its commit."""
@@ -77,7 +78,8 @@ class Reception:
 
     def _check(self, args: Mapping[str, Any], reply: Reply) -> None:
         try:
-            verdict = check_push(self._repository, decode_request(args), self._lookup, branch=self._branch)
+            with self._git:
+                verdict = check_push(self._repository, decode_request(args), self._lookup, branch=self._branch)
         except UsageError:
             raise
         except LineclearError as error:
@@ -105,7 +107,8 @@ class Reception:
         self._inbox.put(Pushed(heads[-1], told))
 
     def _sync_now(self, reply: Reply) -> None:
-        head = self._repository.resolve(self._branch)
+        with self._git:
+            head = self._repository.resolve(self._branch)
         if head is None:
             raise UsageError(f"branch {self._branch} does not exist: push it; what was applied last stays live")
 

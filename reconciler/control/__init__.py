@@ -1,1 +1,1 @@
-"""The unix socket between the daemon and everybody else: a server for the daemon, a client for the command line and the screen."""
+"""The unix socket between the daemon and everybody else: a server for the daemon, a client for the rest."""

@@ -37,7 +37,9 @@ class Runtime(Protocol):
 class Effects:
     """Starts and stops attempts, waits for a commit's tree, removes the files of removed runs."""
 
-    def __init__(self, around: Surroundings, runtime: Runtime, want_tree: Callable[[str], None], boundary: Callable[[str], None]) -> None:
+    def __init__(
+        self, around: Surroundings, runtime: Runtime, want_tree: Callable[[str], None], boundary: Callable[[str], None]
+    ) -> None:
         self._around = around
         self._runtime = runtime
         self._want_tree = want_tree

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -70,10 +71,8 @@ class Inbox:
         """Takes every message, in order of arrival."""
         if not self._messages:
             return []
-        try:
+        with contextlib.suppress(BlockingIOError):
             os.eventfd_read(self.fd)
-        except BlockingIOError:
-            pass
         with self._lock:
             messages, self._messages = self._messages, []
         return messages

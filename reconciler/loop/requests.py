@@ -1,4 +1,4 @@
-"""What operators ask for, each verb one function: checked against the rows, written down with its consequence, answered after the commit.
+"""What operators ask for, each verb one function: checked against the rows, written down with its consequence.
 
 Raises Refused, NotFound or ManifestError, and then nothing of that request was written.
 """
@@ -166,13 +166,12 @@ def do_resubmit(ctx: Context, args: Args) -> Answer:
     taken = _take_over(ctx, args)
     spec = ctx.specs.get(run.spec_digest)
     given = {**run.arguments, **{str(k): str(v) for k, v in (args.get("parameters") or {}).items()}}
-    order = _order({**args, "parameters": {}}, taken, generate_name=f"{run.name}-", seed=ctx.new_uid())
+    order = _order({**args, "parameters": {}}, taken)
     made = runs.resubmit(
         ctx.writer,
         run,
-        uid=ctx.new_uid(),
-        seed=order.seed,
-        arguments=resolve_arguments(spec.arguments, given, f"Workflow/{run.name}"),
+        ctx.new_uid(),
+        resolve_arguments(spec.arguments, given, f"Workflow/{run.name}"),
         priority=run.priority if order.priority is None else order.priority,
         queue_order=order.queue_order,
     )

@@ -121,7 +121,8 @@ def _submit_all(ctx: Context, sha: str, submissions: tuple[Submission, ...]) -> 
                 catalogue.record_ran(ctx.writer, identity_of(document), document.digest, run.name)
         except LineclearError as error:
             failures.append(f"not run: {document.place}: {error}")
-            ctx.writer.journal("run.refused", namespace=document.namespace, subject=str(document.place), detail={"why": str(error)})
+            why = {"why": str(error)}
+            ctx.writer.journal("run.refused", namespace=document.namespace, subject=str(document.place), detail=why)
         else:
             created.append(run.id)
     return created, failures

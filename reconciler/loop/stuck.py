@@ -86,7 +86,8 @@ def _release_unproven(
     claims.hold_back(ctx.writer, lock_id, why)
     detail = {"pids": pids, "evidence": [e.evidence for e in evidence], "reason": reason}
     ctx.writer.journal("claim.released-unproven", namespace=run.namespace, run=run.name, detail=detail)
-    return _answer(ctx, run, lock_id, "held back", f"the lock was let go unproven; it admits nobody until `lineclear unhold`: {why}")
+    message = f"the lock was let go unproven; it admits nobody until `lineclear unhold`: {why}"
+    return _answer(ctx, run, lock_id, "held back", message)
 
 
 def _stop_below(ctx: Context, run: RunState, node_id: int) -> None:

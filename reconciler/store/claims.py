@@ -123,9 +123,8 @@ def read_limits_of(writer: Writer, namespace: str, configmap: str) -> None:
 def room(writer: Writer, lock_id: LockId) -> int:
     """Units free: negative if a limit was lowered below the holders; 0 if the limit was never read or the lock is held back."""
     sql = (
-        "SELECT CASE WHEN held_back = '' THEN ifnull(capacity, 0) ELSE 0 END, CASE WHEN kind = 'Mutex' THEN EXISTS (SELECT 1 FROM claim_lock WHERE lock_id = lock.id"
-        " AND state = 'held' AND nested = 0) ELSE (SELECT count(*) FROM claim_lock WHERE lock_id = lock.id"
-        " AND state = 'held' AND nested = 0) END FROM lock WHERE id = ?"
+        "SELECT CASE WHEN held_back = '' THEN ifnull(capacity, 0) ELSE 0 END,"
+        " (SELECT count(*) FROM claim_lock WHERE lock_id = lock.id AND state = 'held' AND nested = 0) FROM lock WHERE id = ?"
     )
     capacity, held = writer.db.execute(sql, (lock_id,)).fetchone()
     return int(capacity) - int(held)

@@ -41,7 +41,8 @@ class StoreLookup:
 
     def semaphore_users(self, namespace: str, configmap: str) -> Sequence[tuple[Identity, Place]]:
         """Who takes a semaphore from that ConfigMap, and where."""
-        rows = self._rows(_LIVE + " AND kind <> 'ConfigMap' AND instr(body_json, ?) ORDER BY path, doc_index", (configmap,))
+        sql = _LIVE + " AND kind <> 'ConfigMap' AND instr(body_json, ?) ORDER BY path, doc_index"
+        rows = self._rows(sql, (configmap,))
         found = []
         for row in rows:
             document = _document(row)

@@ -227,7 +227,8 @@ def set_shutdown(writer: Writer, run: RunState, strategy: str, ended_by: str) ->
 def give_up_nodes(writer: Writer, run: RunState, message: str) -> int:
     """Ends every node that has no process and asks every process to end; returns how many still run."""
     db = writer.db
-    db.execute("UPDATE attempt SET state = 'revoked', finished_at = ? WHERE run_id = ? AND state = 'queued'", (writer.now, run.id))
+    sql = "UPDATE attempt SET state = 'revoked', finished_at = ? WHERE run_id = ? AND state = 'queued'"
+    db.execute(sql, (writer.now, run.id))
     active = "run_id = ? AND state IN ('intended', 'live')"
     db.execute(f"UPDATE attempt SET stop = 'stop', stop_at = ? WHERE {active} AND stop = ''", (writer.now, run.id))
     running = int(db.execute(f"SELECT count(*) FROM attempt WHERE {active}", (run.id,)).fetchone()[0])
@@ -260,13 +261,13 @@ def reopen(writer: Writer, run: RunState, deadline_s: int | None, *, keeps_runni
 
 
 def resubmit(
-    writer: Writer, run: RunState, *, uid: str, seed: str, arguments: Mapping[str, str], priority: int, queue_order: int | None
+    writer: Writer, run: RunState, uid: str, arguments: Mapping[str, str], *, priority: int, queue_order: int | None
 ) -> RunState:
     """A new run of an earlier one's frozen spec."""
     row = writer.db.execute(
         "SELECT origin_kind, origin_name, origin_place FROM run WHERE id = ?", (run.id,)
     ).fetchone()
-    name = f"{run.name}-{sha256(seed.encode()).hexdigest()[:5]}"
+    name = f"{run.name}-{sha256(uid.encode()).hexdigest()[:5]}"
     new = NewRun(
         uid=uid,
         namespace=run.namespace,

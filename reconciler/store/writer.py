@@ -21,7 +21,7 @@ _PRAGMAS = (
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
-    "PRAGMA wal_autocheckpoint = 1000",
+    "PRAGMA wal_autocheckpoint = 4000",
     "PRAGMA cache_size = -4000",
     "PRAGMA temp_store = MEMORY",
 )

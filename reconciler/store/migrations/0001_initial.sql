@@ -78,7 +78,7 @@ CREATE TABLE spec (                            -- a frozen spec, template merged
 
 CREATE TABLE run (
   id               INTEGER PRIMARY KEY AUTOINCREMENT,
-  uid              TEXT NOT NULL UNIQUE,
+  uid              TEXT NOT NULL,
   namespace        TEXT NOT NULL,
   name             TEXT NOT NULL,
   phase            TEXT NOT NULL CHECK (phase IN ('Pending', 'Running', 'Succeeded', 'Failed', 'Error')),
@@ -110,7 +110,6 @@ CREATE TABLE run (
 ) STRICT;
 CREATE UNIQUE INDEX run_name ON run (namespace, name);
 CREATE INDEX run_open ON run (id) WHERE finished_at IS NULL;
-CREATE INDEX run_running ON run (id) WHERE phase = 'Running';
 CREATE INDEX run_cron ON run (namespace, cron, id) WHERE cron <> '';
 CREATE INDEX run_deadline ON run (deadline_at) WHERE deadline_at IS NOT NULL AND finished_at IS NULL;
 CREATE INDEX run_ttl ON run (ttl_at) WHERE ttl_at IS NOT NULL;
