@@ -218,7 +218,7 @@ class Loop:
         except LineclearError as error:
             reply = {"error": {"code": error.exit_code, "message": str(error)}}
             return lambda: request.answer(reply)
-        except Exception as error:  # noqa: BLE001 - the boundary of a request: a bug in one verb ends that request only
+        except Exception as error:  # the boundary of a request: a bug in one verb ends that request only
             log.exception("a request failed", extra={"action": "request", "verb": request.verb})
             message = f"{request.verb} failed: {type(error).__name__}: {error}; see the daemon's log"
             broken = {"error": {"code": 1, "message": message}}

@@ -31,8 +31,9 @@ class StoreLookup:
 
     def identities(self) -> list[Identity]:
         """Every live template and ConfigMap, in order."""
-        sql = "SELECT kind, namespace, name FROM definition WHERE retired_at IS NULL AND kind IN ('WorkflowTemplate', 'ConfigMap')"
-        return [(row[0], row[1], row[2]) for row in self._rows(sql + " ORDER BY kind, namespace, name", ())]
+        kinds = "kind IN ('WorkflowTemplate', 'ConfigMap')"
+        sql = f"SELECT kind, namespace, name FROM definition WHERE retired_at IS NULL AND {kinds} ORDER BY kind, namespace, name"
+        return [(row[0], row[1], row[2]) for row in self._rows(sql, ())]
 
     def referrers(self, namespace: str, template: str) -> Sequence[tuple[Identity, Place]]:
         """Who names that WorkflowTemplate by workflowTemplateRef, and where."""
