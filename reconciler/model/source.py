@@ -32,13 +32,15 @@ def generate_prefix(identity: Identity) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Revision:
-    """The branch head, read whole, as a difference to `previous` (None: everything is in `changed`).
+    """The branch head, read whole, as a difference to `previous`, the commit that was applied (None: none yet).
+
+    `is_whole`: everything is in `changed`, since there is no `previous` or it is no longer in the repository.
 
     `changed` holds every manifest file whose blob differs from the previous revision (also foreign-only ones that held ours
     before) and every file that was refused before, `removed` the paths that are gone. A path that is no longer a file (a
     symlink, too large) is in `changed` with an error, so what it held goes stale and is not removed. Both are sorted by the
     bytes of the path. `fast_forward` is False if `previous` is not an ancestor of `sha`. `notices` are findings about the
-    tree itself (submodule, bad name); like all findings they cover what was read: for `previous` None the whole tree.
+    tree itself (submodule, bad name); like all findings they cover what was read.
     """
 
     sha: str
@@ -47,6 +49,7 @@ class Revision:
     changed: tuple[ParsedFile, ...]
     removed: tuple[str, ...]
     fast_forward: bool = True
+    is_whole: bool = False
     author: str = ""
     subject: str = ""
     notices: tuple[Finding, ...] = ()

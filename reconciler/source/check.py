@@ -205,7 +205,7 @@ def _read_push(repository: Repository, update: RefUpdate) -> _Push:
     old = None if update.is_creation else update.old
     revision = repository.read_revision(update.new, old, at=_UNKNOWN)
     touched = frozenset([f.path for f in revision.changed]) | frozenset(revision.removed)
-    before = repository.read_before(old, sorted(touched)) if old is not None and revision.previous is not None else []
+    before = repository.read_before(old, sorted(touched)) if old is not None and not revision.is_whole else []
     held = frozenset(f.path for f in before if f.documents)
     doubtful = [f for f in revision.changed if f.path in held and not f.documents and not f.is_bad]
     again: dict[str, ParsedFile] = {}

@@ -49,7 +49,7 @@ def tree_finding(path: str, rule: str, message: str, *, severity: Severity = Sev
 
 
 class ParsedCache:
-    """The parsed files last used, by path, blob and whether the path held ours before; any thread may ask.
+    """The parsed files last used, by path and blob; any thread may ask.
 
     `limit_bytes` bounds the sum of the blobs' sizes, not the memory of their values, which is some ten times that.
     """
@@ -58,27 +58,33 @@ class ParsedCache:
         self._parse = parse or manifest_parser(frozenset({"host"}))
         self._limit_bytes = limit_bytes
         self._bytes = 0
-        self._kept: OrderedDict[tuple[str, str, bool], tuple[ParsedFile, int]] = OrderedDict()
+        self._kept: OrderedDict[tuple[str, str], tuple[ParsedFile, int]] = OrderedDict()
         self._lock = threading.Lock()
 
     def find(self, path: str, blob: str, *, held_before: bool) -> ParsedFile | None:
         """The file if it was parsed before and is still kept."""
         with self._lock:
-            kept = self._kept.get((path, blob, held_before))
-            if kept is None:
+            kept = self._kept.get((path, blob))
+            if kept is None or (held_before and _is_silent(kept[0])):
                 return None
-            self._kept.move_to_end((path, blob, held_before))
+            self._kept.move_to_end((path, blob))
             return kept[0]
 
     def parse(self, path: str, blob: str, data: bytes, *, held_before: bool) -> ParsedFile:
-        """The file, parsed now and kept."""
-        parsed = self._parse(path, blob, data, held_before)
-        cost = len(data) + _ENTRY_BYTES
+        """The file, parsed now and kept. That it held ours before matters only if it says nothing of ours now: not kept."""
+        parsed = self._parse(path, blob, data, False)
+        self._keep(parsed, len(data) + _ENTRY_BYTES)
+        return self._parse(path, blob, data, True) if held_before and _is_silent(parsed) else parsed
+
+    def _keep(self, parsed: ParsedFile, cost: int) -> None:
         with self._lock:
-            if (path, blob, held_before) not in self._kept:
-                self._kept[path, blob, held_before] = (parsed, cost)
+            if (parsed.path, parsed.blob) not in self._kept:
+                self._kept[parsed.path, parsed.blob] = (parsed, cost)
                 self._bytes += cost
             while self._bytes > self._limit_bytes:
                 _, (_, freed) = self._kept.popitem(last=False)
                 self._bytes -= freed
-        return parsed
+
+
+def _is_silent(parsed: ParsedFile) -> bool:
+    return not parsed.documents and not parsed.is_bad

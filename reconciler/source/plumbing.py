@@ -30,11 +30,17 @@ _CONFIG = (
 
 
 class GitFailed(Transient):
-    """A git command did not do its work; `stderr` is what it said."""
+    """A git command did not do its work; `stderr` is what it said, `status` None if it did not come to an end."""
 
-    def __init__(self, message: str, *, stderr: str = "") -> None:
+    def __init__(self, message: str, *, stderr: str = "", status: int | None = None) -> None:
         super().__init__(message)
         self.stderr = stderr
+        self.status = status
+
+    @property
+    def is_silent_no(self) -> bool:
+        """True for the way in which git says that something asked for is not there."""
+        return self.status == 1 and not self.stderr
 
 
 def drop_inherited_git_variables() -> None:
@@ -104,7 +110,7 @@ def finish_git(process: subprocess.Popen[bytes], name: str, *, stdin: bytes | No
     if process.returncode != 0:
         text = err.decode("utf-8", "replace").strip()
         reason = f"exit code {process.returncode}: {text[-400:]}"
-        raise GitFailed(f"git {name} failed: {reason}; it is tried again", stderr=text)
+        raise GitFailed(f"git {name} failed: {reason}; it is tried again", stderr=text, status=process.returncode)
     return out
 
 

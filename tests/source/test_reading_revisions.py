@@ -67,7 +67,8 @@ def test_a_pinned_commit_outlives_a_rewind_and_gc_and_an_unpinned_one_counts_as_
     kept = repository.read_revision(first, second, at=now)
     assert (kept.previous, kept.removed) == (second, ("b.yaml",))
     lost = repository.read_revision(first, third, at=now, standing=Standing(live_paths=frozenset({"c.yaml", "a.yaml"})))
-    assert (lost.previous, paths(lost.changed), lost.removed) == (None, ["a.yaml"], ("c.yaml",))
+    assert (lost.previous, lost.is_whole, lost.fast_forward) == (third, True, False)
+    assert (paths(lost.changed), lost.removed) == (["a.yaml"], ("c.yaml",))
 
 
 def test_a_branch_reads_the_same_loose_packed_and_collected(desk, repository, manifest):
