@@ -129,7 +129,7 @@ def _silent_claim(live: LiveDefinition | None, touched: frozenset[str], files: M
 def _double(identity: Identity, place: Place, places: list[Place]) -> Finding:
     others = ", ".join(str(p) for p in places if p != place) or f"{place.path} again"
     message = f"{describe_identity(identity)} cannot be applied: it is also in {others}; keep one, what is live stays live"
-    return Finding(place=place, rule="LC910", severity=Severity.ERROR, message=message)
+    return Finding(place=place, rule="LC401", severity=Severity.ERROR, message=message)
 
 
 def _follow_generated(

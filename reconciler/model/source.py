@@ -5,7 +5,7 @@ The source room makes the observations, the gitops room turns them into a plan, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -157,9 +157,12 @@ class RevisionPlan:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What the store knows of paths: those that hold live definitions, and those that the last plan `refused`."""
+    """What the store knows of paths: those that hold live definitions, and those that the last plan `refused`.
 
-    live_paths: frozenset[str] = frozenset()
+    `live_paths` is looked at only for a file that says nothing of ours and for a whole tree: it may be a lazy collection.
+    """
+
+    live_paths: Collection[str] = frozenset()
     refused: frozenset[str] = frozenset()
 
 

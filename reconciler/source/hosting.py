@@ -25,11 +25,11 @@ _SETTINGS = (
 )
 
 
-def create_hosted(path: Path, branch: str, template_dir: Path | None, hook_python: str, *, home: Path) -> bool:
+def create_hosted(path: Path, branch: str, template_dir: Path | None, hook_python: str, *, home: Path, include: str = "") -> bool:
     """True if the repository was made, False if it was there; in both cases its settings and hooks are as they should be.
 
-    A new one holds one commit, the same for the same folder (author, date and order are fixed). It appears by one rename.
-    Raises Refused if something else is at `path`.
+    A new one holds one commit, the same for the same folder (author, date and order are fixed), and appears by one rename.
+    `branch` and `include` are kept in it for the check without a daemon. Raises Refused if something else is at `path`.
     """
     check_branch(branch)
     is_new = not path.exists()
@@ -45,7 +45,7 @@ def create_hosted(path: Path, branch: str, template_dir: Path | None, hook_pytho
         raise Refused(f"{path} cannot be used: something is there that is not a bare repository; move it away")
     path.chmod(0o700)
     env = scrubbed_environment(str(path))
-    for key, value in (*_SETTINGS, ("lineclear.branch", branch)):
+    for key, value in (*_SETTINGS, ("lineclear.branch", branch), ("lineclear.include", include)):
         run_git(str(path), env, "config", "--local", key, value)
     install_hooks(path, hook_python, home=home)
     return is_new
@@ -87,7 +87,7 @@ def hook_text(name: str, hook_python: str, *, home: Path) -> str:
         "    print('lineclear is gone from where this hook looks; run lineclear init', file=sys.stderr)\n"
         "    sys.exit(0)\n"
         "del sys.path[0]\n"
-        f"sys.exit(hook.main({name!r}, {str(home)!r}, {hook_python!r}, {str(source.parents[1])!r}))\n"
+        f"sys.exit(hook.main({name!r}, {str(home.absolute())!r}, {hook_python!r}, {str(source.parents[1])!r}))\n"
     )
 
 

@@ -14,6 +14,7 @@ from reconciler.model.spec import Finding, ParsedFile, Place, Severity
 
 _ABOUT_OTHERS = frozenset({"LC401", "LC403", "LC504", "LC506"})
 CACHE_BYTES = 16 << 20
+_COUNTS_KEPT = 16
 _ENTRY_BYTES = 512  # what a parsed file costs beside its text
 Parse = Callable[[str, str, bytes, bool], ParsedFile]  # path, blob SHA, content, held ours before
 
@@ -59,22 +60,39 @@ class ParsedCache:
         self._limit_bytes = limit_bytes
         self._bytes = 0
         self._kept: OrderedDict[tuple[str, str], tuple[ParsedFile, int]] = OrderedDict()
+        self._counts: dict[tuple[str, str], int] = {}
         self._lock = threading.Lock()
 
-    def find(self, path: str, blob: str, *, held_before: bool) -> ParsedFile | None:
+    def find(self, path: str, blob: str) -> ParsedFile | None:
         """The file if it was parsed before and is still kept."""
         with self._lock:
             kept = self._kept.get((path, blob))
-            if kept is None or (held_before and _is_silent(kept[0])):
+            if kept is None:
                 return None
             self._kept.move_to_end((path, blob))
             return kept[0]
 
-    def parse(self, path: str, blob: str, data: bytes, *, held_before: bool) -> ParsedFile:
-        """The file, parsed now and kept. That it held ours before matters only if it says nothing of ours now: not kept."""
+    def parse(self, path: str, blob: str, data: bytes) -> ParsedFile:
+        """The file, parsed now and kept."""
         parsed = self._parse(path, blob, data, False)
         self._keep(parsed, len(data) + _ENTRY_BYTES)
-        return self._parse(path, blob, data, True) if held_before and _is_silent(parsed) else parsed
+        return parsed
+
+    def parse_held(self, path: str, blob: str, data: bytes) -> ParsedFile:
+        """A file that says nothing of ours though its path held ours before: what cannot be read is an error then."""
+        return self._parse(path, blob, data, True)
+
+    def find_count(self, sha: str, include: str) -> int | None:
+        """The number of manifests in a commit, if it was counted lately."""
+        return self._counts.get((sha, include))
+
+    def keep_count(self, sha: str, include: str, count: int) -> None:
+        """Remember how many manifests a commit has: it saves listing the tree at the next one."""
+        with self._lock:
+            self._counts.pop((sha, include), None)
+            self._counts[sha, include] = count
+            while len(self._counts) > _COUNTS_KEPT:
+                del self._counts[next(iter(self._counts))]
 
     def _keep(self, parsed: ParsedFile, cost: int) -> None:
         with self._lock:
@@ -86,5 +104,6 @@ class ParsedCache:
                 self._bytes -= freed
 
 
-def _is_silent(parsed: ParsedFile) -> bool:
+def is_silent(parsed: ParsedFile) -> bool:
+    """True for a file with no document of ours and no error."""
     return not parsed.documents and not parsed.is_bad

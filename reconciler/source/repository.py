@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
@@ -23,7 +23,7 @@ from reconciler.model.source import Revision, Standing
 from reconciler.model.spec import ParsedFile
 from reconciler.source import tree
 from reconciler.source.ignore import IGNORE_FILE, PathRule, path_rule
-from reconciler.source.parsing import ParsedCache, bad_file
+from reconciler.source.parsing import ParsedCache, bad_file, is_silent
 from reconciler.source.plumbing import (
     GIT_TIMEOUT_S,
     GitFailed,
@@ -84,13 +84,10 @@ class Repository:
         self.scope = scope or Scope()
         self._cache = cache or ParsedCache()
         self._env = scrubbed_environment(self.path, quarantine=quarantine)
-        self._total: tuple[str, int] | None = None  # a commit and its number of manifests: saves a listing, nothing more
 
     def with_quarantine(self, quarantine: Mapping[str, str]) -> Repository:
         """The same repository, seeing a push's objects before they are accepted; the cache is shared."""
-        seeing = Repository(self.path, scope=self.scope, cache=self._cache, quarantine=quarantine)
-        seeing._total = self._total
-        return seeing
+        return Repository(self.path, scope=self.scope, cache=self._cache, quarantine=quarantine)
 
     def resolve(self, branch: str) -> str | None:
         """The commit at the branch's head, None if there is no such branch; raises GitFailed if git fails."""
@@ -172,7 +169,7 @@ class Repository:
         again = known.refused - {e.path for e in entries} - gone
         if again:
             changed += self.read_before(sha, [p for p in again if rule.is_manifest(p)])
-        self._total = (sha, total)
+        self._cache.keep_count(sha, self.scope.include, total)
         return Revision(
             sha=sha,
             previous=previous,
@@ -203,7 +200,7 @@ class Repository:
                     found = reader.answer(limit_bytes=FILE_LIMIT_BYTES)
                     if found is not None and found[1] == "blob":
                         entry = tree.Entry(path=path, mode="100644", blob=found[0])
-                        files.append(self.parse_blob(entry, found[2], found[3], held_before=True))
+                        files.append(self.parse_blob(entry, found[2], found[3]))
         return files
 
     def list_manifests(self, sha: str) -> list[tree.Entry]:
@@ -230,7 +227,7 @@ class Repository:
 
     def _whole_tree(self, sha: str, rule: PathRule, known: Standing) -> tuple[tree.TreeChange, int]:
         change = tree.compare_entries((), rule, self.list_tree(sha), rule)
-        gone = known.live_paths - {e.path for e in change.changed}
+        gone = set(known.live_paths) - {e.path for e in change.changed}
         return tree.TreeChange(changed=change.changed, removed=tuple(gone), growth=change.growth), change.growth
 
     def _difference(self, old: tuple[str, PathRule], new: tuple[str, PathRule], output: bytes) -> tuple[tree.TreeChange, int]:
@@ -240,9 +237,10 @@ class Repository:
             change = tree.compare_entries(before, old_rule, self.list_tree(sha), rule)
             return change, change.growth + tree.compare_entries((), old_rule, before, old_rule).growth
         change = tree.diff_trees(output, rule)
-        if self._total is None or self._total[0] != base:
+        count = self._cache.find_count(base, self.scope.include)
+        if count is None:
             return change, tree.compare_entries((), rule, self.list_tree(sha), rule).growth
-        return change, self._total[1] + change.growth
+        return change, count + change.growth
 
     def _read_rule(self, reader: ObjectReader) -> PathRule:
         found = reader.answer(limit_bytes=_IGNORE_LIMIT_BYTES)
@@ -255,24 +253,26 @@ class Repository:
             if entry.mode == tree.SYMLINK:
                 message = "a symbolic link is not followed: a manifest is a file of its own; copy it or ignore the link"
                 files[entry.path] = bad_file(entry.path, entry.blob, "LC901", message)
-            elif (kept := self._cache.find(entry.path, entry.blob, held_before=entry.path in known.live_paths)) is not None:
+            elif (kept := self._cache.find(entry.path, entry.blob)) is not None and not is_silent(kept):
                 files[entry.path] = kept
             else:
                 wanted.append(entry)
         for entry, size, data in _read_blobs(reader, wanted, FILE_LIMIT_BYTES):
-            files[entry.path] = self.parse_blob(entry, size, data, held_before=entry.path in known.live_paths)
+            files[entry.path] = self.parse_blob(entry, size, data, known.live_paths)
         return [files[entry.path] for entry in entries]
 
-    def parse_blob(self, entry: tree.Entry, size: int, data: bytes, *, held_before: bool = False) -> ParsedFile:
-        """One blob as a parsed file; what cannot be one is a file with an error."""
+    def parse_blob(self, entry: tree.Entry, size: int, data: bytes, held_before: Collection[str] = ()) -> ParsedFile:
+        """One blob as a parsed file; what cannot be one is a file with an error. `held_before` are paths with ours in them."""
         if size > FILE_LIMIT_BYTES:
             message = f"{size} bytes are over the limit of {FILE_LIMIT_BYTES} for one manifest file; split it or ignore it"
             return bad_file(entry.path, entry.blob, "LC904", message)
         if data.startswith(_LFS):
             message = "the file is a Git LFS pointer: its content is not in the repository; commit the manifest itself"
             return bad_file(entry.path, entry.blob, "LC905", message)
-        kept = self._cache.find(entry.path, entry.blob, held_before=held_before)
-        return kept or self._cache.parse(entry.path, entry.blob, data, held_before=held_before)
+        parsed = self._cache.find(entry.path, entry.blob) or self._cache.parse(entry.path, entry.blob, data)
+        if is_silent(parsed) and entry.path in held_before:
+            return self._cache.parse_held(entry.path, entry.blob, data)
+        return parsed
 
     def _must(self, *args: str) -> str:
         status, out, err = self._execute(*args)
