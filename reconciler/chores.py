@@ -16,6 +16,7 @@ from reconciler.loop.inbox import Inbox, Look, Noted
 from reconciler.source.export import export_tree
 from reconciler.source.repository import Repository
 
+AGAIN_S = 1.0
 log = logging.getLogger(__name__)
 
 
@@ -60,6 +61,9 @@ class Chores:
                     self._inbox.put(Look())
             except LineclearError as error:
                 log.warning("a chore failed: %s", error, extra={"action": "chore", "commit": sha})
+                again = threading.Timer(AGAIN_S, self._inbox.put, (Look(),))
+                again.daemon = True
+                again.start()
             finally:
                 if not revision_id:
                     self._wanted.discard(sha)

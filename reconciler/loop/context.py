@@ -58,7 +58,10 @@ class Options:
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """One tick's surroundings. `at` is the tick's instant; `new_uid` makes run uids; `liveness` looks at (run, attempt)."""
+    """One tick's surroundings. `at` is the tick's instant; `new_uid` makes run uids; `liveness` looks at (run, attempt).
+
+    `boundary` is told of each point at which a crash must do no harm; tests crash there.
+    """
 
     writer: Writer
     specs: Specs
@@ -67,3 +70,4 @@ class Context:
     at: datetime
     draining: bool = False
     liveness: Callable[[int, int], Liveness] | None = None
+    boundary: Callable[[str], None] = lambda _point: None

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -28,6 +29,8 @@ from reconciler.model.spec import Kind
 from reconciler.model.state import Phase, RunId, RunState
 from reconciler.store import catalogue, claims, crons, runs
 
+log = logging.getLogger(__name__)
+
 
 def pass_crons(ctx: Context) -> None:
     """Decides every tick that is due."""
@@ -36,8 +39,14 @@ def pass_crons(ctx: Context) -> None:
         if definition is None:
             crons.set_next(ctx.writer, row.namespace, row.name, None)
             continue
-        spec = cron_spec(definition.body, suspended=row.suspended)
-        _look(ctx, row, spec, definition)
+        try:
+            with ctx.writer.savepoint():
+                _look(ctx, row, cron_spec(definition.body, suspended=row.suspended), definition)
+                ctx.boundary("cron")
+        except (LineclearError, LookupError, ValueError, AssertionError) as error:
+            log.exception("a cron was set aside", extra={"action": "quarantine", "cron": row.name})
+            crons.set_next(ctx.writer, row.namespace, row.name, None)
+            ctx.writer.journal("cron.quarantined", namespace=row.namespace, subject=row.name, detail={"why": str(error)})
 
 
 def cron_spec(body: Mapping[str, object], *, suspended: bool | None) -> CronSpec:

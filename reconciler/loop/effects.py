@@ -33,6 +33,9 @@ class Runtime(Protocol):
     def kill(self, attempt_id: AttemptId) -> None:
         """Ask it to end at once."""
 
+    def revoke(self, attempt_id: AttemptId, directory: str) -> bool:
+        """Make sure that it never begins; False if it has begun."""
+
 
 class Effects:
     """Starts and stops attempts, waits for a commit's tree, removes the files of removed runs."""
@@ -54,9 +57,9 @@ class Effects:
         known = {attempt.id for attempt in active}
         self._launched &= known
         for attempt in active:
-            if attempt.id not in self._launched:
+            if attempt.id not in self._launched and not self._is_withdrawn(attempt):
                 self._start(ctx, attempt)
-            if attempt.stop and self._asked.get(attempt.id) != attempt.stop:
+            elif attempt.stop and self._asked.get(attempt.id) != attempt.stop:
                 self._stop(attempt)
         self._asked = {key: how for key, how in self._asked.items() if key in known}
         for run_id in removed:
@@ -75,6 +78,15 @@ class Effects:
         """Ends that were found without the runtime's `collect`: the next tick takes them over."""
         self._failed += observations
 
+    def _is_withdrawn(self, attempt: AttemptState) -> bool:
+        """True for an attempt that is to end before it was handed over: it is seen to that it never begins."""
+        if not attempt.stop:
+            return False
+        directory = self._around.home.attempt(attempt.run_id, attempt.id)
+        os.makedirs(directory, mode=0o700, exist_ok=True)
+        self._launched.add(attempt.id)
+        return self._runtime.revoke(AttemptId(attempt.id), directory)
+
     def _start(self, ctx: Context, attempt: AttemptState) -> None:
         try:
             launch = build_launch(ctx, self._around, attempt)
@@ -89,6 +101,7 @@ class Effects:
         self._launched.add(attempt.id)
         self._boundary("launch")
         self._runtime.launch(launch)
+        self._boundary("launched")
 
     def _stop(self, attempt: AttemptState) -> None:
         self._asked[attempt.id] = attempt.stop
@@ -97,3 +110,4 @@ class Effects:
             self._runtime.kill(AttemptId(attempt.id))
         else:
             self._runtime.stop(AttemptId(attempt.id))
+        self._boundary("stopped")

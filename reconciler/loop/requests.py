@@ -6,6 +6,7 @@ Raises Refused, NotFound or ManifestError, and then nothing of that request was 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from reconciler.errors import ManifestError, NotFound, Refused, UsageError
@@ -84,6 +85,9 @@ def _submit_document(ctx: Context, document: Document, args: Args, taken: RunSta
     prefix = str(args.get("generate_name") or ("" if args.get("name") else document.generate_name))
     order = _order(args, taken, name="" if prefix else name, generate_name=prefix)
     source = pushed(document, "", origin="submit")
+    wanted = str(args.get("namespace") or "")
+    if wanted and "namespace" not in (document.body.get("metadata") or {}):
+        source = replace(source, namespace=wanted)
     return submit(ctx, source, order)
 
 

@@ -50,7 +50,10 @@ def apply_revision(ctx: Context, revision: Revision) -> Applied:
     catalogue.write_files(writer, revision, plan)
     for change in plan.changes:
         _follow(ctx, change, former)
+    ctx.boundary("apply")
     created, failures = _submit_all(ctx, revision.sha, plan.submissions)
+    late, late_failures = _submit_late(ctx, revision.sha, plan.changes)
+    created, failures = created + late, failures + late_failures
     outcome = {
         "subject": revision.subject,
         "previous": revision.previous,
@@ -125,6 +128,18 @@ def _submit_all(ctx: Context, sha: str, submissions: tuple[Submission, ...]) -> 
             ctx.writer.journal("run.refused", namespace=document.namespace, subject=str(document.place), detail=why)
         else:
             created.append(run.id)
+    return created, failures
+
+
+def _submit_late(ctx: Context, sha: str, changes: tuple[DefinitionChange, ...]) -> tuple[list[RunId], list[str]]:
+    """Submits live Workflows that could not run before, because the template that came with this revision was missing."""
+    created: list[RunId] = []
+    failures: list[str] = []
+    for change in changes:
+        if change.identity[0] == Kind.WORKFLOW_TEMPLATE.value and change.kind in (ChangeKind.ADD, ChangeKind.UPDATE):
+            documents = catalogue.never_ran(ctx.writer, change.identity[1], change.identity[2])
+            made, told = _submit_all(ctx, sha, tuple(Submission(document=document) for document in documents))
+            created, failures = created + made, failures + told
     return created, failures
 
 

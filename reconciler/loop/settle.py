@@ -26,9 +26,8 @@ MAX_ROUNDS = 10_000
 
 def settle(ctx: Context) -> None:
     """Runs the passes until no mark is left. Raises InvariantViolated if they never come to rest."""
-    marks = ctx.writer.marks
     for _ in range(MAX_ROUNDS):
-        if marks.is_empty():
+        if ctx.writer.marks.is_empty():
             return
         workflow_pass(ctx)
         lock_pass(ctx)
@@ -112,6 +111,7 @@ def _admit(ctx: Context, lock: LockId) -> None:
         for other in claims.grant(writer, admitted):
             if other != lock:
                 writer.marks.lock(other)
+        ctx.boundary("admit")
     claims.set_blocked_head(writer, lock, blocked=False)
 
 

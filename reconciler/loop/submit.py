@@ -56,7 +56,7 @@ class Order:
 
 def submit(ctx: Context, source: Source, order: Order) -> RunState:
     """Creates one Pending run. Raises ManifestError or NotFound, and then nothing was written."""
-    spec_json, digest, spec = _freeze(ctx, source, order.entrypoint)
+    spec_json, digest, spec, inherited = _freeze(ctx, source, order.entrypoint)
     owner = f"{source.kind or Kind.WORKFLOW.value}/{order.name or source.name or order.generate_name}"
     arguments = resolve_arguments(spec.arguments, order.parameters, owner)
     if spec.entrypoint not in spec.templates:
@@ -71,7 +71,7 @@ def submit(ctx: Context, source: Source, order: Order) -> RunState:
         spec_json=spec_json,
         arguments=arguments,
         labels={**spec.labels, **source.labels, **order.labels, **_own_labels(source, order)},
-        annotations={**spec.annotations, **source.annotations},
+        annotations={**inherited, **spec.annotations, **source.annotations},
         origin=source.origin,
         origin_kind=source.kind,
         origin_name=source.name,
@@ -93,8 +93,12 @@ def _own_labels(source: Source, order: Order) -> dict[str, str]:
     return {}
 
 
-def _freeze(ctx: Context, source: Source, entrypoint: str) -> tuple[str, str, WorkflowSpec]:
-    """The spec as JSON, its digest and its value; a template that it names is merged in as it is now."""
+def _freeze(ctx: Context, source: Source, entrypoint: str) -> tuple[str, str, WorkflowSpec, Mapping[str, str]]:
+    """The spec as JSON, its digest and its value; a template that it names is merged in as it is now.
+
+    The last is what the template's own metadata says under `lineclear.dev/`: it counts where nothing nearer says otherwise.
+    """
+    inherited: dict[str, str] = {}
     body = workflow_body_spec(source.body)
     own = ctx.specs.decoded(content_digest(body), body)
     if own.template_ref:
@@ -107,10 +111,16 @@ def _freeze(ctx: Context, source: Source, entrypoint: str) -> tuple[str, str, Wo
                 f" live there: {known}"
             )
         body = merge_body(body, workflow_body_spec(template.body))
+        inherited = own_annotations(template.annotations)
     if entrypoint:
         body = {**body, "entrypoint": entrypoint}
     digest = content_digest(body)
-    return json.dumps(body, separators=(",", ":")), digest, ctx.specs.decoded(digest, body)
+    return json.dumps(body, separators=(",", ":")), digest, ctx.specs.decoded(digest, body), inherited
+
+
+def own_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
+    """Those that are settings of ours."""
+    return {name: value for name, value in annotations.items() if name.startswith("lineclear.dev/")}
 
 
 def _free_name(ctx: Context, namespace: str, order: Order, uid: str) -> str:
@@ -143,5 +153,5 @@ def source_of(ctx: Context, definition: catalogue.Definition, origin: str) -> So
         place=definition.place,
         commit_sha=catalogue.applied_sha(ctx.writer) or definition.commit_sha,
         labels=definition.labels if is_workflow else {},
-        annotations=definition.annotations if is_workflow else {},
+        annotations=definition.annotations if is_workflow else own_annotations(definition.annotations),
     )

@@ -35,6 +35,7 @@ from reconciler.store.writer import Writer
 log = logging.getLogger(__name__)
 SWEEP_EVERY = timedelta(minutes=10)
 STARTED_AFTER = timedelta(milliseconds=200)
+PUSH_WAIT = timedelta(seconds=30)
 RETRY_AFTER = timedelta(seconds=1)
 
 
@@ -74,7 +75,7 @@ class Loop:
         self._kept: list[Observation] = []
         self._started: dict[AttemptId, Started] = {}
         self._started_at: datetime | None = None
-        self._pushes: list[Pushed] = []
+        self._pushes: list[tuple[datetime, Pushed]] = []
         self._sweep_at = clock.now()
         self._looked_at = ""
         self.liveness: Callable[[int, int], Liveness] | None = None
@@ -117,6 +118,7 @@ class Loop:
             at=now,
             draining=self.draining,
             liveness=self.liveness,
+            boundary=self._outside.boundary,
         )
 
     def tick(self, runtime: RuntimeEnds, effects: Effects) -> None:
@@ -138,9 +140,11 @@ class Loop:
         if not (ends or messages or is_due or lazy or sweep):
             return
         self._outside.boundary("before-tick")
+        if ends:
+            self._outside.boundary("ends")
         try:
             self._transact(ctx, ends, messages, sweep=sweep, runtime=runtime, effects=effects)
-        except sqlite3.Error as error:
+        except (sqlite3.Error, LineclearError) as error:
             self._fail(ends, messages, error)
 
     def _sort(self, observations: Iterable[Observation], now: datetime) -> list[Observation]:
@@ -187,6 +191,7 @@ class Loop:
         runtime.acknowledge([seen.attempt_id for seen in ends if isinstance(seen, Exited | NotStarted | Lost)])
         effects.act(self._context(ctx.at), removed)
         for answer in answers:
+            ctx.boundary("answer")
             answer()
         self._tell(ctx, applied)
 
@@ -197,18 +202,31 @@ class Loop:
             case Request():
                 answers.append(self._request(ctx, message, removed))
             case Pushed():
-                self._pushes.append(message)
+                self._pushes.append((ctx.at, message))
                 self._outside.look_at_git()
             case Revision():
-                applied.append(apply_revision(ctx, message))
+                ctx.boundary("observe")
+                applied.append(self._apply(ctx, message))
             case BranchMissing():
                 note_missing(ctx, message)
             case Noted():
+                ctx.boundary("noted")
                 catalogue.set_noted(ctx.writer, message.revision_id)
             case Look():
                 pass
             case _:
                 assert_never(message)
+
+    def _apply(self, ctx: Context, revision: Revision) -> Applied:
+        """Applies a revision in a part of its own: one that cannot be applied leaves what is live as it is, and says so."""
+        try:
+            with self.writer.savepoint():
+                return apply_revision(ctx, revision)
+        except Exception as error:  # the boundary of a revision: a bug in it must not end the daemon
+            log.exception("a revision could not be applied", extra={"action": "revision", "commit": revision.sha})
+            reason = f"{revision.sha} could not be applied: {type(error).__name__}: {error}; see the daemon's log"
+            self.writer.set_meta("source_state", reason)
+            return Applied(sha=revision.sha, state="failed", lines=(reason,))
 
     def _request(self, ctx: Context, request: Request, removed: list[RunId]) -> Callable[[], None]:
         """Carries a request out in a part of its own; the answer is given after the commit."""
@@ -262,19 +280,22 @@ class Loop:
         """Tells the source what is live, and every push that reached it what came of it."""
         for result in applied:
             if result.state == "applied":
+                ctx.boundary("before-note")
                 self._outside.applied(result.sha)
             elif result.state == "outdated":
                 self._outside.offer_again()
         live = catalogue.applied_sha(ctx.writer)
         waiting, self._pushes = self._pushes, []
-        for push in waiting:
+        for at, push in waiting:
             found = next((a for a in applied if a.sha == push.sha and a.state != "outdated"), None)
             if found is not None:
                 push.answer({"lines": [*found.lines, *self._run_lines(found)], "state": found.state})
             elif push.sha == live:
                 push.answer({"lines": ["this commit is live already"], "state": "applied"})
+            elif ctx.at - at > PUSH_WAIT:
+                push.answer({"lines": ["accepted; see lineclear sync"], "state": "waiting"})
             else:
-                self._pushes.append(push)
+                self._pushes.append((at, push))
 
     def _run_lines(self, result: Applied) -> list[str]:
         lines = []
@@ -283,7 +304,7 @@ class Loop:
             lines.append(f"submitted: {told['name']}: {told['message'] or told['phase']}")
         return lines
 
-    def _fail(self, ends: list[Observation], messages: list[Work], error: sqlite3.Error) -> None:
+    def _fail(self, ends: list[Observation], messages: list[Work], error: Exception) -> None:
         """The tick was rolled back: nothing was lost, everything is looked at again."""
         log.error("a tick was rolled back: %s", error, extra={"action": "tick"})
         self._kept = ends

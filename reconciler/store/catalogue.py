@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
+from reconciler.manifest import parse_file
 from reconciler.model.source import (
     Catalogue,
     ChangeKind,
@@ -153,6 +154,20 @@ def find_definition(writer: Writer, kind: Kind, namespace: str, name: str) -> De
         kind=Kind(row[0]), namespace=row[1], name=row[2], path=row[3], line=row[4], digest=row[5], commit_sha=row[6],
         body=json.loads(row[7]), labels=json.loads(row[8]), annotations=json.loads(row[9]), stale=row[10],
     )  # fmt: skip
+
+
+def never_ran(writer: Writer, namespace: str, template: str) -> list[Document]:
+    """Live Workflows that name the template and whose content has not run, by path and index."""
+    sql = (
+        "SELECT d.path, d.body_json, d.line, d.doc_index FROM definition d WHERE d.retired_at IS NULL AND d.kind = 'Workflow'"
+        " AND d.namespace = ? AND d.template_ref = ? AND NOT EXISTS (SELECT 1 FROM ran r WHERE r.kind = d.kind"
+        " AND r.namespace = d.namespace AND r.name = d.name AND r.digest = d.digest) ORDER BY d.path, d.doc_index"
+    )
+    found = []
+    for path, body, line, index in writer.db.execute(sql, (namespace, template)).fetchall():
+        documents = parse_file(path, "", body.encode(), held_before=True).documents
+        found += [replace(d, place=replace(d.place, line=line, column=1), index=index) for d in documents]
+    return found
 
 
 def live_names(writer: Writer, kind: Kind, namespace: str) -> list[str]:

@@ -38,6 +38,14 @@ class Marks:
         self.slots = False
         self.retry_blocked = False
 
+    def copy(self) -> Marks:
+        """The marks as they are now, to come back to."""
+        other = Marks()
+        other.runs = {run: dict(nodes) for run, nodes in self.runs.items()}
+        other.locks, other.ended = dict(self.locks), list(self.ended)
+        other.slots, other.retry_blocked = self.slots, self.retry_blocked
+        return other
+
     def is_empty(self) -> bool:
         """True if nothing is left to look at."""
         return not (self.runs or self.locks or self.slots)

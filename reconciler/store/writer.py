@@ -64,13 +64,15 @@ class Writer:
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        """A part of the transaction that can fail alone."""
+        """A part of the transaction that can fail alone, with its marks."""
+        before = self.marks.copy()
         self.db.execute("SAVEPOINT part")
         try:
             yield
         except BaseException:
             self.db.execute("ROLLBACK TO part")
             self.db.execute("RELEASE part")
+            self.marks = before
             raise
         self.db.execute("RELEASE part")
 

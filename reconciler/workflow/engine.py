@@ -27,6 +27,7 @@ from reconciler.workflow.values import (
 )
 
 EXIT_NODE = ".onExit"
+ON_FAILURE = "lineclear.dev/on-failure"
 BODY_TYPES = {Program: NodeType.POD, Steps: NodeType.STEPS, Dag: NodeType.DAG}
 
 
@@ -111,8 +112,12 @@ class _Decision:
             handler = self._enter(EXIT_NODE, None, f"{self.run.name}.onExit", call, self._outer(EXIT_NODE))
         if handler is None or handler.is_final:
             phase, message = run_end(root, handler, self.run.shutdown, expired=self.expired)
-            by_itself = self.run.shutdown == "" and self.run.ended_by == ""
-            self._end(phase, message, keeps=self.rules.keep_locks and by_itself and phase is not Phase.SUCCEEDED)
+            self._end(phase, message, keeps=phase is not Phase.SUCCEEDED and self._keeps_locks())
+
+    def _keeps_locks(self) -> bool:
+        """True for a run that fails by itself: a half-done migration wants eyes first, unless its author said otherwise."""
+        by_itself = self.run.shutdown == "" and self.run.ended_by == ""
+        return by_itself and self.rules.keep_locks and self.run.annotations.get(ON_FAILURE, "Hold") != "Release"
 
     def _end(self, phase: Phase, message: str, *, keeps: bool) -> RunPlan:
         self.update = RunUpdate(
