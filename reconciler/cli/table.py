@@ -24,6 +24,7 @@ GROUPS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
             "retry": ("again", "try the failed steps of a run again"),
             "resubmit": ("again", "submit a run once more as a new one"),
             "delete": ("delete", "delete runs and what they wrote"),
+            "unhold": ("unhold", "open a lock again whose holder was let go without proof"),
             "terminate-stuck-holder": ("stuck", "end the holder of a stuck lock and let the next run go on"),
         },
     ),
@@ -43,7 +44,6 @@ GROUPS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
             "up": ("up", "start the daemon in the background"),
             "down": ("down", "end the daemon; steps go on"),
             "settings": ("show_settings", "print every setting with its value and origin"),
-            "tui": ("tui", "the operator's screen"),
         },
     ),
 )

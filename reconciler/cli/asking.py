@@ -1,0 +1,64 @@
+"""Requests to the daemon as commands make them: values from options, answers as lines."""
+
+from __future__ import annotations
+
+from reconciler.cli.context import home_of, namespace_of
+from reconciler.control import client
+from reconciler.errors import LineclearError, UsageError
+from reconciler.views.clean import clean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from reconciler.cli.options import Args, Parser
+
+
+def add_new_run_options(parser: Parser) -> None:
+    """The options of commands that make a run."""
+    parser.option("-p", "--parameter", metavar="NAME=VALUE", text="a parameter of the run; may be repeated", many=True)
+    parser.option("--take-over", metavar="RUN", text="take the locks of this failed run over, ahead of the queue; wants --reason")
+    parser.option("--reason", metavar="TEXT", text="why; goes to the journal")
+
+
+def pairs(args: Args, name: str) -> dict[str, str]:
+    """NAME=VALUE options as a mapping; raises UsageError."""
+    found: dict[str, str] = {}
+    for given in args.many(name):
+        key, equals, value = given.partition("=")
+        if not equals or not key:
+            raise UsageError(f"--{name} wants NAME=VALUE, not {given!r}")
+        found[key] = value
+    return found
+
+
+def take_over(args: Args) -> dict[str, str]:
+    """The arguments that --take-over and --reason make; raises UsageError for one without the other."""
+    if not args.given("take-over"):
+        if args.given("reason"):
+            raise UsageError("--reason belongs to --take-over")
+        return {}
+    if not args.text("reason").strip():
+        raise UsageError("--take-over wants --reason TEXT: the journal says who took a lock over, and why")
+    return {"take_over": args.text("take-over"), "reason": args.text("reason")}
+
+
+def ask(args: Args, verb: str, **values: Any) -> dict[str, Any]:
+    """The daemon's answer in the command's namespace."""
+    return client.request(home_of(args).root, verb, {"namespace": namespace_of(args), **values})
+
+
+def for_each(names: list[tuple[str, str]], act: Any) -> int:
+    """Calls `act(namespace, name)` for each and prints its line; goes on after an error. The first error's code, or 0."""
+    code = 0
+    for namespace, name in names:
+        try:
+            print(clean(act(namespace, name)), flush=True)
+        except LineclearError as error:
+            if len(names) == 1:
+                raise
+            from reconciler.cli.context import say
+
+            say(f"lineclear: {error}")
+            code = code or error.exit_code
+    return code

@@ -1,0 +1,38 @@
+"""`stop` and `terminate`: end runs, with or without their exit handlers."""
+
+from __future__ import annotations
+
+from reconciler.cli import asking
+from reconciler.cli.context import reader_of
+from reconciler.cli.picking import names_of
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from reconciler.cli.options import Args, Parser
+
+
+def configure(parser: Parser) -> None:
+    """Adds the options of both."""
+    parser.positional("RUN", "*", "the runs' names")
+    parser.option("-l", "--selector", metavar="SELECTOR", text="all runs whose labels match, instead of names")
+    parser.everywhere()
+    parser.option("--message", metavar="TEXT", text="why; shown with the run and in the journal")
+    parser.flag("--dry-run", text="only say which runs would be ended")
+    if parser.command == "stop":
+        parser.note("Running steps get the time to end; exit handlers run; then the run's locks go to the next in their queues.")
+    else:
+        parser.note("Exit handlers do not run. A run that failed and keeps its locks lets them go; its phase stays.")
+
+
+def run(args: Args) -> int:
+    """Ends the runs; 0, or the code of the first that could not be ended."""
+    with reader_of(args) as reader:
+        names = names_of(reader, args, "RUN")
+    if args.flag("dry-run"):
+        return asking.for_each(names, lambda _, name: f"{name} would be told to {args.command}")
+
+    def end(namespace: str, name: str) -> str:
+        answer = asking.ask(args, args.command, namespace=namespace, run=name, message=args.text("message"))
+        return f"{name}: {answer.get('message') or args.command}"
+
+    return asking.for_each(names, end)

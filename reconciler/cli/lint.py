@@ -1,0 +1,48 @@
+"""`lint`: checks manifests without a daemon or a home."""
+
+from __future__ import annotations
+
+from reconciler.cli.output import format_of, print_object
+from reconciler.errors import UsageError
+from reconciler.views.clean import clean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from reconciler.cli.options import Args, Parser
+
+
+def configure(parser: Parser) -> None:
+    """Adds the options of `lint`."""
+    parser.positional("PATH", "+", "files and folders; a folder's .lineclearignore counts")
+    parser.option("-o", "--output", metavar="FORMAT", text="table | json")
+    parser.note("Exit code 2 if there is an error; warnings alone are 0. The rules are in docs/reference/lint-rules.md.")
+
+
+def run(args: Args) -> int:
+    """Prints every finding; 0, or 2 if one is an error."""
+    from pathlib import Path
+
+    from reconciler.source.offline import check_paths
+
+    findings = check_paths([Path(path) for path in args.many("PATH")])
+    has_error = any(finding.severity.value == "error" for finding in findings)
+    shape = format_of(args)
+    if shape in ("table", "wide"):
+        print("".join(clean(str(finding)) + "\n" for finding in findings), end="")
+    else:
+        print_object(shape, [_object(finding) for finding in findings], "")
+    return UsageError.exit_code if has_error else 0
+
+
+def _object(finding: Any) -> dict[str, Any]:
+    place = finding.place
+    return {
+        "path": place.path,
+        "line": place.line,
+        "column": place.column,
+        "severity": finding.severity.value,
+        "rule": finding.rule,
+        "message": finding.message,
+    }

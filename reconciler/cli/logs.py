@@ -1,0 +1,54 @@
+"""`logs`: what the steps of a run wrote."""
+
+from __future__ import annotations
+
+from reconciler.cli.context import get_run, home_of, namespace_of, reader_of, say
+from reconciler.cli.follow import LogChoice, LogPrinter, follow_logs
+from reconciler.errors import UsageError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from reconciler.cli.options import Args, Parser
+
+
+def configure(parser: Parser) -> None:
+    """Adds the options of `logs`."""
+    parser.positional("RUN", "1", "the run's name; @latest is the newest")
+    parser.positional("NODE", "?", "only this step, by the name that `get` shows")
+    parser.flag("-f", "--follow", text="go on until the run ends; steps that begin meanwhile are printed too")
+    parser.option("--tail", metavar="N", text="only the last N lines of each step")
+    parser.option("--grep", metavar="PATTERN", text="only lines in which this regular expression is found")
+    parser.option("-c", "--container", metavar="NAME", text="accepted for Argo's sake; a step has one log")
+    parser.note("Each line begins with its step's name. A terminal gets control characters as text, a pipe the raw bytes.")
+
+
+def run(args: Args) -> int:
+    """Prints the logs; 0, whatever became of the run."""
+    tail = args.number("tail", 0) if args.given("tail") else None
+    if tail is not None and tail < 0:
+        raise UsageError(f"--tail wants 0 or more, not {tail}")
+    choice = LogChoice(args.text("NODE"), tail, _pattern(args))
+    reader = reader_of(args)
+    row = get_run(reader, namespace_of(args), args.text("RUN"))
+    printer = LogPrinter(home_of(args), row["id"], choice)
+    if args.flag("follow"):
+        follow_logs(reader, printer, row["id"])
+    else:
+        printer.print_new(reader, whole=True)
+    if not printer.has_read:
+        say(f"{row['name']} ({row['phase']}): no step has written anything" + (f" as {choice.node}" if choice.node else ""))
+    reader.close()
+    return 0
+
+
+def _pattern(args: Args) -> Callable[[str], object] | None:
+    if not args.given("grep"):
+        return None
+    import re
+
+    try:
+        return re.compile(args.text("grep")).search
+    except re.error as error:
+        raise UsageError(f"--grep wants a regular expression: {error} in {args.text('grep')!r}") from error

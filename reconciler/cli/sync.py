@@ -1,0 +1,115 @@
+"""`sync`: what was applied from Git, and what is wrong with what was not; apply now; approve a held revision."""
+
+from __future__ import annotations
+
+import sys
+
+from reconciler.cli.context import now_s, reader_of
+from reconciler.cli.output import format_of, print_list, print_object
+from reconciler.errors import UsageError
+from reconciler.views.clean import clean
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from _sqlite3 import Row
+    from typing import Any
+
+    from reconciler.cli.options import Args, Parser
+
+_ACTIONS = ("status", "now", "log", "approve")
+_STATUS, _LOG = 3, 50
+
+
+def configure(parser: Parser) -> None:
+    """Adds the options of `sync`."""
+    parser.positional("ACTION", "?", "status, now, log, approve SHA; default status", _ACTIONS)
+    parser.positional("SHA", "?", "the held revision that `approve` lets through")
+    parser.output()
+    parser.option("--limit", metavar="N", text=f"how many revisions `log` prints; default {_LOG}")
+    parser.note("A revision that removes very much is held until somebody approves it; until then what was live stays live.")
+
+
+def run(args: Args) -> int:
+    """Shows or asks; 0."""
+    action = args.text("ACTION", "status")
+    if args.given("SHA") != (action == "approve"):
+        wanted = "wants the SHA of the held revision" if action == "approve" else "takes no SHA"
+        raise UsageError(f"sync {action} {wanted}")
+    if action in ("now", "approve"):
+        return _ask(args, action)
+    from reconciler.store import read_rest
+
+    limit = args.number("limit", _LOG) if action == "log" else _STATUS
+    with reader_of(args) as reader:
+        revisions = read_rest.list_revisions(reader, limit)
+        bad = read_rest.list_bad_files(reader)
+    shape = format_of(args)
+    if shape not in ("table", "wide"):
+        print_list(shape, [_object(row) for row in revisions], [row["sha"] for row in revisions])
+        return 0
+    if not revisions:
+        print("Nothing was applied yet: push to the branch.")
+    else:
+        _print_table(args, revisions)
+    if action == "status":
+        _print_bad(bad)
+    return 0
+
+
+def _print_table(args: Args, revisions: list[Row]) -> None:
+    from reconciler.views.instants import age
+    from reconciler.views.table import table
+
+    now = now_s()
+    rows = [
+        (row["sha"][:10], row["state"], age(row["seen_at"], now), row["author"] or "-", row["subject"], _outcome(row))
+        for row in revisions
+    ]
+    header = ("REVISION", "STATE", "AGE", "AUTHOR", "SUBJECT", "OUTCOME")
+    sys.stdout.write(table(header, rows, show_header=not args.flag("no-headers")))
+    for row in revisions:
+        if row["state"] == "held":
+            print(clean(f"\n{row['sha'][:10]} is held: {row['message']}\nLet it through: lineclear sync approve {row['sha']}"))
+
+
+def _outcome(row: Row) -> str:
+    import json
+
+    outcome = json.loads(row["outcome_json"])
+    if row["state"] == "held":
+        return row["message"] or "held"
+    return ", ".join(f"{name} {value}" for name, value in outcome.items() if isinstance(value, (int, str)) and value)
+
+
+def _print_bad(bad: list[Row]) -> None:
+    import json
+
+    for row in bad:
+        for line, column, rule, severity, message in json.loads(row["findings_json"]):
+            print(clean(f"{row['path']}:{line}:{column}: {severity} {rule}: {message}"))
+
+
+def _object(row: Row) -> dict[str, Any]:
+    import json
+
+    keys = {"sha": "sha", "state": "state", "seenAt": "seen_at", "appliedAt": "applied_at", "author": "author"}
+    found: dict[str, Any] = {key: row[column] for key, column in keys.items()}
+    return found | {"subject": row["subject"], "message": row["message"], "outcome": json.loads(row["outcome_json"])}
+
+
+def _ask(args: Args, action: str) -> int:
+    from reconciler.cli import asking
+
+    if action == "approve":
+        answer = asking.ask(args, "sync_approve", sha=args.text("SHA"))
+        print(clean(f"{answer.get('sha') or args.text('SHA')} is approved and will be applied"))
+        return 0
+    answer = asking.ask(args, "sync_now", wait=True)
+    if format_of(args) not in ("table", "wide"):
+        print_object(format_of(args), answer, "")
+        return 0
+    for line in answer.get("lines") or ():
+        print(clean(str(line)))
+    head, applied = str(answer.get("head"))[:10], str(answer.get("applied"))[:10]
+    print(clean(f"head {head}, applied {applied} {answer.get('state') or ''}".rstrip()))
+    return 0

@@ -1,0 +1,77 @@
+"""`up`: the daemon in the background."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+from reconciler.cli.context import home_of
+from reconciler.cli.daemon_state import find_living_holder
+from reconciler.cli.serve import check_home
+from reconciler.control import client
+from reconciler.errors import Unreachable
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import subprocess
+
+    from reconciler.cli.options import Args, Parser
+    from reconciler.home import Home
+
+_READY_S = 30.0
+_POLL_S = 0.02
+_SHOWN_LINES = 15
+
+
+def configure(parser: Parser) -> None:
+    """Adds the options of `up`."""
+    parser.note("Its log is HOME/log/daemon.log. Under systemd use HOME/lineclear.service instead.")
+
+
+def run(args: Args) -> int:
+    """Starts a daemon unless one runs, and waits until it answers; 0."""
+    home = home_of(args)
+    check_home(home)
+    running = find_living_holder(home)
+    if running is not None:
+        print(f"a daemon runs already, pid {running.pid}")
+        return 0
+    child = _start(home)
+    deadline = time.monotonic() + _READY_S
+    while time.monotonic() < deadline:
+        try:
+            state = client.ping(home.root)
+        except Unreachable:
+            if child.poll() is not None:
+                raise Unreachable(f"the daemon ended at once with code {child.returncode}:\n{_log_end(home)}") from None
+            time.sleep(_POLL_S)
+            continue
+        print(f"the daemon runs, pid {state['pid']}, log {home.daemon_log}")
+        child.returncode = 0  # it is not ours to wait for any more
+        return 0
+    raise Unreachable(f"the daemon (pid {child.pid}) does not answer after {_READY_S:g} s; see {home.daemon_log}")
+
+
+def _start(home: Home) -> subprocess.Popen[bytes]:
+    """A daemon in a session of its own: it survives the shell, and nothing of the shell's environment decides what it imports."""
+    import subprocess
+
+    os.makedirs(os.path.dirname(home.daemon_log), mode=0o700, exist_ok=True)
+    log = os.open(home.daemon_log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-P", "-m", "reconciler", "--home", home.root, "serve"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd="/",
+            start_new_session=True,
+        )
+    finally:
+        os.close(log)
+
+
+def _log_end(home: Home) -> str:
+    with open(home.daemon_log, encoding="utf-8", errors="replace") as file:
+        return "".join(file.readlines()[-_SHOWN_LINES:]).rstrip()
