@@ -1,0 +1,17 @@
+"""One world per test, and the modules beside the tests on the path."""
+
+import os
+import sys
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+
+
+@pytest.fixture
+def world(tmp_path):
+    from loop_harness import World
+
+    made = World(tmp_path)
+    yield made
+    made.close()

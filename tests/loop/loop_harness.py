@@ -1,0 +1,351 @@
+"""A loop over a real database without processes: the tests say when each one ends, what time it is, and when to crash."""
+
+import json
+import logging
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from reconciler.clock import to_text
+from reconciler.loop.context import Context, Options
+from reconciler.loop.effects import Effects
+from reconciler.loop.inbox import Inbox, Request
+from reconciler.loop.settle import mark_everything, settle
+from reconciler.loop.tick import Loop, Outside
+from reconciler.manifest import parse_file
+from reconciler.model.attempt import AttemptId, Exited, Lost, NotStarted
+from reconciler.model.source import Revision
+from reconciler.store import runs
+from reconciler.store.writer import open_writer
+from reconciler.workflow.engine import Rules
+
+START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
+API = "argoproj.io/v1alpha1"
+
+
+class Crash(BaseException):
+    """The process dies here."""
+
+
+class HandClock:
+    """Time passes only when the test says so."""
+
+    def __init__(self):
+        self.at = START
+
+    def now(self):
+        return self.at
+
+    def monotonic(self):
+        return (self.at - START).total_seconds()
+
+
+class FakeRuntime:
+    """What was seen lies here until the loop collects it."""
+
+    def __init__(self):
+        self.seen = []
+
+    def collect(self):
+        taken, self.seen = self.seen, []
+        return taken
+
+    def acknowledge(self, attempt_ids):
+        pass
+
+
+class NoEffects(Effects):
+    """Remembers which runs were removed; starts nothing, for the tests end the attempts."""
+
+    def __init__(self):
+        self.removed = []
+
+    def act(self, ctx, removed):
+        self.removed += removed
+
+    def take_failed(self):
+        return []
+
+
+class Errors(logging.Handler):
+    """Every error that the loop logs, so that none is overlooked."""
+
+    def __init__(self):
+        super().__init__(logging.ERROR)
+        self.texts = []
+
+    def emit(self, record):
+        self.texts.append(f"{record.getMessage()} {record.exc_info[1] if record.exc_info else ''}")
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a request was answered."""
+
+    ok: dict | None
+    error: dict | None
+
+
+class World:
+    """One home's database and its loop, at an instant that the test moves."""
+
+    def __init__(self, folder, *, parallelism=64, rules=None):
+        self.path = f"{folder}/state.db"
+        self.clock = HandClock()
+        self.parallelism = parallelism
+        self.rules = rules or Rules()
+        self.errors = Errors()
+        self.serial = 0
+        self.crash_at = ""
+        self.removed = []
+        logging.getLogger("reconciler").addHandler(self.errors)
+        self.open()
+
+    # life ------------------------------------------------------------------------------------------------------------
+
+    def open(self):
+        self.writer = open_writer(self.path)
+        self.writer.db.execute("PRAGMA synchronous = OFF")  # processes die here, never the machine
+        self.inbox = Inbox()
+        self.runtime = FakeRuntime()
+        self.effects = NoEffects()
+        self.options = Options(parallelism=self.parallelism, boot_id="boot", local_zone=UTC, rules=self.rules)
+        outside = Outside(
+            applied=lambda sha: None, offer_again=lambda: None, look_at_git=lambda: None, boundary=self._boundary
+        )
+        self.loop = Loop(self.writer, self.clock, self.options, new_uid=self.new_uid, inbox=self.inbox, outside=outside)
+
+    def _boundary(self, name):
+        if name == self.crash_at:
+            raise Crash(name)
+
+    def crash(self):
+        """The process is gone: what was not committed never was."""
+        self.writer.db.close()
+        self.inbox.close()
+        self.open()
+        self.tick()
+
+    def close(self):
+        self.writer.db.close()
+        self.inbox.close()
+        logging.getLogger("reconciler").removeHandler(self.errors)
+
+    def new_uid(self):
+        self.serial += 1
+        return f"uid-{self.serial:06}"
+
+    # doing -----------------------------------------------------------------------------------------------------------
+
+    def tick(self, seconds=0):
+        """One tick, some seconds later; returns the errors that it logged and fails if there are any."""
+        self.clock.at += timedelta(seconds=seconds)
+        self.loop.tick(self.runtime, self.effects)
+        assert self.errors.texts == []
+
+    def dying(self, point, act):
+        """Does something, dies at a boundary of its tick, and starts again."""
+        self.crash_at = point
+        try:
+            act()
+        except Crash:
+            pass
+        self.crash_at = ""
+        self.crash()
+
+    def ask(self, verb, **args):
+        """One operator's request in one tick."""
+        replies = []
+        self.inbox.put(Request(verb, args, "tester", replies.append))
+        self.tick()
+        assert len(replies) == 1
+        return Reply(replies[0].get("ok"), replies[0].get("error"))
+
+    def must(self, verb, **args):
+        reply = self.ask(verb, **args)
+        assert reply.error is None, reply.error
+        return reply.ok
+
+    def submit(self, spec, name="", **args):
+        """The name of a run made from a plain spec."""
+        body = {"apiVersion": API, "kind": "Workflow", "metadata": {"name": name or "run"}, "spec": spec}
+        if args.pop("many", False) or not name:
+            body["metadata"] = {"generateName": "run-"}
+        documents = parsed("submitted.yaml", body).documents
+        return self.must("submit", documents=documents, **args)["runs"][0]["name"]
+
+    def push(self, *bodies, path="all.yaml", removed=()):
+        """One revision in which one file has exactly these documents."""
+        previous = self.writer.meta("applied")
+        self.serial += 1
+        sha = f"{self.serial:040x}"
+        changed = (parsed(path, *bodies),) if bodies else ()
+        self.inbox.put(Revision(sha=sha, previous=previous, at=self.clock.at, changed=changed, removed=tuple(removed)))
+        self.tick()
+        assert self.writer.meta("applied") == sha
+
+    def limits(self, **values):
+        """A revision that sets the semaphore limits of ConfigMap `limits`."""
+        data = {key: str(value) for key, value in values.items()}
+        self.push(
+            {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "limits"}, "data": data}, path="limits.yaml"
+        )
+
+    def exits(self, run, node, code=0):
+        """The process of a node ends by itself."""
+        attempt = self.attempt_of(run, node)
+        self.runtime.seen.append(Exited(attempt_id=AttemptId(attempt), exit_code=code, signal=None, at=self.clock.at))
+        self.tick()
+
+    def is_lost(self, run, node):
+        """The process of a node is gone without a trace."""
+        attempt = self.attempt_of(run, node)
+        self.runtime.seen.append(Lost(attempt_id=AttemptId(attempt), at=self.clock.at, began=True, evidence="no record"))
+        self.tick()
+
+    def cannot_start(self, run, node, code=64):
+        """The process of a node could not be made."""
+        attempt = self.attempt_of(run, node)
+        self.runtime.seen.append(NotStarted(attempt_id=AttemptId(attempt), exit_code=code, at=self.clock.at, message="no such command"))
+        self.tick()
+
+    def attempt_of(self, run, node):
+        sql = (
+            "SELECT a.id FROM attempt a JOIN node n ON n.id = a.node_id JOIN run r ON r.id = a.run_id"
+            " WHERE r.name = ? AND n.name = ? AND a.state IN ('intended', 'live')"
+        )
+        row = self.one(sql, run, node)
+        assert row is not None, f"{run}{node} has no process; running: {self.running()}"
+        return row[0]
+
+    def context(self):
+        return Context(
+            writer=self.writer, specs=self.loop._specs, options=self.options, new_uid=self.new_uid, at=self.clock.at
+        )
+
+    def sweep_changes(self):
+        """How many rows a full sweep at this instant changes: none, unless something was forgotten."""
+        before = self.writer.db.total_changes
+        with self.writer.write(to_text(self.clock.at)):
+            mark_everything(self.context())
+            settle(self.context())
+        return self.writer.db.total_changes - before
+
+    # looking ---------------------------------------------------------------------------------------------------------
+
+    def rows(self, sql, *values):
+        return self.writer.db.execute(sql, values).fetchall()
+
+    def one(self, sql, *values):
+        return self.writer.db.execute(sql, values).fetchone()
+
+    def phase(self, run):
+        row = self.one("SELECT phase FROM run WHERE name = ?", run)
+        return None if row is None else row[0]
+
+    def message(self, run):
+        return self.one("SELECT message FROM run WHERE name = ?", run)[0]
+
+    def run(self, name):
+        return runs.find_run(self.writer, "default", name)
+
+    def nodes(self, run):
+        """Node name -> phase."""
+        return dict(self.rows("SELECT n.name, n.phase FROM node n JOIN run r ON r.id = n.run_id WHERE r.name = ?", run))
+
+    def running(self, run=None):
+        """Node names, in order of their attempts, of what is to be running; (run, node) if no run is asked for."""
+        sql = (
+            "SELECT r.name, n.name FROM attempt a JOIN node n ON n.id = a.node_id JOIN run r ON r.id = a.run_id"
+            " WHERE a.state IN ('intended', 'live') ORDER BY a.id"
+        )
+        found = self.rows(sql)
+        return found if run is None else [node for name, node in found if name == run]
+
+    def holders(self, key=None):
+        """Key -> who holds a unit of it, as run + node name, sorted."""
+        return self._who("held", "n.name, c.id", key)
+
+    def queue(self, key=None):
+        """Key -> who waits for it, in the order of the queue."""
+        return self._who("waiting", "c.id", key)
+
+    def _who(self, state, order, key):
+        sql = (
+            "SELECT l.key, r.name || ifnull(n.name, '') || CASE WHEN n.id IS NULL THEN '' ELSE '/' END FROM claim_lock cl"
+            " JOIN lock l ON l.id = cl.lock_id JOIN claim c ON c.id = cl.claim_id"
+            " JOIN run r ON r.id = c.run_id LEFT JOIN node n ON n.id = c.node_id"
+            " WHERE cl.state = ? AND cl.nested = 0 AND l.kind <> 'Policy'"
+            f" ORDER BY l.key, c.priority DESC, c.queue_order, {order}"
+        )
+        found = {}
+        for lock, who in self.rows(sql, state):
+            found.setdefault(lock.rpartition("/")[2], []).append(who)
+        if state == "held":
+            found = {lock: sorted(names) for lock, names in found.items()}
+        return found if key is None else found.get(key, [])
+
+    def journal(self, kind, run=None):
+        """The details of the record's lines of one kind."""
+        sql = "SELECT detail_json, run FROM journal WHERE kind = ? ORDER BY seq"
+        return [json.loads(detail) for detail, name in self.rows(sql, kind) if run in (None, name)]
+
+
+def parsed(path, *bodies):
+    """A file with these documents, as the source hands it over."""
+    text = "\n---\n".join(json.dumps(body) for body in bodies)
+    file = parse_file(path, f"blob-of-{path}", text.encode())
+    assert not file.is_bad, [str(finding) for finding in file.findings]
+    return file
+
+
+# specs ---------------------------------------------------------------------------------------------------------------
+
+
+def sync(*names):
+    """A synchronization block: names that begin with s are keys of ConfigMap `limits`, others are mutexes."""
+    block = {}
+    mutexes = [{"name": name} for name in names if not name.startswith("s")]
+    semaphores = [{"configMapKeyRef": {"name": "limits", "key": name}} for name in names if name.startswith("s")]
+    if mutexes:
+        block["mutexes"] = mutexes
+    if semaphores:
+        block["semaphores"] = semaphores
+    return block
+
+
+def pod(name="main", *locks, **more):
+    """A container template."""
+    found = {"name": name, "container": {"image": "host", "command": ["true"]}, **more}
+    return {**found, "synchronization": sync(*locks)} if locks else found
+
+
+def steps(name, *groups, locks=(), **more):
+    """A steps template; a call is NAME (its template's name too) or (NAME, TEMPLATE)."""
+    body = [[_call(call) for call in group] for group in groups]
+    found = {"name": name, "steps": body, **more}
+    return {**found, "synchronization": sync(*locks)} if locks else found
+
+
+def dag(name, locks=(), **tasks):
+    """A dag template: task=(TEMPLATE, DEPENDENCY...)."""
+    body = [{"name": task, "template": told[0], "dependencies": list(told[1:])} for task, told in tasks.items()]
+    found = {"name": name, "dag": {"tasks": body}}
+    return {**found, "synchronization": sync(*locks)} if locks else found
+
+
+def _call(call):
+    if isinstance(call, dict):
+        return call
+    name, template = (call, call) if isinstance(call, str) else call
+    return {"name": name, "template": template}
+
+
+def spec(*templates, locks=(), entrypoint="", **more):
+    """A workflow's spec; the first template is the entrypoint."""
+    found = {"entrypoint": entrypoint or templates[0]["name"], "templates": list(templates), **more}
+    return {**found, "synchronization": sync(*locks)} if locks else found
+
+
+def job(*locks, **more):
+    """A run of one process with workflow-level locks."""
+    return spec(pod(), locks=locks, **more)
