@@ -48,7 +48,7 @@ class HostRuntime:
     """Starts and watches the attempts of one home on this machine.
 
     `poke_path` is the control socket that a worker without a daemon tells of its end. `boot_id` names this start of the
-    machine. A child process the daemon makes by other means must stay in the daemon's session (see `survivors`).
+    machine.
     """
 
     def __init__(self, home: Path, *, poke_path: Path, clock: Clock, boot_id: str) -> None:

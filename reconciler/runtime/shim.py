@@ -46,6 +46,7 @@ ACKNOWLEDGE_WITHIN_S = 0.05
 ANNOUNCE_AFTER_MS = 5  # a shorter step is announced together with its end: one wake-up of the daemon, not two
 LOCK_WITHIN_S = 1.0
 CHASE_MS = 10
+STEP_SCORE = 500  # added to the out-of-memory score; also tells what a step made from what the daemon made
 LONGEST_WAIT_MS = 3_600_000  # poll refuses weeks
 
 
@@ -68,8 +69,8 @@ class Worker:
         self.pid = os.getpid()
         own = read_process(self.pid)
         self.ticks = own.ticks if own is not None else 0
-        with open("/proc/self/oom_score_adj", "rb") as file:
-            self.oom_score = b"%d" % min(1000, int(file.read()) + 500)
+        self.score_fd = os.open("/proc/self/oom_score_adj", os.O_RDWR | os.O_CLOEXEC)
+        self.own_score = int(os.read(self.score_fd, 16))
         self.connected = True
         self.buffer = bytearray()
         self.inbox: list[tuple[int, int, bytes]] = []
@@ -182,19 +183,20 @@ class Worker:
         try:
             enter_directory(job)
             write_script(job)
+            self.set_score(min(1000, self.own_score + STEP_SCORE))
             pid = spawn(job, record)
         except NotStartable as error:
             return {"kind": "not-started", "code": NOT_STARTED_CODE, "message": error}
         except OSError as error:
             text = f"cannot prepare the step: {error}; make room or repair the attempt's directory"
             return {"kind": "not-started", "code": NOT_STARTED_CODE, "message": text}
+        finally:
+            self.set_score(self.own_score)
         fail_at("K9")
         main = read_process(pid)
         started = {"pid": pid, "ticks": main.ticks if main else 0, "at": f"{time.time():.6f}", "worker": self.pid}
         write_slot(record, START, started)
         fail_at("K10")
-        with contextlib.suppress(OSError), open(f"/proc/{pid}/oom_score_adj", "wb", buffering=0) as file:
-            file.write(self.oom_score)  # refused if it has ended, or the system forbids it
         self.watch(job, pid, record)
         ended = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         fail_at("K12")
@@ -204,6 +206,11 @@ class Worker:
         stopped = int(self.kill_at is not None)
         self.end_tree(job, pid)
         return {"kind": "exited", "code": code, "signal": number, "stopped": stopped, "message": ""}
+
+    def set_score(self, score: int) -> None:
+        """How readily the kernel takes this process, and what it starts now, when memory ends. Steps go first."""
+        with contextlib.suppress(OSError):  # the system may forbid it
+            os.pwrite(self.score_fd, b"%d" % score, 0)
 
     def watch(self, job: Job, pid: int, record: int) -> None:
         """Until the main process has ended; it stays unreaped, so that its pid and group cannot be another's."""

@@ -1,7 +1,7 @@
 """Which processes of an attempt are left, when its worker is not there to tell. It must never count a process out unseen.
 
-Found are carriers of the attempt's token, the session of its main process, and everything below those. A child that the
-daemon starts itself must stay in the daemon's session: what the kernel hands to the daemon from a dead worker does not.
+Found are carriers of the attempt's token, the session of its main process, everything below those, and what the kernel
+handed to this process from a dead worker: children with the out-of-memory score of a step, which only a step passes on.
 """
 
 from __future__ import annotations
@@ -40,6 +40,15 @@ def read_environment(pid: int) -> bytes | None:
         return None
 
 
+def read_oom_score(pid: int) -> bytes | None:
+    """How readily the kernel kills this process; None if it is gone."""
+    try:
+        with open(f"/proc/{pid}/oom_score_adj", "rb") as file:
+            return file.read()
+    except OSError:
+        return None
+
+
 def find_survivors(marks: Marks) -> Survivors:
     """Every living process of the attempt that can be found; zombies are dead."""
     table = read_processes()
@@ -66,10 +75,11 @@ def find_survivors(marks: Marks) -> Survivors:
 def _find_handed_over(
     table: dict[int, Process], own: Process, environments: dict[int, bytes | None], spared: frozenset[int]
 ) -> set[int]:
-    """Children of this process that it did not make: escaped from a worker that is gone."""
+    """Children of this process that it did not make: escaped from a worker that is gone. Its own share its score."""
     found = set()
+    own_score = read_oom_score(own.pid)
     for process in table.values():
-        if process.parent != own.pid or process.session == own.session or process.session in spared:
+        if process.parent != own.pid or process.session in spared or read_oom_score(process.pid) == own_score:
             continue
         environment = environments.get(process.pid) or b""
         if f"\0{wire.TOKEN}=".encode() not in environment and f"\0{wire.SHIM_MARK}=".encode() not in environment:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import time
 from pathlib import Path
 
@@ -56,6 +57,15 @@ def test_what_a_step_leaves_behind_is_dead_even_if_its_worker_was_killed(machine
     assert isinstance(end, Exited)
     assert end.exit_code == 3
     assert not is_alive(int(file.read_text()))
+
+
+def test_children_the_daemon_made_itself_are_left_alone(machine):
+    with subprocess.Popen(["sleep", "300"], start_new_session=True, env={}) as own:
+        machine.launch(1, "sh", "-c", "sleep 0.05; exit 3")
+        os.kill(machine.worker_of(1), signal.SIGKILL)
+        assert machine.wait_for(1).exit_code == 3
+        assert own.poll() is None
+        own.kill()
 
 
 def test_a_stop_gives_a_step_the_time_to_end_by_itself(machine):
