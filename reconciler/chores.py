@@ -32,7 +32,8 @@ class Chores:
         self._thread = threading.Thread(target=self._work, name="chores", daemon=True)
 
     def start(self) -> None:
-        """Begins to work."""
+        """Begins to work: first it lets git pack what pushes left."""
+        self._queue.put(("", 0, "tidy"))
         self._thread.start()
 
     def stop(self) -> None:
@@ -53,7 +54,9 @@ class Chores:
         while (chore := self._queue.get()) is not None:
             sha, revision_id, text = chore
             try:
-                if revision_id:
+                if text == "tidy":
+                    self._repository.tidy()
+                elif revision_id:
                     self._repository.write_note(sha, text)
                     self._inbox.put(Noted(revision_id))
                 else:

@@ -79,7 +79,9 @@ class Reception:
     def _check(self, args: Mapping[str, Any], reply: Reply) -> None:
         try:
             with self._git:
-                verdict = check_push(self._repository, decode_request(args), self._lookup, branch=self._branch)
+                verdict = check_push(
+                    self._repository, decode_request(args), self._lookup, branch=self._branch, images=self._images
+                )
         except UsageError:
             raise
         except LineclearError as error:

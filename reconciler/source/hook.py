@@ -15,7 +15,7 @@ TYPE_CHECKING = False  # typing is too dear to import
 if TYPE_CHECKING:
     from _socket import socket
 
-ANSWER_S = 0.2  # from the start to the first byte of an answer
+ANSWER_S = 0.1  # from the start to the first byte of an answer; a push waits for two of them at the most
 SILENCE_S = 30.0  # between two parts of an answer that has begun
 REFUSED = 10  # the offline check's exit code for it; any other is a failure of its own
 LATER = "accepted; see lineclear sync"

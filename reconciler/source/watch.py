@@ -21,6 +21,7 @@ Observation = Revision | BranchMissing
 BACKOFF_FIRST_S = 0.2
 BACKOFF_LIMIT_S = 30.0
 STOP_WAIT_S = 5.0
+RESOLVE_ANYWAY_S = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +32,7 @@ class WatchSettings:
     poll_s: float = 2.0
     events: bool = True
     debounce_ms: int = 100
-    step_ms: int = 10
+    step_ms: int = 250  # the watching thread wakes this often: pushes poke by themselves, events are the second way
 
 
 class SourceThread:
@@ -59,6 +60,8 @@ class SourceThread:
         self._lock = threading.Lock()
         self._applied: str | None = None
         self._offered: tuple[str | None, str] | None = None  # (applied then, head or reason): not to be told twice
+        self._resolved: tuple[object, str | None] | None = None
+        self._resolved_at = 0.0
         self._failures = 0
         self._failed_at = 0.0
         self._failed_head: str | None = None
@@ -117,7 +120,7 @@ class SourceThread:
             applied, offered = self._applied, self._offered
         head: str | None = None
         try:
-            head = self._repository.resolve(self._settings.branch)
+            head = self._head()
             if self._is_too_early(head):
                 return
             found, mark = self._read(head, applied, offered)
@@ -129,6 +132,15 @@ class SourceThread:
         self._failures, self._failed_head, self.last_error = 0, None, ""
         if found is not None:
             self._hand_over(found, mark, offered)
+
+    def _head(self) -> str | None:
+        """The resolved head; not asked of git again while nothing that names refs has changed, for a minute at most."""
+        signature = _ref_signature(self._repository.path, self._settings.branch)
+        now = self._clock.monotonic()
+        if self._resolved is None or self._resolved[0] != signature or now - self._resolved_at > RESOLVE_ANYWAY_S:
+            self._resolved = (signature, self._repository.resolve(self._settings.branch))
+            self._resolved_at = now
+        return self._resolved[1]
 
     def _is_too_early(self, head: str | None) -> bool:
         """True while backing off from this same head; another head is tried at once."""
@@ -230,6 +242,20 @@ class _Watcher:
                     self._poke()
         except (OSError, RuntimeError):
             self._poke()
+
+
+def _ref_signature(path: str, branch: str) -> tuple[object, ...]:
+    """What changes when the branch does: read before the head is resolved, so that a later change is seen the next time."""
+    names = ("HEAD", "packed-refs", "refs/heads/" + branch, "reftable/tables.list")
+    return tuple(_file_id(os.path.join(path, name)) for name in names)
+
+
+def _file_id(path: str) -> tuple[int, int, int, int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino, status.st_mtime_ns, status.st_size)
 
 
 def _folder_id(path: str) -> tuple[int, int] | None:

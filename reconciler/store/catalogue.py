@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from reconciler.gitops.plan import wanted_identities, wanted_runs
 from reconciler.manifest import parse_file
 from reconciler.model.source import (
     Catalogue,
@@ -59,15 +60,15 @@ def catalogue_for(writer: Writer, revision: Revision) -> Catalogue:
     for path in paths:
         for row in db.execute(_LIVE + " AND path = ?", (path,)):
             found[row[:3]] = _live(row)
-    ran: dict[tuple[Identity, str], str] = {}
-    for document in (d for file in revision.changed for d in file.documents):
-        identity = identity_of(document)
+    for identity in wanted_identities(revision):
         for row in db.execute(_LIVE + " AND kind = ? AND namespace = ? AND name = ?", identity):
             found[row[:3]] = _live(row)
+    ran: dict[tuple[Identity, str], str] = {}
+    for identity, digest in wanted_runs(revision, found):
         sql = "SELECT run_name FROM ran WHERE kind = ? AND namespace = ? AND name = ? AND digest = ?"
-        earlier = db.execute(sql, (*identity, document.digest)).fetchone()
+        earlier = db.execute(sql, (*identity, digest)).fetchone()
         if earlier is not None:
-            ran[(identity, document.digest)] = earlier[0]
+            ran[(identity, digest)] = earlier[0]
     total = db.execute("SELECT count(*) FROM definition WHERE retired_at IS NULL").fetchone()[0]
     approved = writer.meta("approved")
     return Catalogue(by_identity=found, total=total, ran=ran, approved=frozenset([approved] if approved else []))
@@ -106,7 +107,8 @@ def apply_changes(writer: Writer, sha: str, changes: Iterable[DefinitionChange])
             case ChangeKind.RETIRE:
                 _touch(writer, "UPDATE definition SET retired_at = ?" + _WHERE, (writer.now, *change.identity))
             case ChangeKind.STALE:
-                _touch(writer, "UPDATE definition SET stale = ?" + _WHERE, (change.reason, *change.identity))
+                sql = "UPDATE definition SET stale = ?, path = CASE WHEN ? = '' THEN path ELSE ? END" + _WHERE
+                _touch(writer, sql, (change.reason, change.path, change.path, *change.identity))
             case ChangeKind.FRESH:
                 _touch(writer, "UPDATE definition SET stale = ''" + _WHERE, change.identity)
             case ChangeKind.ADD:
@@ -116,9 +118,17 @@ def apply_changes(writer: Writer, sha: str, changes: Iterable[DefinitionChange])
                 assert change.document is not None
                 _touch(writer, "DELETE FROM definition" + _WHERE, change.former or change.identity)
                 _insert(writer, sha, change.document)
+                if change.former is not None:
+                    _rename_ran(writer, change.former, change.identity)
         kind, namespace, name = change.identity
         detail = {"commit": sha, "reason": change.reason} if change.reason else {"commit": sha}
         writer.journal(f"definition.{change.kind.value}", namespace=namespace, subject=f"{kind}/{name}", detail=detail)
+
+
+def _rename_ran(writer: Writer, former: Identity, identity: Identity) -> None:
+    """A generateName that moved is still the same workflow: what has run under the old place has run."""
+    sql = "UPDATE OR REPLACE ran SET kind = ?, namespace = ?, name = ? WHERE kind = ? AND namespace = ? AND name = ?"
+    writer.db.execute(sql, (*identity, *former))
 
 
 _WHERE = " WHERE kind = ? AND namespace = ? AND name = ? AND retired_at IS NULL"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import closing
 
 from reconciler.manifest import parse_file
@@ -66,16 +66,35 @@ class StoreLookup:
         return [finding for finding in found if finding.severity is Severity.ERROR]
 
     def _rows(self, sql: str, values: Sequence[object]) -> list[tuple]:  # type: ignore[type-arg]  # rows
-        with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True, isolation_level=None)) as db:
-            return db.execute(sql, tuple(values)).fetchall()
+        return _read(self._path, sql, values)
+
+
+def _read(path: str, sql: str, values: Sequence[object]) -> list[tuple]:  # type: ignore[type-arg]  # rows
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as db:
+        return db.execute(sql, tuple(values)).fetchall()
 
 
 def read_standing(path: str) -> Standing:
     """The paths that the source must treat with care at the next revision."""
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as db:
-        live = db.execute("SELECT DISTINCT path FROM definition WHERE retired_at IS NULL")
-        refused = db.execute("SELECT path FROM file WHERE refused = 1")
-        return Standing(live_paths=frozenset(r[0] for r in live), refused=frozenset(r[0] for r in refused))
+    refused = _read(path, "SELECT path FROM file WHERE refused = 1", ())
+    return Standing(live_paths=LivePaths(path), refused=frozenset(row[0] for row in refused))
+
+
+class LivePaths(Collection[str]):
+    """The paths that hold live definitions, asked of the rows one by one: there may be ten thousand of them."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __contains__(self, path: object) -> bool:
+        return bool(_read(self._path, "SELECT 1 FROM definition WHERE path = ? AND retired_at IS NULL LIMIT 1", (path,)))
+
+    def __iter__(self) -> Iterator[str]:
+        rows = _read(self._path, "SELECT DISTINCT path FROM definition WHERE retired_at IS NULL ORDER BY path", ())
+        return (row[0] for row in rows)
+
+    def __len__(self) -> int:
+        return int(_read(self._path, "SELECT count(DISTINCT path) FROM definition WHERE retired_at IS NULL", ())[0][0])
 
 
 class LiveDefinitions(Mapping[Identity, Document]):
