@@ -49,9 +49,10 @@ def run(args: Args) -> int:
         return 0
     if not revisions:
         print("Nothing was applied yet: push to the branch.")
-    else:
-        _print_table(args, revisions)
+        return 0
+    _print_table(args, revisions)
     if action == "status":
+        _print_outcome(revisions[0])
         _print_bad(bad)
     return 0
 
@@ -75,10 +76,22 @@ def _print_table(args: Args, revisions: list[Row]) -> None:
 def _outcome(row: Row) -> str:
     import json
 
-    outcome = json.loads(row["outcome_json"])
     if row["state"] == "held":
         return row["message"] or "held"
-    return ", ".join(f"{name} {value}" for name, value in outcome.items() if isinstance(value, (int, str)) and value)
+    counts: dict[str, int] = {}
+    for line in json.loads(row["outcome_json"]).get("lines", ()):
+        word = str(line).partition(":")[0]
+        counts[word] = counts.get(word, 0) + 1
+    return ", ".join(f"{count} {word}" for word, count in counts.items())
+
+
+def _print_outcome(newest: Row) -> None:
+    import json
+
+    lines = json.loads(newest["outcome_json"]).get("lines", ())
+    if lines:
+        print(f"\nWhat {newest['sha'][:10]} did:")
+        print("".join(clean(f"  {line}") + "\n" for line in lines), end="")
 
 
 def _print_bad(bad: list[Row]) -> None:

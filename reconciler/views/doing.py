@@ -100,7 +100,7 @@ def release(holder: Row, key: str, verdict: str) -> tuple[str, list[str]]:
     clear = f"lineclear terminate-stuck-holder {key}"
     if verdict == HOLDING_FOR_FAILURE:
         ways = f"when {holder['run']} is terminated, retried to a good end, or replaced by a fixed run that takes over its locks"
-        take_over = f"lineclear resubmit {run} --take-over {holder['run']}"
+        take_over = f"lineclear resubmit {run} --take-over {holder['run']} --reason TEXT"
         return ways, [f"lineclear logs {run}", f"lineclear retry {run}", take_over, clear]
     if verdict in STUCK:
         return "when the daemon has proof that the holder is gone, or a person clears it", [f"{clear} --dry-run", clear]

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reconciler.store.read import Reader
 
 _SHOWN = 5
+_GIVERS = {"submit": "whoever submitted it", "cron": "the cron", "git": "the push", "resubmit": "whoever resubmitted it"}
 _CHAIN_LIMIT = 50
 
 
@@ -84,7 +85,7 @@ def _finished(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
     until = "until it is terminated"
     if row["ttl_at"]:
         until += f" or its ttlStrategy ends it {until_text(row['ttl_at'], now_s)}"
-    take_over = f" --take-over {row['name']}"
+    take_over = f" --take-over {row['name']} --reason TEXT"
     return {
         "state": "keeps-locks",
         "summary": f"{ended}{message} and keeps {', '.join(keys)} {until}",
@@ -189,7 +190,7 @@ def _source(tag: str, value: str, declared: dict[str, Any], row: Row) -> str:
     place = f"{row['origin_kind']}/{row['origin_name']}" if row["origin_kind"] else "the manifest"
     if row["origin_place"]:
         place += f" ({row['origin_place']})"
-    return place if written is not None and str(written) == value else f"given with the run ({row['origin']})"
+    return place if written is not None and str(written) == value else f"given by {_GIVERS.get(row['origin'], row['origin'])}"
 
 
 def find_cycle(reader: Reader, row: Row) -> list[str]:
