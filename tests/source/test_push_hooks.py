@@ -112,7 +112,7 @@ def test_without_an_answer_the_hook_checks_by_itself_and_the_push_goes_through(d
     assert desk.push("-o", "receive.lineclear=warn", "origin", "HEAD:main").returncode == 0
 
 
-def test_a_hung_daemon_costs_each_hook_at_most_its_fifth_of_a_second(desk, daemon, manifest):
+def test_a_hung_daemon_costs_each_hook_at_most_its_tenth_of_a_second(desk, daemon, manifest):
     def took():
         desk.commit({"a.yaml": manifest("a", str(time.monotonic_ns()))})
         began_at = time.monotonic()
@@ -122,7 +122,7 @@ def test_a_hung_daemon_costs_each_hook_at_most_its_fifth_of_a_second(desk, daemo
     down_s = min(took() for _ in range(3))
     daemon(check=None, pushed=None)
     hung_s = min(took() for _ in range(3))
-    assert 0.3 < hung_s - down_s < 0.8
+    assert 0.1 < hung_s - down_s < 0.5
 
 
 def test_other_branches_deletions_rewinds_and_tags_are_taken(desk, manifest):
