@@ -1,27 +1,26 @@
-"""What every benchmark needs: the floor, a step that logs its first and last instruction, a daemon with a home of its own."""
+"""What every workload measures with: a step that notes its first and last instruction, the floor, medians, rows of results."""
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import shutil
-import signal
-import socket
 import sqlite3
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 
 STEP_C = r"""
 #include <fcntl.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
-/* step LOG ID: appends "S ID ns" and "E ID ns" on the monotonic clock. */
+/* step LOG ID [SECONDS]: appends "S ID ns" and "E ID ns" of the monotonic clock, and sleeps in between. */
 static void note(int fd, char what, const char *id) {
     struct timespec now; char line[128];
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -32,179 +31,195 @@ int main(int argc, char **argv) {
     if (argc < 3) return 2;
     int fd = open(argv[1], O_WRONLY | O_CREAT | O_APPEND, 0644);
     note(fd, 'S', argv[2]);
+    unsigned seconds = 0;
+    if (argc > 3 && sscanf(argv[3], "%u", &seconds) == 1) sleep(seconds);
     note(fd, 'E', argv[2]);
     return 0;
 }
 """
+FLOOR_BLOCKS = 5
+FLOOR_STEPS = 60
 
-TEMPLATE = """\
-apiVersion: argoproj.io/v1alpha1
-kind: WorkflowTemplate
-metadata:
-  name: {name}
-spec:
-  entrypoint: main
-{locks}  arguments:
-    parameters:
-      - name: id
-        value: "0"
-      - name: log
-        value: "{log}"
-  templates:
-    - name: main
-      container:
-        image: host
-        command: ["{step}"]
-        args: ["{{{{workflow.parameters.log}}}}", "{{{{workflow.parameters.id}}}}"]
-"""
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A step's first ("S") or last ("E") instruction; `number` is the run's place in the order of submission."""
+
+    what: str
+    number: int
+    at_ns: int
+
+
+@dataclass(slots=True)
+class Beside:
+    """The floor just before and just after something was measured."""
+
+    before_ms: float
+    after_ms: float = 0.0
+
+    @property
+    def mean_ms(self) -> float:
+        return (self.before_ms + self.after_ms) / 2
 
 
 class Place:
-    """A temporary folder with the compiled step."""
+    """A temporary folder with the compiled step and its log. What needs ending is ended in reverse order by `close`."""
 
     def __init__(self) -> None:
         self.root = tempfile.mkdtemp(prefix="lcb")
-        self.step = os.path.join(self.root, "step")
-        source = self.step + ".c"
-        with open(source, "w") as file:
+        os.chmod(self.root, 0o755)  # a peer's server may run as another user
+        self.step = self.path("step")
+        with open(self.step + ".c", "w") as file:
             file.write(STEP_C)
-        subprocess.run([shutil.which("cc") or "gcc", "-O2", "-o", self.step, source], check=True)
-        self.log = os.path.join(self.root, "steps.log")
+        subprocess.run([shutil.which("cc") or "gcc", "-O2", "-o", self.step, self.step + ".c"], check=True)
+        self.log = self.path("steps.log")
+        self._ends: list[Callable[[], None]] = []
 
-    def floor_ms(self, n: int = 60) -> float:
-        """One durable commit and one spawn and wait of the step, from Python: the median of five blocks."""
-        db = sqlite3.connect(os.path.join(self.root, "floor.db"), isolation_level=None)
+    def path(self, *parts: str) -> str:
+        return os.path.join(self.root, *parts)
+
+    def at_end(self, end: Callable[[], None]) -> None:
+        self._ends.append(end)
+
+    def close(self) -> None:
+        while self._ends:
+            with suppress(OSError, subprocess.SubprocessError):
+                self._ends.pop()()
+        for folder, _, _ in os.walk(self.root):
+            with suppress(OSError):
+                os.chmod(folder, 0o700)
+        shutil.rmtree(self.root, ignore_errors=True)
+
+    def floor_ms(self) -> float:
+        """One durable commit, one spawn and one wait of the step, from Python: the median of five blocks of sixty."""
+        db = sqlite3.connect(self.path("floor.db"), isolation_level=None)
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("CREATE TABLE IF NOT EXISTS t (i INTEGER PRIMARY KEY, v INTEGER)")
         db.execute("INSERT OR IGNORE INTO t VALUES (1, 0)")
-        log = os.path.join(self.root, "floor.log")
+        argv = [self.step, self.path("floor.log"), "0"]
         blocks = []
-        for _ in range(5):
+        for _ in range(FLOOR_BLOCKS):
             began = time.monotonic_ns()
-            for _ in range(n):
+            for _ in range(FLOOR_STEPS):
                 db.execute("BEGIN IMMEDIATE")
                 db.execute("UPDATE t SET v = v + 1 WHERE i = 1")
                 db.execute("COMMIT")
-                os.waitpid(os.posix_spawn(self.step, [self.step, log, "0"], os.environ), 0)
-            blocks.append((time.monotonic_ns() - began) / n / 1e6)
+                os.waitpid(os.posix_spawn(self.step, argv, os.environ), 0)
+            blocks.append((time.monotonic_ns() - began) / FLOOR_STEPS / 1e6)
         db.close()
         return statistics.median(blocks)
 
-    def events(self) -> list[tuple[str, int, int]]:
-        """(S or E, id, ns) of every step so far."""
-        with open(self.log) as file:
-            rows = [line.split() for line in file]
-        return [(what, int(ident), int(at)) for what, ident, at in rows]
+    @contextmanager
+    def beside_floor(self) -> Iterator[Beside]:
+        """Whatever is measured inside has the floor of its own minute."""
+        beside = Beside(self.floor_ms())
+        yield beside
+        beside.after_ms = self.floor_ms()
 
     def clear(self) -> None:
-        """Forgets the events."""
-        open(self.log, "w").close()
+        """Forgets the steps so far."""
+        with open(self.log, "w"):
+            pass
 
-    def wait_ends(self, n: int, timeout_s: float = 300) -> list[tuple[str, int, int]]:
-        """Waits until n steps have ended."""
-        until = time.monotonic() + timeout_s
-        while time.monotonic() < until:
-            if os.path.exists(self.log) and os.path.getsize(self.log) > 20 * n:
-                events = self.events()
-                if sum(1 for e in events if e[0] == "E") >= n:
-                    return events
-            time.sleep(0.01)
-        raise SystemExit(f"only {len(self.events())} events after {timeout_s} s")
-
-    def close(self) -> None:
-        """Removes the folder."""
-        subprocess.run(["chmod", "-R", "u+w", self.root], check=False)
-        shutil.rmtree(self.root, ignore_errors=True)
-
-
-class Server:
-    """A daemon with its own home and the given manifests."""
-
-    def __init__(self, place: Place, manifests: dict[str, str], settings: str = "") -> None:
-        self.home = os.path.join(place.root, "home")
-        lineclear = os.path.join(os.path.dirname(sys.executable), "lineclear")
-        self.command = [lineclear, "--home", self.home]
-        seed = os.path.join(place.root, "seed")
-        subprocess.run([*self.command, "init"], check=True, stdout=subprocess.DEVNULL)
-        if settings:
-            with open(os.path.join(self.home, "lineclear.toml"), "a") as file:
-                file.write(settings)
-        git = ["git", "-c", "user.name=b", "-c", "user.email=b@localhost", "-C", seed]
-        subprocess.run(["git", "clone", "-q", os.path.join(self.home, "repo.git"), seed], check=True)
-        subprocess.run([*git, "rm", "-q", "-r", "."], check=True)
-        for path, text in manifests.items():
-            os.makedirs(os.path.dirname(os.path.join(seed, path)) or seed, exist_ok=True)
-            with open(os.path.join(seed, path), "w") as file:
-                file.write(text)
-        subprocess.run([*git, "add", "-A"], check=True)
-        subprocess.run([*git, "commit", "-q", "-m", "bench"], check=True)
-        subprocess.run([*git, "push", "-q"], check=True, stderr=subprocess.DEVNULL)
-        self.seed, self.git = seed, git
-        self.process = subprocess.Popen([*self.command, "serve"], stderr=open(os.path.join(place.root, "daemon.log"), "w"))
-        self.connect()
-
-    def connect(self) -> None:
-        """Waits until the daemon answers."""
-        until = time.monotonic() + 20
-        while time.monotonic() < until:
-            with contextlib.suppress(OSError):
-                self.channel = socket.socket(socket.AF_UNIX)
-                self.channel.connect(os.path.join(self.home, "control.sock"))
-                self.lines = self.channel.makefile("rb")
-                self.ask("sync_now")
-                return
-            time.sleep(0.02)
-        raise SystemExit("the daemon did not answer")
-
-    def ask(self, verb: str, **args: object) -> dict:
-        """One request, one answer."""
-        self.channel.sendall(json.dumps({"verb": verb, "args": args}).encode() + b"\n")
-        answer = json.loads(self.lines.readline())
-        if "error" in answer:
-            raise SystemExit(f"{verb}: {answer['error']}")
-        return answer["ok"]
-
-    def rows(self, sql: str) -> list[tuple]:
-        """Reads the database."""
-        with contextlib.closing(sqlite3.connect(f"file:{self.home}/state.db?mode=ro", uri=True)) as db:
-            return db.execute(sql).fetchall()
-
-    def close(self) -> None:
-        """Ends the daemon."""
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+    def wait_events(self, count: int, what: str = "E", timeout_s: float = 45.0) -> list[Event]:
+        """All events, once `count` steps have ended (or, with "S", begun). Raises TimeoutError."""
+        found: list[Event] = []
+        rest, left = "", count
+        deadline = time.monotonic() + timeout_s
+        with open(self.log) as file:
+            while left > 0:
+                *lines, rest = (rest + file.read()).split("\n")
+                for line in lines:
+                    kind, number, at_ns = line.split()
+                    found.append(Event(kind, int(number), int(at_ns)))
+                    left -= kind == what
+                if left > 0:
+                    if time.monotonic() > deadline:
+                        raise TimeoutError(f"{count - left} of {count} steps after {timeout_s:g} s")
+                    time.sleep(0.01 if count > 1 else 0.0005)
+        return found
 
 
-@contextlib.contextmanager
-def served(manifests: dict[str, str], settings: str = "") -> Iterator[tuple[Place, Server]]:
-    """A place and a daemon, both gone at the end."""
-    place = Place()
-    try:
-        server = Server(place, {p: t.replace("@STEP@", place.step).replace("@LOG@", place.log) for p, t in manifests.items()}, settings)
-        try:
-            yield place, server
-        finally:
-            server.close()
-    finally:
-        place.close()
+def most_at_once(events: Sequence[Event]) -> int:
+    """How many steps were under way together at most."""
+    now = most = 0
+    for event in sorted(events, key=lambda e: (e.at_ns, e.what)):  # an end at the same instant comes first
+        now += 1 if event.what == "S" else -1
+        most = max(most, now)
+    return most
 
 
-def python_pass_ms(n: int = 15) -> float:
-    """The bare interpreter."""
-    return whole_ms([sys.executable, "-c", "pass"], n)
+def inversions(events: Sequence[Event]) -> int:
+    """How many steps began before one that was submitted earlier."""
+    order = [e.number for e in sorted(events, key=lambda e: e.at_ns) if e.what == "S"]
+    return sum(later < earlier for earlier, later in zip(order, order[1:], strict=False))
 
 
-def whole_ms(command: list[str], n: int = 15) -> float:
-    """A whole process, median."""
-    times = []
-    for _ in range(n):
-        began = time.monotonic_ns()
-        subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
-        times.append((time.monotonic_ns() - began) / 1e6)
-    return statistics.median(times)
+def elapsed_ms(action: Callable[[], object]) -> float:
+    """How long the action takes."""
+    began = time.monotonic_ns()
+    action()
+    return (time.monotonic_ns() - began) / 1e6
 
 
-def show(workload: str, value: float, unit: str, must: float, aim: float | None = None, **more: object) -> None:
-    """One line of JSON for a workload."""
-    print(json.dumps({"workload": workload, "value": round(value, 3), "unit": unit, "must": must, "aim": aim, "met": value <= must, **more}), flush=True)
+def command_ms(command: Sequence[str], env: Mapping[str, str] | None = None) -> float:
+    """How long a whole process takes. Raises CalledProcessError if it fails."""
+    return elapsed_ms(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True, env=env, timeout=30))
+
+
+def python_pass() -> list[str]:
+    """The bare interpreter's command."""
+    return [sys.executable, "-c", "pass"]
+
+
+def interleaved(cases: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, float]:
+    """The median of each case, one of each per round, so that noise meets all alike; the first round is not counted."""
+    found: dict[str, list[float]] = {name: [] for name in cases}
+    for number in range(rounds + 1):
+        for name, measure in cases.items():
+            value = measure()
+            if number:
+                found[name].append(value)
+    return {name: statistics.median(values) for name, values in found.items()}
+
+
+@dataclass(slots=True)
+class Report:
+    """Prints a line of JSON for each row, and keeps them. `scale` makes workloads smaller while they are written."""
+
+    scale: float = 1.0
+    quiet: bool = False
+    rows: list[dict[str, object]] = field(default_factory=list)
+
+    def size(self, whole: int) -> int:
+        """A workload's size at this scale."""
+        return max(2, round(whole * self.scale))
+
+    def row(
+        self,
+        name: str,
+        value: float | None,
+        unit: str,
+        bounds: tuple[float, float | None] | None,
+        *,
+        beside: Beside | None = None,
+        **more: object,
+    ) -> None:
+        """A result with its (must, aim); both are the highest values allowed. None: not measured, `note` says why."""
+        must, aim = bounds or (None, None)
+        row: dict[str, object] = {"row": name, "value": _rounded(value), "unit": unit, "must": _rounded(must), "aim": _rounded(aim)}
+        row["met"] = None if value is None or must is None else value <= must
+        row["reached"] = None if value is None or aim is None else value <= aim
+        if beside is not None:
+            row["floor_ms"] = [_rounded(beside.before_ms), _rounded(beside.after_ms)]
+        row |= {key: _rounded(one) if isinstance(one, float) else one for key, one in more.items()}
+        if self.scale != 1.0:
+            row["scale"] = self.scale
+        self.rows.append(row)
+        if not self.quiet:
+            print(json.dumps(row), flush=True)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
