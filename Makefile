@@ -7,7 +7,7 @@ JOBS ?= 2
 .PHONY: demo test lint bench lock clean
 
 demo: $(VENV)/.runtime
-	$(BIN)/python -m reconciler.demo
+	$(BIN)/python docs/demo.py
 
 test: lint
 	$(BIN)/pytest -q -n $(JOBS)
