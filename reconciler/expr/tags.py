@@ -6,8 +6,7 @@ around it. It evaluates no expressions and knows no variable by name.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from reconciler.errors import ManifestError
 
@@ -17,7 +16,6 @@ MAX_TEXT_BYTES = 256 << 10
 _ROOTS = frozenset(
     {"workflow", "inputs", "outputs", "steps", "tasks", "item", "pod", "node", "retries", "lastRetry", "cronworkflow"}
 )
-_TAG = re.compile(r"\{\{(.*?)\}\}", re.DOTALL)
 
 
 class UnresolvedTag(ManifestError):
@@ -37,9 +35,7 @@ def find_tags(text: str) -> tuple[str, ...]:
 
     An expression keeps its sign: `{{=1 + 1}}` is `=1 + 1`.
     """
-    if "{{" not in text:
-        return ()
-    return tuple(dict.fromkeys(match.strip() for match in _TAG.findall(text)))
+    return tuple(dict.fromkeys(name for _, _, name in _scan(text)))
 
 
 def is_variable(tag: str) -> bool:
@@ -75,17 +71,16 @@ def _replace(text: str, values: Mapping[str, str], used: dict[str, str], may_sta
     parts: list[str] = []
     unknown: dict[str, None] = {}
     end = size = 0
-    for match in _TAG.finditer(text):
-        name = match[1].strip()
+    for start, after, name in _scan(text):
         value = values.get(name)
         if value is None:
             if not may_stay(name):
                 unknown[name] = None
             continue
         used[name] = value
-        parts += (text[end : match.start()], value)
-        size += len(value) + match.start() - end
-        end = match.end()
+        parts += (text[end:start], value)
+        size += len(value) + start - end
+        end = after
         if size > MAX_TEXT_BYTES:
             raise _too_long(name)
     if unknown:
@@ -94,6 +89,17 @@ def _replace(text: str, values: Mapping[str, str], used: dict[str, str], may_sta
     if len(result) > MAX_TEXT_BYTES // 4 and len(result.encode(errors="surrogatepass")) > MAX_TEXT_BYTES:
         raise _too_long(next(iter(used), ""))
     return result
+
+
+def _scan(text: str) -> Iterator[tuple[int, int, str]]:
+    """Where each tag starts and ends, and its name. Linear: a pattern would try every open brace to the end of the text."""
+    start = text.find("{{")
+    while start >= 0:
+        end = text.find("}}", start + 2)
+        if end < 0:
+            return
+        yield start, end + 2, text[start + 2 : end].strip()
+        start = text.find("{{", end + 2)
 
 
 def _too_long(name: str) -> ManifestError:

@@ -15,6 +15,7 @@ from reconciler.lint.scope import Path, View, calls_in
 from reconciler.manifest.reading import nearest
 from reconciler.model.spec import Document, Kind, LockKind, LockRef, Template
 
+_MOST_STEPS = 50_000  # a workflow made to be dear has more ways to a template than anybody can look at
 _Held = Mapping[str, str]  # lock key -> who holds it, for a message
 
 
@@ -97,18 +98,22 @@ def _check_held(view: View) -> None:
 
 
 def _walk_held(view: View, workflow: _Held) -> Iterator[tuple[Template, _Held]]:
-    """Each reachable template with the locks held around it; each (template, held) once."""
+    """Each reachable template with the locks held around it; each (template, held) once, up to a bound on the work."""
     templates = view.own.templates
     starts = [name for name in (view.own.entrypoint, view.own.on_exit) if name in templates]
     starts = starts or list(templates)
     waiting = [(name, tuple(workflow.items())) for name in reversed(starts)]
     seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
+    steps = _MOST_STEPS
     while waiting:
         name, held = waiting.pop()
         template = templates.get(name)
-        if template is None or (name, held) in seen or len(seen) > 10_000:
+        if template is None or (name, held) in seen:
             continue
         seen.add((name, held))
+        steps -= 1 + len(held)
+        if steps < 0:
+            return
         yield template, dict(held)
         around = dict(held)
         for lock in template.locks:

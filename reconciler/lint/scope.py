@@ -56,6 +56,7 @@ class Tree:
         self.mapped_images = mapped_images
         self.findings: list[Finding] = []
         self._live = live
+        self._names: dict[tuple[str, str], list[str]] = {}
 
     def find(self, kind: Kind, namespace: str, name: str) -> Known | None:
         """The definition with this identity: of these files, else the live one."""
@@ -64,8 +65,10 @@ class Tree:
 
     def names(self, kind: Kind, namespace: str) -> list[str]:
         """All known names of one kind in one namespace."""
-        identities = {*self.by_identity, *self._live}
-        return sorted(name for a_kind, a_namespace, name in identities if (a_kind, a_namespace) == (kind.value, namespace))
+        if not self._names:
+            for a_kind, a_namespace, name in {*self.by_identity, *self._live}:
+                self._names.setdefault((a_kind, a_namespace), []).append(name)
+        return sorted(self._names.get((kind.value, namespace), ()))
 
     def report(self, rule: Rule, document: Document, path: Path, message: str, *, on_key: bool = False) -> None:
         """Add a finding at the value (or the key) that `path` leads to."""

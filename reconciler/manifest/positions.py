@@ -29,12 +29,13 @@ def unpack(spot: int) -> tuple[int, int]:
 class Positions:
     """Line and column (from 1) by path. `spots` follow the data in order: a value, then each key before its value."""
 
-    __slots__ = ("_data", "_index", "_spots")
+    __slots__ = ("_data", "_folded", "_index", "_spots")
 
     def __init__(self, data: Any, spots: Sequence[int]) -> None:
         self._data = data
         self._spots = array("Q", spots)
         self._index: dict[Path, tuple[int, int]] | None = None
+        self._folded: dict[Path, tuple[int, int]] | None = None
 
     def __reduce__(self) -> tuple[type[Positions], tuple[Any, array[int]]]:
         return (Positions, (self._data, self._spots))
@@ -51,13 +52,14 @@ class Positions:
         index = self._index
         if index is None:
             index = self._index = dict(_walk(self._data, (), None, iter(self._spots)))
-            for known in sorted(index, key=len):
-                index.setdefault(_folded(known), index[known])
-        while path not in index:
-            if (folded := _folded(path)) in index:
-                return index[folded]
+        if path in index:
+            return index[path]
+        if self._folded is None:
+            self._folded = {_folded(known): spots for known, spots in reversed(index.items())}
+        path = _folded(path)
+        while path not in self._folded:
             path = path[:-1]
-        return index[path]
+        return self._folded[path]
 
 
 def _folded(path: Path) -> Path:

@@ -19,6 +19,7 @@ from reconciler.manifest.schema import DOCUMENT, METADATA, Shape
 
 _NOTHING: Mapping[str, Any] = {}
 _SHOWN = 60
+_MOST_ADVICE = 1000  # looking for a near name is dear, and nobody reads on
 _LONGEST_MESSAGE = 500
 
 
@@ -75,7 +76,7 @@ class Reading:
         if name:
             self.note(rules.OTHER_CASE, (*at, key), f'field "{key}" of {shape.what}: write it "{name}"', on_key=True)
             return name
-        advice = nearest(key, shape.folded.values())
+        advice = nearest(key, shape.folded.values()) if len(self.notes) < _MOST_ADVICE else "remove it"
         if shape is DOCUMENT and key in METADATA.supported:
             advice = "write it under metadata"
         self.note(rules.UNKNOWN_FIELD, (*at, key), f'field "{key}" of {shape.what} does not exist; {advice}', on_key=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -100,3 +102,19 @@ def test_what_was_read_before_a_limit_is_passed_stays():
     assert [next(documents).data for _ in range(200)] == [{"a": 1}] * 200
     with pytest.raises(UnreadableText, match="more than 200 documents"):
         next(documents)
+
+
+def test_without_the_c_parser_the_package_to_install_is_named():
+    code = (
+        "import sys\n"
+        "sys.modules['_ruamel_yaml'] = sys.modules['_ruamel_yaml_clibz'] = None\n"
+        "from reconciler.errors import LineclearError\n"
+        "from reconciler.manifest import parse_file\n"
+        "try:\n"
+        "    parse_file('f.yaml', '', b'a: 1')\n"
+        "except LineclearError as error:\n"
+        "    print(error)\n"
+    )
+    told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60).stdout
+    assert told.startswith("YAML cannot be read: the C parser is not installed")
+    assert told.endswith("install the package ruamel.yaml.clib\n")
