@@ -24,7 +24,8 @@ def test_a_submitted_run_runs_and_its_lock_is_released(home, book):
 def test_a_second_daemon_of_a_home_is_refused_and_told_the_firsts_pid(home):
     home.daemon.start()
 
-    second = subprocess.run([sys.executable, "-c", SECOND, str(home.root)], capture_output=True, text=True, timeout=30, check=False)
+    argv = [sys.executable, "-c", SECOND, str(home.root)]
+    second = subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
 
     assert second.returncode != 0
     assert f"pid {home.daemon.pid}" in second.stderr

@@ -6,6 +6,7 @@ What happened is read from what the steps themselves wrote. The seed is printed;
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import random
 import signal
@@ -118,9 +119,8 @@ class Storm:
 
     def clear_failed_holders(self):
         """A lost run keeps its locks until a person lets them go: this is the person."""
-        for (name,) in self.home.rows(
-            "SELECT DISTINCT r.name FROM run r JOIN claim c ON c.run_id = r.id WHERE c.state = 'held' AND r.finished_at IS NOT NULL"
-        ):
+        held = "SELECT run_id FROM claim WHERE state = 'held'"
+        for (name,) in self.home.rows(f"SELECT name FROM run WHERE finished_at IS NOT NULL AND id IN ({held})"):
             with contextlib.suppress(LineclearError):
                 self.home.ask("terminate", run=name, message="torture")
 
@@ -162,8 +162,8 @@ def check_log(book, lock, order):
     assert log.most_at_once() <= LIMITS[lock], lock
     if LIMITS[lock] == 1:
         assert began == [run for run in order if run in set(began)], f"{lock}: not first come, first served"
-        runs_in_turn = [run for before, run in zip([None, *[s[0] for s in log.starts]], [s[0] for s in log.starts], strict=False) if run != before]
-        assert len(runs_in_turn) == len(set(runs_in_turn)), f"{lock}: one run's steps were interleaved with another's"
+        in_turn = [run for run, _ in itertools.groupby(run for run, *_ in log.starts)]
+        assert in_turn == began, f"{lock}: one run's steps were interleaved with another's"
     epochs = dict(zip(began, log.epochs(KEY.get(lock, f"default/Mutex/{lock}")), strict=True))
     assert None not in epochs.values(), lock
     by_arrival = [epochs[run] for run in order if run in epochs]
