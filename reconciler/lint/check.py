@@ -19,8 +19,8 @@ def lint_files(
     """What is wrong across the documents of `files`, by path, line and column; the files' own findings are not repeated.
 
     `live` are the other known definitions, by identity: those of files that are not given. A document of `files` hides a live
-    one. `mapped_images` are the images that the settings map to a runtime; `host` is this machine, which knows no default
-    command. In a file that is bad already only those checks are made that its errors cannot mislead.
+    one. `mapped_images` are the images that the settings map to a runtime. In a file that is bad already only those checks
+    are made that its errors cannot mislead.
     """
     tree = Tree(files, live, frozenset(mapped_images))
     check_identities(tree)

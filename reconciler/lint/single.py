@@ -38,14 +38,14 @@ def check_cron(tree: Tree, document: Document) -> None:
 
 
 def check_images(view: View) -> None:
-    """Every program says what to run: by its command, or by an image that the settings map to a runtime."""
+    """Every program has a command, and an image that the settings map to a runtime."""
     for template in view.own.templates.values():
         program = template.body
         if not isinstance(program, Program):
             continue
         path = (*view.path_of(template), "container" if program.source is None else "script")
         is_mapped = program.image in view.tree.mapped_images
-        if not program.command and (not is_mapped or program.image == HOST_IMAGE):
+        if not program.command:  # every runtime there is starts processes of this machine: none knows an image's own command
             image = f'image "{program.image}"' if program.image else "no image"
             message = f'template "{template.name}" has {image} and no command, so nothing says what to run; add a command'
             view.report(rules.IMAGE, (*path, "image") if program.image else path, message)

@@ -87,14 +87,16 @@ def test_a_document_of_the_files_hides_the_live_one():
     assert [f.rule for f in findings] == ["LC402"]
 
 
-def test_a_mapped_image_needs_no_command():
+def test_a_mapped_image_is_no_surprise_and_needs_a_command_all_the_same():
     text = """apiVersion: argoproj.io/v1alpha1
 kind: Workflow
 metadata: {name: w}
-spec: {entrypoint: a, templates: [{name: a, container: {image: backup}}]}
+spec: {entrypoint: a, templates: [{name: a, container: {image: backup, command: [sh]}}]}
 """
-    assert [f.rule for f in lint_files([parse("a.yaml", text)], {})] == ["LC701"]
+    assert [f.rule for f in lint_files([parse("a.yaml", text)], {})] == ["LC702"]
     assert lint_files([parse("a.yaml", text)], {}, mapped_images=["backup"]) == ()
+    bare = parse("a.yaml", text.replace(", command: [sh]", ""))
+    assert [f.rule for f in lint_files([bare], {}, mapped_images=["backup"])] == ["LC701"]
 
 
 def test_a_long_chain_of_tasks_is_checked_without_deep_recursion():
