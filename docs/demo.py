@@ -28,7 +28,8 @@ SOURCES = ROOT / "docs" / "demo"
 HOME = DEMO / "home"
 CLONE = DEMO / "clone"
 EVIDENCE = DEMO / "evidence"
-LOCK = "default/Mutex/deploy-production"
+SHORT = "deploy-production"
+LOCK = f"default/Mutex/{SHORT}"
 MARKS = ("<!-- demo:begin, written by docs/demo.py --readme -->", "<!-- demo:end -->")
 COMMAND_LIMIT_S = 30
 Answer = TypeVar("Answer")
@@ -51,6 +52,7 @@ class Story:
             **{k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "LINECLEAR_"))},
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
             "LINECLEAR_HOME": str(HOME),
+            "LINECLEAR_ACTOR": "ada",
             "GIT_CONFIG_GLOBAL": os.devnull,
             "GIT_CONFIG_NOSYSTEM": "1",
             "GIT_AUTHOR_NAME": "Demo",
@@ -93,11 +95,19 @@ class Story:
         except subprocess.TimeoutExpired as late:
             raise DemoError(f"{command}: expected an end within {COMMAND_LIMIT_S} s; seen so far: {late.output!r}") from late
         if not quiet:
-            for line in done.stdout.rstrip().splitlines():
-                self.say(f"  {line.rstrip()}")
+            self.show(done.stdout)
         if done.returncode != exits:
             raise DemoError(f"{command}: expected exit code {exits}, seen {done.returncode}:\n{done.stdout}")
         return done.stdout
+
+    def show(self, output: str) -> None:
+        """Print what a command printed; lines that an earlier command printed too become one `...`."""
+        for line in output.rstrip().splitlines():
+            text = f"  {line.rstrip()}"
+            if text.strip() and text in self.lines:
+                text = "  ..."
+            if text != "  ..." or self.lines[-1] != text:
+                self.say(text)
 
     def check(self, claim: str, *, expected: object, seen: object) -> None:
         """Stop the demo unless what was expected was seen."""
@@ -203,7 +213,7 @@ def show_failure(story: Story) -> str:
     story.holds("meanwhile staging and dev ran at the same time and are done", true=parallel, seen=times)
     ran = [w[1] for w in evidence("releases") if w[0] == "production"]
     story.check("in production nothing but the failed 1.0 has begun", expected=["1.0"], seen=ran)
-    shown = story.run(f"lineclear terminate-stuck-holder {LOCK} --dry-run")
+    shown = story.run(f"lineclear terminate-stuck-holder {SHORT} --dry-run")
     epoch = re.search(rf"{re.escape(LOCK)}#(\d+)", shown)
     if epoch is None:
         raise DemoError(f"terminate-stuck-holder --dry-run: expected {LOCK}#EPOCH, seen {shown!r}")
@@ -213,8 +223,8 @@ def show_failure(story: Story) -> str:
 def clear_lock(story: Story, epoch: str) -> None:
     story.tell("Somebody has looked. Clear it; the epoch says which holder was meant, so a stale screen hits nobody else.")
     wrong = int(epoch) + 1000
-    story.run(f"lineclear terminate-stuck-holder {LOCK} --epoch {wrong} --reason looked --yes", exits=4)
-    story.run(f'lineclear terminate-stuck-holder {LOCK} --epoch {epoch} --reason "column removed by hand" --yes')
+    story.run(f"lineclear terminate-stuck-holder {SHORT} --epoch {wrong} --reason looked --yes", exits=4)
+    story.run(f'lineclear terminate-stuck-holder {SHORT} --epoch {epoch} --reason "column removed by hand" --yes')
     story.run("lineclear wait production-1.1")
     story.run("lineclear wait production-1.2")
     lines = [w[1:3] for w in evidence("releases") if w[0] == "production"]
@@ -225,6 +235,7 @@ def clear_lock(story: Story, epoch: str) -> None:
 
 def check_journal(story: Story) -> None:
     """Hold the journal against the same order, and look for the person and the reason."""
+    story.run(f"lineclear journal --lock {SHORT}")
     rows = json.loads(story.run("lineclear journal -o json", quiet=True))
     rows = rows["items"] if isinstance(rows, dict) else rows
     about = [row for row in rows if row["subject"] == LOCK]
@@ -235,7 +246,7 @@ def check_journal(story: Story) -> None:
         seen=granted,
     )
     forced = [row for row in rows if "column removed by hand" in json.dumps(row)]
-    story.holds("and names who cleared the lock, and why", true=bool(forced and forced[0]["actor"]), seen=about)
+    story.holds("and names who cleared the lock, and why", true=bool(forced) and "ada" in forced[0]["actor"], seen=about)
 
 
 def push_mistake(story: Story) -> None:
@@ -316,8 +327,8 @@ def main(argv: list[str]) -> int:
         kill_daemon(story)
         story.say()
         story.run("lineclear down --kill-steps")
-        wait_for("the daemon is gone", lambda: not living_daemon())
-        story.holds("nothing is left running", true=not left_over(), seen=left_over())
+        wait_for("nothing is left running", lambda: not left_over())
+        story.holds("nothing is left running", true=not living_daemon(), seen=living_daemon())
         if "--readme" in argv:
             write_readme(story.lines)
         print(f"\n{story.claims} claims, all true, in {time.monotonic() - story.began:.0f} s. The home stays in .demo.")
