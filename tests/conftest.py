@@ -124,6 +124,12 @@ class House:
         self.logs = folder / "logs"
         self.logs.mkdir()
 
+    def set_up(self, text):
+        """Writes the settings that the next start reads."""
+        path = self.root / "lineclear.toml"
+        path.write_text(text)
+        path.chmod(0o600)
+
     # git
 
     def env(self):
