@@ -105,7 +105,7 @@ def _wait(reader: Reader, row: Row, wait: Row, now_s: float, boot_id: str) -> di
     first = read_locks.list_ahead(reader, wait, _SHOWN)
     lost = read_locks.find_lost_steps(reader, boot_id)
     described = []
-    until, commands = _gate(wait, holders, first)
+    until, commands = _gate(row, wait, holders, first)
     for holder in holders:
         verdict, evidence = holder_verdict(holder, lost)
         described.append(
@@ -141,7 +141,7 @@ def _wait(reader: Reader, row: Row, wait: Row, now_s: float, boot_id: str) -> di
     }
 
 
-def _gate(wait: Row, holders: list[Row], first: list[Row]) -> tuple[str, list[str]]:
+def _gate(row: Row, wait: Row, holders: list[Row], first: list[Row]) -> tuple[str, list[str]]:
     """What opens a lock that no holder's end would open; ('', []) where a holder's end does."""
     if wait["held_back"]:
         return f"when a person opens it again: {wait['held_back']}", [f"lineclear unhold {wait['key']}"]
@@ -152,7 +152,7 @@ def _gate(wait: Row, holders: list[Row], first: list[Row]) -> tuple[str, list[st
         return "when its limit is raised from 0: push the ConfigMap with a higher value", ["lineclear get configmap"]
     if len(holders) < wait["capacity"]:
         if first:
-            before = party(first[0], "")
+            before = party(first[0], row["namespace"])
             return f"it has room; {before} is ahead and needs another lock as well", [f"lineclear why {first[0]['run']}"]
         return "it has room; this run takes it as soon as it can have all its locks at once", []
     return "", []
