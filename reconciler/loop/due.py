@@ -31,7 +31,7 @@ def pass_deadlines(ctx: Context) -> None:
         writer.marks.run(RunId(run_id), *(node.name for node in stored.unfinished()))
     sql = (
         "SELECT n.id FROM node n JOIN attempt a ON a.node_id = n.id"
-        " WHERE n.deadline_at <= ? AND n.finished_at IS NULL AND a.stop = ''"
+        " WHERE n.deadline_at <= ? AND n.finished_at IS NULL AND a.stop = '' AND a.state IN ('intended', 'live')"
     )
     for (node_id,) in writer.db.execute(sql, (writer.now,)).fetchall():
         runs.set_node_message(writer, node_id, "Pod was active on the node longer than the specified deadline")

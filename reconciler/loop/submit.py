@@ -20,6 +20,7 @@ from reconciler.store import catalogue, runs
 from reconciler.workflow.values import resolve_arguments
 
 SHORT = 5
+NAME_LIMIT = 63
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +126,7 @@ def own_annotations(annotations: Mapping[str, str]) -> dict[str, str]:
 
 def _free_name(ctx: Context, namespace: str, order: Order, uid: str) -> str:
     """The asked name if it is free, else it with a short hash; a generated one has its suffix from `seed`."""
-    base = order.name or order.generate_name
+    base = order.name or order.generate_name[: NAME_LIMIT - SHORT]
     seed = order.seed or uid
 
     def taken(name: str) -> bool:
@@ -144,6 +145,8 @@ def _free_name(ctx: Context, namespace: str, order: Order, uid: str) -> str:
 def source_of(ctx: Context, definition: catalogue.Definition, origin: str) -> Source:
     """A live definition as the source of a run, at the commit that is live now."""
     is_workflow = definition.kind is Kind.WORKFLOW
+    metadata = (definition.body.get("spec") or {}).get("workflowMetadata") or {} if definition.kind is Kind.CRON_WORKFLOW else {}
+    of_cron = {**own_annotations(definition.annotations), **(metadata.get("annotations") or {})}
     return Source(
         body=definition.body,
         namespace=definition.namespace,
@@ -152,6 +155,6 @@ def source_of(ctx: Context, definition: catalogue.Definition, origin: str) -> So
         name=definition.name,
         place=definition.place,
         commit_sha=catalogue.applied_sha(ctx.writer) or definition.commit_sha,
-        labels=definition.labels if is_workflow else {},
-        annotations=definition.annotations if is_workflow else own_annotations(definition.annotations),
+        labels=definition.labels if is_workflow else metadata.get("labels") or {},
+        annotations=definition.annotations if is_workflow else of_cron,
     )
