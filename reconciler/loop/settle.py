@@ -98,6 +98,7 @@ def lock_pass(ctx: Context) -> None:
 
 def _admit(ctx: Context, lock: LockId) -> None:
     writer = ctx.writer
+    blocked = _admit_inside(ctx, lock)
     while claims.room(writer, lock) > 0:
         head = claims.first_waiter(writer, lock)
         if head is None:
@@ -106,13 +107,30 @@ def _admit(ctx: Context, lock: LockId) -> None:
             (c for c in claims.waiting_nodes(writer, lock) if c != head and _may_take(ctx, c)), None
         )  # fmt: skip
         if admitted is None:
-            claims.set_blocked_head(writer, lock, blocked=True)
-            return
-        for other in claims.grant(writer, admitted):
-            if other != lock:
-                writer.marks.lock(other)
-        ctx.boundary("admit")
-    claims.set_blocked_head(writer, lock, blocked=False)
+            blocked = True
+            break
+        _grant(ctx, lock, admitted)
+    claims.set_blocked_head(writer, lock, blocked=blocked)
+
+
+def _admit_inside(ctx: Context, lock: LockId) -> bool:
+    """Gives turns inside ancestors that hold the lock; True if a free turn could be given to nobody."""
+    blocked = False
+    for ancestor in claims.free_turns(ctx.writer, lock):
+        waiting = claims.waiting_inside(ctx.writer, lock, ancestor)
+        admitted = next((claim for claim in waiting if _may_take(ctx, claim)), None)
+        if admitted is None:
+            blocked = True
+        else:
+            _grant(ctx, lock, admitted)
+    return blocked
+
+
+def _grant(ctx: Context, lock: LockId, claim: ClaimId) -> None:
+    for other in claims.grant(ctx.writer, claim):
+        if other != lock:
+            ctx.writer.marks.lock(other)
+    ctx.boundary("admit")
 
 
 def _may_take(ctx: Context, claim: ClaimId) -> bool:

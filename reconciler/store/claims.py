@@ -22,14 +22,26 @@ def request(writer: Writer, run: RunState, node: NodeId | None, locks: Sequence[
     claim = _insert(writer, run, node, level)
     for lock in locks:
         lock_id = ensure_lock(writer, lock)
-        _insert_want(writer, claim, lock_id, lock, run, mutex=lock.kind == "Mutex")
+        inside = _holding_ancestor(writer, run, node, lock_id) if lock.nested and node is not None else 0
+        _insert_want(writer, claim, lock_id, lock, inside, mutex=lock.kind == "Mutex")
         writer.marks.lock(lock_id)
     keys = [lock.key for lock in locks]
     detail = {"claim": claim, "locks": keys, "level": level, "priority": run.priority}
     writer.journal("claim.requested", namespace=run.namespace, run=run.name, subject=keys[0], detail=detail)
-    if all(lock.nested for lock in locks):
-        grant(writer, claim)  # it waits for nobody: ancestors hold all of it
     return claim
+
+
+def _holding_ancestor(writer: Writer, run: RunState, node: NodeId, lock_id: LockId) -> int:
+    """The claim of the nearest enclosing node, or of the run, that holds the lock; 0 if none does."""
+    sql = (
+        "WITH RECURSIVE above (id, depth) AS (SELECT parent_id, 1 FROM node WHERE id = :node"
+        " UNION ALL SELECT n.parent_id, depth + 1 FROM above JOIN node n ON n.id = above.id)"
+        " SELECT cl.claim_id FROM claim_lock cl JOIN claim c ON c.id = cl.claim_id LEFT JOIN above a ON a.id = c.node_id"
+        " WHERE cl.run_id = :run AND cl.state = 'held' AND cl.lock_id = :lock AND (c.level = 'run' OR a.id IS NOT NULL)"
+        " ORDER BY c.level = 'run', a.depth LIMIT 1"
+    )
+    row = writer.db.execute(sql, {"node": node, "run": run.id, "lock": lock_id}).fetchone()
+    return 0 if row is None else int(row[0])
 
 
 def request_policy(writer: Writer, run: RunState, cron: str, *, single: bool) -> ClaimId:
@@ -39,7 +51,7 @@ def request_policy(writer: Writer, run: RunState, cron: str, *, single: bool) ->
     capacity = 1 if single else UNBOUNDED
     writer.db.execute("UPDATE lock SET capacity = ? WHERE id = ? AND capacity IS NOT ?", (capacity, lock_id, capacity))
     claim = _insert(writer, run, None, "policy")
-    _insert_want(writer, claim, lock_id, lock, run, mutex=single)
+    _insert_want(writer, claim, lock_id, lock, 0, mutex=single)
     writer.marks.lock(lock_id)
     return claim
 
@@ -54,17 +66,14 @@ def _insert(writer: Writer, run: RunState, node: NodeId | None, level: str) -> C
 
 
 def _insert_want(
-    writer: Writer, claim: ClaimId, lock_id: LockId, lock: ResolvedLock, run: RunState, *, mutex: bool
+    writer: Writer, claim: ClaimId, lock_id: LockId, lock: ResolvedLock, inside: int, *, mutex: bool
 ) -> None:
     writer.db.execute(
         "INSERT INTO claim_lock (claim_id, lock_id, nested, mutex, node_level, template, resolved_json, state, priority,"
         " queue_order, run_id)"
-        " SELECT id, ?, ?, ?, level = 'node', ?, ?, 'waiting', ?, ?, ? FROM claim WHERE id = ?",
-        (
-            lock_id, int(lock.nested), int(mutex), lock.template, json.dumps(lock.values), run.priority, run.queue_order,
-            run.id, claim,
-        ),
-    )  # fmt: skip
+        " SELECT id, ?, ?, ?, level = 'node', ?, ?, state, priority, queue_order, run_id FROM claim WHERE id = ?",
+        (lock_id, inside, int(mutex), lock.template, json.dumps(lock.values), claim),
+    )
 
 
 def ensure_lock(writer: Writer, lock: ResolvedLock) -> LockId:
@@ -130,6 +139,30 @@ def room(writer: Writer, lock_id: LockId) -> int:
     return int(capacity) - int(held)
 
 
+def room_inside(writer: Writer, lock_id: LockId, ancestor: int) -> int:
+    """1 if nobody inside that holding ancestor has its turn with the lock, else 0."""
+    sql = "SELECT NOT EXISTS (SELECT 1 FROM claim_lock WHERE lock_id = ? AND state = 'held' AND nested = ? AND nested > 0)"
+    return int(writer.db.execute(sql, (lock_id, ancestor)).fetchone()[0])
+
+
+def free_turns(writer: Writer, lock_id: LockId) -> list[int]:
+    """Holding ancestors (their claims) inside which somebody waits for a turn with the lock and nobody has it."""
+    sql = (
+        "SELECT DISTINCT w.nested FROM claim_lock w WHERE w.lock_id = ? AND w.state = 'waiting' AND w.nested > 0 AND NOT EXISTS"
+        " (SELECT 1 FROM claim_lock h WHERE h.lock_id = w.lock_id AND h.state = 'held' AND h.nested = w.nested AND h.nested > 0)"
+    )
+    return [int(row[0]) for row in writer.db.execute(sql, (lock_id,)).fetchall()]
+
+
+def waiting_inside(writer: Writer, lock_id: LockId, ancestor: int) -> list[ClaimId]:
+    """Who waits for a turn with the lock inside that ancestor, in queue order."""
+    sql = (
+        "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = ? AND nested > 0"
+        " ORDER BY priority DESC, queue_order, claim_id"
+    )
+    return [ClaimId(row[0]) for row in writer.db.execute(sql, (lock_id, ancestor))]
+
+
 def first_waiter(writer: Writer, lock_id: LockId) -> ClaimId | None:
     """The head of the lock's queue."""
     sql = (
@@ -138,6 +171,14 @@ def first_waiter(writer: Writer, lock_id: LockId) -> ClaimId | None:
     )
     row = writer.db.execute(sql, (lock_id,)).fetchone()
     return None if row is None else ClaimId(row[0])
+
+
+def _first_inside(writer: Writer, lock_id: LockId, ancestor: int) -> ClaimId:
+    sql = (
+        "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = ? AND nested > 0"
+        " ORDER BY priority DESC, queue_order, claim_id LIMIT 1"
+    )
+    return ClaimId(writer.db.execute(sql, (lock_id, ancestor)).fetchone()[0])
 
 
 def waiting_nodes(writer: Writer, lock_id: LockId) -> list[ClaimId]:
@@ -150,10 +191,12 @@ def waiting_nodes(writer: Writer, lock_id: LockId) -> list[ClaimId]:
 
 
 def earlier_waiters(writer: Writer, claim: ClaimId, lock_id: LockId) -> list[tuple[ClaimId, RunId]]:
-    """The waiters of the lock before this claim, in queue order."""
+    """The waiters of the lock before this claim, in queue order; inside a holding ancestor, those before its turn."""
+    inside = writer.db.execute("SELECT nested FROM claim_lock WHERE claim_id = ? AND lock_id = ?", (claim, lock_id)).fetchone()[0]
+    group = "o.nested = m.nested AND o.nested > 0" if inside else "o.nested = 0"
     sql = (
         "SELECT o.claim_id, o.run_id FROM claim_lock m JOIN claim_lock o ON o.lock_id = m.lock_id AND o.state = 'waiting'"
-        " AND o.nested = 0 AND (o.priority > m.priority OR (o.priority = m.priority AND (o.queue_order, o.claim_id) <"
+        f" AND {group} AND (o.priority > m.priority OR (o.priority = m.priority AND (o.queue_order, o.claim_id) <"
         " (m.queue_order, m.claim_id))) WHERE m.claim_id = ? AND m.lock_id = ?"
         " ORDER BY o.priority DESC, o.queue_order, o.claim_id"
     )
@@ -162,11 +205,15 @@ def earlier_waiters(writer: Writer, claim: ClaimId, lock_id: LockId) -> list[tup
 
 def wants(writer: Writer, claim: ClaimId) -> list[Want]:
     """What a waiting claim wants, lock by lock, with the room of each and whether the claim is its queue's head."""
-    sql = "SELECT lock_id FROM claim_lock WHERE claim_id = ? AND state = 'waiting' AND nested = 0 ORDER BY lock_id"
+    sql = "SELECT lock_id, nested FROM claim_lock WHERE claim_id = ? AND state = 'waiting' ORDER BY lock_id"
     found = []
-    for (lock_id,) in writer.db.execute(sql, (claim,)).fetchall():
-        is_head = first_waiter(writer, lock_id) == claim
-        found.append(Want(lock=lock_id, room=room(writer, lock_id), is_head=is_head))
+    for lock_id, inside in writer.db.execute(sql, (claim,)).fetchall():
+        if inside:
+            is_head = _first_inside(writer, lock_id, inside) == claim
+            found.append(Want(lock=lock_id, room=room_inside(writer, lock_id, inside), is_head=is_head))
+        else:
+            is_head = first_waiter(writer, lock_id) == claim
+            found.append(Want(lock=lock_id, room=room(writer, lock_id), is_head=is_head))
     return found
 
 
@@ -182,15 +229,16 @@ def holds_anything(writer: Writer, run: RunId) -> bool:
 
 
 def holders_and_queue(writer: Writer, claim: ClaimId) -> tuple[list[RunId], list[ClaimId]]:
-    """What a waiting claim waits for: the runs that hold its locks, and the claims before it in their queues."""
-    sql = "SELECT lock_id FROM claim_lock WHERE claim_id = ? AND state = 'waiting' AND nested = 0"
+    """What a waiting claim waits for: the runs that hold its full locks, and the claims before it in their queues."""
+    sql = "SELECT lock_id, nested, run_id FROM claim_lock WHERE claim_id = ? AND state = 'waiting'"
     runs: list[RunId] = []
     before: list[ClaimId] = []
-    for (lock_id,) in writer.db.execute(sql, (claim,)).fetchall():
-        held = writer.db.execute(
-            "SELECT run_id FROM claim_lock WHERE lock_id = ? AND state = 'held' AND nested = 0", (lock_id,)
-        ).fetchall()
-        runs += [RunId(r[0]) for r in held]
+    for lock_id, inside, own in writer.db.execute(sql, (claim,)).fetchall():
+        if inside and not room_inside(writer, lock_id, inside):
+            runs.append(RunId(own))  # its turn is taken by a node of its own run
+        elif not inside and room(writer, lock_id) <= 0:
+            sql = "SELECT run_id FROM claim_lock WHERE lock_id = ? AND state = 'held' AND nested = 0"
+            runs += [RunId(r[0]) for r in writer.db.execute(sql, (lock_id,)).fetchall()]
         before += [c for c, _ in earlier_waiters(writer, claim, lock_id)]
     return runs, before
 

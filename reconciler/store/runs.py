@@ -211,8 +211,12 @@ def spec_json(writer: Writer, digest: str) -> str:
 
 
 def set_shutdown(writer: Writer, run: RunState, strategy: str, ended_by: str) -> None:
-    """Writes down that the run is to end, before anything is signalled; Terminate outranks Stop, nothing outranks an end."""
-    if run.is_final or run.shutdown in ("Terminate", strategy):
+    """Writes down that the run is to end, before anything is signalled; Terminate outranks Stop, nothing outranks an end.
+
+    Deletion of a run that is being ended already is written down too.
+    """
+    is_deleted = ended_by == "delete" and run.ended_by != "delete"
+    if run.is_final or (run.shutdown in ("Terminate", strategy) and not is_deleted):
         return
     cursor = writer.db.execute(
         "UPDATE run SET shutdown = ?, ended_by = ? WHERE id = ? AND finished_at IS NULL AND shutdown = ?",
@@ -244,12 +248,13 @@ def reopen(writer: Writer, run: RunState, deadline_s: int | None, *, keeps_runni
     db.execute("UPDATE node SET parent_id = NULL WHERE run_id = ? AND name LIKE '.onExit%'", (run.id,))
     db.execute("DELETE FROM node WHERE run_id = ? AND name LIKE '.onExit%'", (run.id,))
     again = "run_id = ? AND phase NOT IN ('Succeeded', 'Skipped')"
-    db.execute(f"DELETE FROM node WHERE {again} AND type = 'Pod'", (run.id,))
-    retries = f"SELECT id FROM node WHERE {again} AND type = 'Retry'"
-    db.execute(f"UPDATE node SET parent_id = NULL WHERE parent_id IN ({retries})", (run.id,))
-    db.execute(f"DELETE FROM node WHERE {again} AND type = 'Retry'", (run.id,))
-    sql = f"UPDATE node SET phase = 'Running', message = '', started_at = ?, finished_at = NULL WHERE {again}"
-    db.execute(sql, (writer.now, run.id))
+    db.execute(
+        f"WITH RECURSIVE gone (id) AS (SELECT id FROM node WHERE {again} AND type IN ('Pod', 'Retry')"
+        " UNION SELECT n.id FROM node n JOIN gone ON n.parent_id = gone.id) DELETE FROM node WHERE id IN gone",
+        (run.id,),
+    )
+    sql = f"UPDATE node SET phase = 'Pending', message = '', started_at = NULL, finished_at = NULL WHERE {again}"
+    db.execute(sql, (run.id,))
     deadline = None if deadline_s is None else to_text(from_text(writer.now) + timedelta(seconds=deadline_s))
     db.execute(
         "UPDATE run SET phase = ?, message = '', finished_at = NULL, shutdown = '', ended_by = '', ttl_at = NULL, deadline_at = ?"

@@ -7,26 +7,19 @@ nothing is to be done its plan is empty. Work follows the changed nodes and what
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from reconciler.errors import ManifestError
 from reconciler.expr.tags import UnresolvedTag
 from reconciler.model.plan import ClaimRequest, NewNode, RunPlan, RunUpdate
 from reconciler.model.spec import Call, Dag, Parameter, Program, Steps, Template, WorkflowSpec
-from reconciler.model.state import GOOD, AttemptPhase, ClaimPhase, NodeState, NodeType, Phase, ResolvedLock, RunState
+from reconciler.model.state import GOOD, AttemptPhase, ClaimPhase, NodeState, NodeType, Phase, RunState
 from reconciler.workflow.outcome import dag_outcome, exit_message, group_outcome, pod_phase, run_end, ttl_s
 from reconciler.workflow.program import render
+from reconciler.workflow.scope import EXIT_NODE, Scope
 from reconciler.workflow.tree import Stored, Tree
-from reconciler.workflow.values import (
-    Values,
-    exit_values,
-    node_values,
-    resolve_inputs,
-    resolve_locks,
-    workflow_values,
-)
+from reconciler.workflow.values import Values, node_values, resolve_inputs, resolve_locks
 
-EXIT_NODE = ".onExit"
 ON_FAILURE = "lineclear.dev/on-failure"
 BODY_TYPES = {Program: NodeType.POD, Steps: NodeType.STEPS, Dag: NodeType.DAG}
 
@@ -60,7 +53,7 @@ class _Decision:
         self.tree = Tree(stored)
         self.rules = rules
         self.expired = run.deadline_at is not None and now >= run.deadline_at
-        self.base: Values = workflow_values(run, spec)
+        self.scope = Scope(run, spec, self.tree)
         self.update: RunUpdate | None = None
         self._building: set[str] = set()  # parents whose children are still being made: they may not end yet
 
@@ -72,6 +65,8 @@ class _Decision:
         if self.run.shutdown:
             if claim is not None:
                 self.tree.end_claim(None, self.run.ended_by or "shutdown")
+            for node in self.tree.stored.unfinished():  # a retried run has some
+                self._halt(self.tree.get(node.name) or node)
             return self._end(Phase.FAILED, f"Stopped with strategy '{self.run.shutdown}'", keeps=False)
         if claim is ClaimPhase.WAITING:
             return RunPlan()
@@ -84,7 +79,7 @@ class _Decision:
 
     def _ask_for_locks(self) -> RunPlan:
         try:
-            locks = resolve_locks(self.spec.locks, self.base, self.run.namespace)
+            locks = resolve_locks(self.spec.locks, self.scope.base, self.run.namespace)
         except (UnresolvedTag, ManifestError) as error:
             return self._end(Phase.ERROR, f"its locks could not be named: {error}", keeps=False)
         self.tree.request(ClaimRequest(node=None, locks=locks))
@@ -93,7 +88,7 @@ class _Decision:
     def running(self, changed: Iterable[str]) -> RunPlan:
         """Makes the root if there is none, and carries every change as far as it goes."""
         if self.tree.get("") is None:
-            self._enter("", None, self.run.name, Call(name="", template=self.spec.entrypoint), self.base)
+            self._enter("", None, self.run.name, Call(name="", template=self.spec.entrypoint), self.scope.base)
         for name in changed:
             node = self.tree.get(name)
             if node is not None:
@@ -109,7 +104,7 @@ class _Decision:
         handler = self.tree.get(EXIT_NODE)
         if handler is None and self.spec.on_exit and self.run.shutdown != "Terminate":
             call = Call(name=EXIT_NODE, template=self.spec.on_exit)
-            handler = self._enter(EXIT_NODE, None, f"{self.run.name}.onExit", call, self._outer(EXIT_NODE))
+            handler = self._enter(EXIT_NODE, None, f"{self.run.name}.onExit", call, self.scope.outside(EXIT_NODE))
         if handler is None or handler.is_final:
             phase, message = run_end(root, handler, self.run.shutdown, expired=self.expired)
             self._end(phase, message, keeps=phase is not Phase.SUCCEEDED and self._keeps_locks())
@@ -137,7 +132,7 @@ class _Decision:
         elif node.type is NodeType.POD:
             self._advance_pod(node)
         elif node.type is NodeType.DAG:
-            self._dag_tasks(node, self._dag(node).tasks)
+            self._dag_tasks(node, self.scope.dag(node).tasks)
             self._finish_dag(node)
         elif node.type is NodeType.STEPS:
             self._next_group(node)
@@ -179,7 +174,7 @@ class _Decision:
         try:
             inputs = resolve_inputs(template.inputs, self._arguments(call, parent), scope, f"template {template.name!r}")
             values = node_values(scope, self.run, name, inputs)
-            locks = self._locks_of(template, values, parent)
+            locks = self.scope.locks_of(template, values, parent)
         except (UnresolvedTag, ManifestError) as error:
             return self._stillborn(name, parent, display, call, str(error))
         kind = NodeType.RETRY if template.retry_limit is not None else BODY_TYPES[type(template.body)]
@@ -206,20 +201,27 @@ class _Decision:
         node = self._create(name, parent, display, NodeType.POD, call.template, {})
         return self.tree.update(node, Phase.ERROR, message)
 
-    def _locks_of(self, template: Template, values: Values, parent: NodeState | None) -> tuple[ResolvedLock, ...]:
-        if not template.locks:
-            return ()
-        locks = resolve_locks(template.locks, values, self.run.namespace)
-        held = set(self.tree.stored.held_keys(None))
-        above = parent
-        while above is not None:
-            held.update(self.tree.stored.held_keys(above.id) if above.id else ())
-            above = self.tree.parent(above)
-        return tuple(replace(lock, nested=True) if lock.key in held else lock for lock in locks)
-
     def _start_if_granted(self, node: NodeState) -> None:
-        if not self.tree.is_asked(node.name) and node.id and self.tree.stored.claim(node.id) is ClaimPhase.HELD:
+        parent = self.tree.parent(node)
+        if self.tree.is_asked(node.name) or (parent is not None and parent.phase is Phase.PENDING):
+            return
+        claim = self.tree.stored.claim(node.id) if node.id else None
+        if claim is ClaimPhase.HELD:
             self._start(node, self.spec.templates[node.template])
+        elif claim is None:
+            self._resume(node, parent)
+
+    def _resume(self, node: NodeState, parent: NodeState | None) -> None:
+        """Takes up a node of a retried run: it let its locks go when it ended, so it asks for them again."""
+        if node.type is NodeType.STEP_GROUP:
+            self._fill_group(self.tree.update(node, Phase.RUNNING))
+            return
+        template = self.spec.templates[node.template]
+        locks = self.scope.locks_of(template, self.scope.of(node), parent)
+        if locks:
+            self.tree.request(ClaimRequest(node=node.name, locks=locks))
+        else:
+            self._start(node, template)
 
     def _start(self, node: NodeState, template: Template) -> NodeState:
         if node.type is NodeType.POD:
@@ -228,7 +230,7 @@ class _Decision:
         if node.type is NodeType.RETRY:
             self._next_try(node)
         elif node.type is NodeType.DAG:
-            self._dag_tasks(node, self._dag(node).tasks)
+            self._dag_tasks(node, self.scope.dag(node).tasks)
             self._finish_dag(node)
         else:
             self._next_group(node)
@@ -237,7 +239,7 @@ class _Decision:
     def _start_pod(self, node: NodeState, template: Template) -> NodeState:
         assert isinstance(template.body, Program)
         try:
-            render(template.body, self._scope(node))
+            render(template.body, self.scope.of(node))
         except UnresolvedTag as error:
             return self._finish(node, Phase.ERROR, str(error))
         self.tree.queue_attempt(node)
@@ -285,7 +287,7 @@ class _Decision:
             self._next_group(parent)
         else:
             task = node.name[len(parent.name) + 1 :]
-            self._dag_tasks(parent, self._dag(parent).dependents.get(task, ()))
+            self._dag_tasks(parent, self.scope.dag(parent).dependents.get(task, ()))
             self._finish_dag(parent)
 
     # retries -------------------------------------------------------------------------------------------------------
@@ -312,10 +314,12 @@ class _Decision:
 
     def _next_group(self, node: NodeState) -> None:
         """Starts the group after the last that succeeded, or ends the steps."""
-        groups = self._steps(node).groups
+        groups = self.scope.steps(node).groups
         done = self.tree.children(node)
         last = done[-1] if done else None
         if last is not None and not last.is_final:
+            if last.phase is Phase.PENDING:
+                self._start_if_granted(last)
             return
         if last is not None and last.phase not in GOOD:
             self._finish(node, Phase.FAILED, last.message)
@@ -331,12 +335,15 @@ class _Decision:
         """Makes the group's calls that are not there yet, and ends the group if all have ended."""
         steps = self.tree.parent(group)
         assert steps is not None
-        calls = self._steps(steps).groups[int(group.name[len(steps.name) + 1 : -1])]
-        scope = self._scope(steps)
+        calls = self.scope.steps(steps).groups[int(group.name[len(steps.name) + 1 : -1])]
+        scope = self.scope.of(steps)
         self._building.add(group.name)
         for call in calls:
-            if self.tree.get(f"{group.name}.{call.name}") is None:
+            made = self.tree.get(f"{group.name}.{call.name}")
+            if made is None:
                 self._enter(f"{group.name}.{call.name}", group, call.name, call, scope)
+            elif made.phase is Phase.PENDING and made.type is not NodeType.POD:
+                self._start_if_granted(made)
         self._building.remove(group.name)
         self._finish_group(group)
 
@@ -349,14 +356,17 @@ class _Decision:
 
     def _dag_tasks(self, node: NodeState, tasks: Iterable[Call]) -> None:
         """Starts each task whose dependencies have all gone well, and omits each that can no longer start."""
-        scope = self._scope(node)
+        scope = self.scope.of(node)
         outermost = node.name not in self._building
         self._building.add(node.name)
         waiting = list(tasks)[::-1]
         while waiting:
             task = waiting.pop()
             name = f"{node.name}.{task.name}"
-            if self.tree.get(name) is not None:
+            made = self.tree.get(name)
+            if made is not None:
+                if made.phase is Phase.PENDING and made.type is not NodeType.POD:
+                    self._start_if_granted(made)
                 continue
             before = [self.tree.get(f"{node.name}.{dependency}") for dependency in task.dependencies]
             if any(d is None or not d.is_final for d in before):
@@ -368,7 +378,7 @@ class _Decision:
                 self.tree.update(omitted, Phase.OMITTED, "omitted: depends condition not met")
             entered = self.tree.get(name)
             if entered is not None and entered.is_final:
-                waiting += self._dag(node).dependents.get(task.name, ())
+                waiting += self.scope.dag(node).dependents.get(task.name, ())
         if outermost:
             self._building.remove(node.name)
 
@@ -378,27 +388,7 @@ class _Decision:
             phase, message = dag_outcome(self.tree.children(current))
             self._finish(current, phase, message)
 
-    # looking things up ---------------------------------------------------------------------------------------------
-
-    def _steps(self, node: NodeState) -> Steps:
-        body = self.spec.templates[node.template].body
-        assert isinstance(body, Steps)
-        return body
-
-    def _dag(self, node: NodeState) -> Dag:
-        body = self.spec.templates[node.template].body
-        assert isinstance(body, Dag)
-        return body
-
-    def _scope(self, node: NodeState) -> Values:
-        return node_values(self._outer(node.name), self.run, node.name, node.inputs)
-
-    def _outer(self, name: str) -> Values:
-        """The variables outside the node: the run's, and inside the exit handler also how the run ended."""
-        root = self.tree.get("") if name.startswith(EXIT_NODE) else None
-        return self.base if root is None else {**self.base, **exit_values(root, self.tree.stored, self.run)}
-
 
 def scope_of(run: RunState, spec: WorkflowSpec, stored: Stored, node: NodeState) -> Values:
     """The variables of a stored node, as they were when it was decided to start it."""
-    return _Decision(run, spec, stored, run.created_at, Rules())._scope(node)  # noqa: SLF001 - same module
+    return Scope(run, spec, Tree(stored)).of(node)

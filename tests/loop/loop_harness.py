@@ -2,6 +2,7 @@
 
 import json
 import logging
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -145,10 +146,8 @@ class World:
     def dying(self, point, act):
         """Does something, dies at a boundary of its tick, and starts again."""
         self.crash_at = point
-        try:
+        with suppress(Crash):
             act()
-        except Crash:
-            pass
         self.crash_at = ""
         self.crash()
 
@@ -205,7 +204,8 @@ class World:
     def cannot_start(self, run, node, code=64):
         """The process of a node could not be made."""
         attempt = self.attempt_of(run, node)
-        self.runtime.seen.append(NotStarted(attempt_id=AttemptId(attempt), exit_code=code, at=self.clock.at, message="no such command"))
+        seen = NotStarted(attempt_id=AttemptId(attempt), exit_code=code, at=self.clock.at, message="no such command")
+        self.runtime.seen.append(seen)
         self.tick()
 
     def attempt_of(self, run, node):

@@ -201,7 +201,7 @@ CREATE INDEX claim_run ON claim (run_id);
 CREATE TABLE claim_lock (
   claim_id    INTEGER NOT NULL REFERENCES claim (id) ON DELETE CASCADE,
   lock_id     INTEGER NOT NULL REFERENCES lock (id),
-  nested      INTEGER NOT NULL DEFAULT 0 CHECK (nested IN (0, 1)),  -- an ancestor holds it: takes no unit
+  nested      INTEGER NOT NULL DEFAULT 0 CHECK (nested >= 0),  -- the claim of the ancestor that holds it: takes no unit, only a turn
   mutex       INTEGER NOT NULL CHECK (mutex IN (0, 1)),
   node_level  INTEGER NOT NULL DEFAULT 0 CHECK (node_level IN (0, 1)),
   template    TEXT NOT NULL,                  -- the name as written
@@ -217,6 +217,8 @@ CREATE INDEX queue ON claim_lock (lock_id, priority DESC, queue_order, claim_id)
 CREATE INDEX queue_of_nodes ON claim_lock (lock_id, priority DESC, queue_order, claim_id)
   WHERE state = 'waiting' AND nested = 0 AND node_level = 1;
 CREATE INDEX held ON claim_lock (lock_id) WHERE state = 'held' AND nested = 0;
+CREATE INDEX queue_inside ON claim_lock (lock_id, nested, priority DESC, queue_order, claim_id) WHERE state = 'waiting' AND nested > 0;
+CREATE UNIQUE INDEX one_turn_inside ON claim_lock (lock_id, nested) WHERE state = 'held' AND nested > 0;
 CREATE UNIQUE INDEX mutex_has_one_holder ON claim_lock (lock_id) WHERE state = 'held' AND nested = 0 AND mutex = 1;
 CREATE INDEX held_by_run ON claim_lock (run_id) WHERE state = 'held';
 CREATE INDEX waiting_by_run ON claim_lock (run_id) WHERE state = 'waiting';

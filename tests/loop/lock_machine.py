@@ -1,0 +1,324 @@
+"""Everything that people and processes can do to locks, done to the real store and to a model of it, compared after each step."""
+
+import os
+import shutil
+import tempfile
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from lock_model import FINAL, Job, Model
+from loop_harness import World, pod, spec, steps
+
+MUTEXES = ("m0", "m1", "m2", "m3")
+SEMAPHORES = ("s0", "s1")
+PRIORITIES = st.sampled_from([0, 0, 0, 5, -3])
+WANTS = st.frozensets(st.sampled_from(MUTEXES + SEMAPHORES), min_size=1, max_size=4)
+FEW = st.frozensets(st.sampled_from(MUTEXES[:2] + SEMAPHORES), max_size=2)
+INNER_GROUP = st.lists(FEW, min_size=1, max_size=2)
+BOX = st.tuples(FEW, st.lists(INNER_GROUP, min_size=1, max_size=2))
+GROUP = st.tuples(st.none() | BOX, st.lists(FEW, min_size=1, max_size=3))
+TREE = st.tuples(FEW, st.lists(GROUP, min_size=1, max_size=2))
+WHICH = st.integers(0, 30)
+KILLS = st.sampled_from(["", "", "", "", "before-commit", "after-commit"])
+
+
+def shape_of(tree):
+    """The tree as the model takes it: (wants, groups of (call, wants, groups)); a box comes first in its group."""
+    wants, groups = tree
+    found = []
+    for number, (box, pods) in enumerate(groups):
+        group = [(f"g{number}p{n}", inner, ()) for n, inner in enumerate(pods)]
+        if box is not None:
+            inside = [[(f"g{m}i{n}", inner, ()) for n, inner in enumerate(told)] for m, told in enumerate(box[1])]
+            group.insert(0, (f"g{number}box", box[0], inside))
+        found.append(group)
+    return wants, found
+
+
+def spec_of(shape, locks):
+    """The same tree as a manifest."""
+    templates = []
+
+    def template(name, wants, groups):
+        if not groups:
+            templates.append(pod(name, *sorted(wants)))
+        else:
+            calls = []
+            for number, group in enumerate(groups):
+                calls.append([(call, f"{name}-{number}-{call}") for call, *_ in group])
+                for call, inner, below in group:
+                    template(f"{name}-{number}-{call}", inner, below)
+            templates.append(steps(name, *calls, locks=sorted(wants)))
+
+    template("main", *shape)
+    return spec(*templates, locks=sorted(locks), entrypoint="main")
+
+
+_new_database = ""
+
+
+def new_database():
+    """The path of an empty, migrated database, made once in this process."""
+    global _new_database  # noqa: PLW0603 - a cache
+    if not _new_database:
+        folder = tempfile.mkdtemp(prefix="lock-machine-")
+        world = World(folder)
+        world.writer.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        world.close()
+        _new_database = f"{folder}/state.db"
+    return _new_database
+
+
+class LockMachine(RuleBasedStateMachine):
+    """The real passes beside the model."""
+
+    def __init__(self):
+        super().__init__()
+        self.folder = tempfile.mkdtemp(prefix="lock-machine-")
+        shutil.copy(new_database(), self.folder)
+        self.world = World(self.folder)
+        self.model = Model()
+        self.serial = 0
+        self.seen = 0
+
+    def teardown(self):
+        self.world.close()
+        shutil.rmtree(self.folder)
+
+    @initialize()
+    def start(self):
+        self.model.locks.limits = {"s0": 1, "s1": 2}
+        self.world.limits(s0=1, s1=2)
+
+    # what happens ----------------------------------------------------------------------------------------------------
+
+    @rule(wants=WANTS, priority=PRIORITIES, ttl=st.booleans(), kill=KILLS)
+    def submit_with_workflow_locks(self, wants, priority, ttl, kill):
+        self._submit(wants, (frozenset(), ()), priority, ttl, kill)
+
+    @rule(wants=FEW, tree=TREE, priority=PRIORITIES, kill=KILLS)
+    def submit_with_template_locks(self, wants, tree, priority, kill):
+        self._submit(wants, shape_of(tree), priority, False, kill)
+
+    @rule(which=WHICH, good=st.booleans(), kill=KILLS)
+    def process_ends(self, which, good, kill):
+        self._end_process(which, good=good, kill=kill)
+
+    @rule(which=WHICH)
+    def process_succeeds(self, which):
+        self._end_process(which, good=True, kill="")
+
+    @rule(which=WHICH)
+    def process_is_lost(self, which):
+        item = _pick(self.model.processes(), which)
+        if item is not None:
+            self.world.is_lost(item.job.name, item.name)
+            self.model.end(item, "bad")
+            self._compare()
+
+    @rule(which=WHICH, verb=st.sampled_from(["stop", "terminate"]), kill=KILLS)
+    def ask_to_end(self, which, verb, kill):
+        job = _pick(list(self.model.jobs.values()), which)
+        if job is None:
+            return
+        idle = job.state in FINAL and not self.model.holds(job)
+        if self._do(kill, lambda: self._ask(verb, not idle, run=job.name)) and not idle:
+            if job.state in FINAL:
+                self.model.locks.drop(job)
+            else:
+                job.ending = True
+        self._compare()
+
+    @rule(which=WHICH, kill=KILLS)
+    def retry(self, which, kill):
+        job = _pick([j for j in self.model.jobs.values() if j.state == "bad"], which)
+        if job is not None:
+            if self._do(kill, lambda: self._ask("retry", True, run=job.name)):
+                self.model.retry(job)
+            self._compare()
+
+    @rule(which=WHICH, force=st.booleans())
+    def delete(self, which, force):
+        job = _pick(list(self.model.jobs.values()), which)
+        if job is None:
+            return
+        self._ask("delete", force or job.state in FINAL, run=job.name, force=force)
+        if job.state in FINAL:
+            self.model.remove(job)
+        elif force:
+            job.forget = job.ending = True
+        self._compare()
+
+    @rule(which=WHICH, wants=WANTS, same=st.booleans(), priority=PRIORITIES, kill=KILLS)
+    def take_over(self, which, wants, same, priority, kill):
+        job = _pick([j for j in self.model.jobs.values() if j.state in FINAL and self.model.holds(j)], which)
+        if job is not None:
+            self._submit(job.wants if same else wants, (frozenset(), ()), priority, False, kill, taken=job)
+
+    @rule(which=WHICH, right=st.booleans())
+    def terminate_stuck_holder(self, which, right):
+        sql = (
+            "SELECT l.key, c.epoch, r.name FROM claim_lock cl JOIN claim c ON c.id = cl.claim_id JOIN lock l ON l.id = cl.lock_id"
+            " JOIN run r ON r.id = c.run_id WHERE cl.state = 'held' AND cl.nested = 0 ORDER BY l.key, c.epoch"
+        )
+        found = _pick(self.world.rows(sql), which)
+        if found is None:
+            return
+        key, epoch, name = found
+        self._ask("terminate_stuck_holder", right, lock=key, epoch=epoch if right else epoch + 1000, reason="test")
+        if right:
+            job = self.model.jobs[name]
+            if job.state in FINAL:
+                self.model.locks.drop(job)
+            else:
+                job.ending = True
+        self._compare()
+
+    @rule(name=st.sampled_from(SEMAPHORES), limit=st.integers(0, 3), kill=KILLS)
+    def change_limit(self, name, limit, kill):
+        limits = {**self.model.locks.limits, name: limit}
+        self._do(kill, lambda: self._limits(limits), lambda: self._limits(limits))
+        self.model.locks.limits = limits
+        self._compare()
+
+    @rule(seconds=st.sampled_from([1, 100, 400]))
+    def time_passes(self, seconds):
+        self.world.tick(seconds)
+        now = self.world.clock.at
+        for job in list(self.model.jobs.values()):
+            if job.ttl and job.state in FINAL and (now - job.ended_at).total_seconds() >= job.ttl:
+                self.model.remove(job)
+        self._compare()
+
+    @rule()
+    def crash_and_reopen(self):
+        self.world.crash()
+        self._compare()
+
+    @precondition(lambda self: self.model.jobs)
+    @rule()
+    def everything_ends(self):
+        """If processes end and nothing else happens, every queue drains, but behind failed holders and closed gates."""
+        for _ in range(300):
+            item = _pick(self.model.processes(), 0)
+            if item is None:
+                return
+            self._end_process(0, good=True, kill="")
+
+    # how it is done --------------------------------------------------------------------------------------------------
+
+    def _submit(self, wants, shape, priority, ttl, kill, taken=None):
+        self.serial += 1
+        name = f"r{self.serial:02}"
+        more = {"ttlStrategy": {"secondsAfterCompletion": 300}} if ttl else {}
+        args = {"take_over": taken.name, "reason": "test"} if taken else {}
+        made = {**spec_of(shape, wants), **more}
+        if not self._do(kill, lambda: self.world.submit(made, name, priority=priority, **args)):
+            self._compare()
+            return
+        order = self.world.one("SELECT id FROM run WHERE name = ?", name)[0]
+        if taken:
+            priority, order = self._rank_of_heir(taken, priority)
+        job = Job(name, priority, order, wants, shape)
+        job.ttl = 300 if ttl else None
+        if taken:
+            self.model.locks.drop(taken)
+        self.model.jobs[name] = job
+        self._compare()
+
+    def _rank_of_heir(self, taken, priority):
+        """Ahead of everyone who waits for what it takes over."""
+        units = {u for c in self.model.locks.claims if c.owner is taken for u in c.units}
+        behind = [c.job for c in self.model.locks.claims if not c.held and units & set(c.units)]
+        priority = max([priority, taken.priority, *(j.priority for j in behind)])
+        return priority, min([taken.order, *(j.order - 1 for j in behind if j.priority == priority)])
+
+    def _end_process(self, which, *, good, kill):
+        item = _pick(self.model.processes(), which)
+        if item is None:
+            return
+        if self._do(kill, lambda: self.world.exits(item.job.name, item.name, 0 if good else 1)):
+            self.model.end(item, "good" if good and not item.job.ending else "bad")
+        self._compare()
+
+    def _ask(self, verb, accepted, **args):
+        reply = self.world.ask(verb, **args)
+        assert (reply.error is None) == accepted, (verb, args, reply)
+        assert reply.error is None or reply.error["code"] != 1, reply
+
+    def _limits(self, values):
+        if values != self.model.locks.limits:
+            self.world.limits(**values)
+
+    def _do(self, kill, act, again=None):
+        """True if it was done. Killed before the commit it was not; `again` does then what Git would offer again."""
+        if not kill:
+            act()
+            return True
+        self.world.dying(kill, act)
+        if kill == "before-commit" and again is not None:
+            again()
+        return kill == "after-commit"
+
+    # what must be so -------------------------------------------------------------------------------------------------
+
+    def _compare(self):
+        self.model.settle(self.world.clock.at)
+        model, world = self.model, self.world
+        _same("holders", world.holders(), self._expected(held=True))
+        _same("queues", world.queue(), self._expected(held=False))
+        phases = {"new": "Pending", "asking": "Pending", "on": "Running", "good": "Succeeded", "bad": "Failed"}
+        expected = {job.name: phases[job.state] for job in model.jobs.values()}
+        found = {name: "Failed" if phase == "Error" else phase for name, phase in world.rows("SELECT name, phase FROM run")}
+        _same("phases", found, expected)
+        _same("processes", sorted(world.running()), sorted((x.job.name, x.name) for x in model.processes()))
+        self._check_rows()
+        _same("rows that a sweep changes", world.sweep_changes(), 0)
+
+    def _expected(self, *, held):
+        found = {}
+        for claim in sorted((c for c in self.model.locks.claims if c.held is held), key=lambda c: c.rank):
+            who = claim.job.name if claim.owner is claim.job else f"{claim.job.name}{claim.owner.name}/"
+            for lock, under in claim.units:
+                if under is None:
+                    found.setdefault(lock, []).append(who)
+        return {lock: sorted(names) if held else names for lock, names in found.items()}
+
+    def _check_rows(self):
+        world = self.world
+        many = "SELECT l.key FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id WHERE cl.state = 'held' AND cl.nested = 0"
+        assert world.rows(many + " AND l.kind = 'Mutex' GROUP BY l.key HAVING count(*) > 1") == []
+        assert world.rows("SELECT c.id FROM claim c JOIN claim_lock cl ON cl.claim_id = c.id WHERE c.state <> cl.state") == []
+        freed = (
+            "SELECT j.seq, c.level, r.finished_at, n.finished_at, n.id, r.id FROM journal j"
+            " JOIN claim c ON c.id = json_extract(j.detail_json, '$.claim')"
+            " LEFT JOIN run r ON r.id = c.run_id LEFT JOIN node n ON n.id = c.node_id"
+            " WHERE j.kind = 'claim.released' AND j.seq > ?"
+        )
+        for seq, level, run_end, node_end, node, run in world.rows(freed, self.seen):
+            gone = run is None or (level == "node" and node is None)
+            assert gone or (node_end if level == "node" else run_end), f"journal row {seq} lets a live holder's lock go"
+        half = (
+            "SELECT r.name, n.name FROM node n JOIN run r ON r.id = n.run_id"
+            " WHERE r.finished_at IS NOT NULL AND n.finished_at IS NULL"
+        )
+        _same("unfinished nodes of ended runs", world.rows(half), [])
+        self.seen = world.one("SELECT ifnull(max(seq), 0) FROM journal")[0]
+
+
+def _same(what, found, expected):
+    assert found == expected, f"{what}: found {found}, expected {expected}"
+
+
+def _pick(found, which):
+    return found[which % len(found)] if found else None
+
+
+def profile():
+    """Settings of the machine: small and the same each time, or large by HYPOTHESIS_PROFILE=deep."""
+    from hypothesis import HealthCheck, settings
+
+    quiet = {"deadline": None, "suppress_health_check": list(HealthCheck)}
+    if os.environ.get("HYPOTHESIS_PROFILE") == "deep":
+        return settings(max_examples=2000, stateful_step_count=80, print_blob=True, **quiet)
+    return settings(max_examples=60, stateful_step_count=40, derandomize=True, database=None, **quiet)
