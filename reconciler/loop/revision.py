@@ -146,6 +146,8 @@ def _submit_late(ctx: Context, sha: str, changes: tuple[DefinitionChange, ...]) 
 def pushed(document: Document, sha: str, origin: str = "git") -> Source:
     """A document as the source of a run."""
     _, namespace, name = identity_of(document)
+    if origin != "git":
+        name = document.name or document.generate_name
     return Source(
         body=document.body,
         namespace=namespace,
