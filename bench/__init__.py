@@ -1,1 +1,4 @@
-"""Benchmarks: each workload beside the floor (one durable commit plus one spawn) measured in the same minute. Never part of the tests."""
+"""Benchmarks: each workload beside the floor (one durable commit plus one spawn) measured in the same minute.
+
+Never part of the tests.
+"""

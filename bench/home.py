@@ -155,7 +155,8 @@ def submission(name: str, number: int, seconds: int = 0) -> dict[str, object]:
 
 def seed_repository(repository: str, files: Mapping[str, str]) -> None:
     """Commits these files, and no others, to the main branch of a bare repository in one go; no hook is run."""
-    found = subprocess.run(["git", "-C", repository, "rev-parse", "--verify", "--quiet", BRANCH], check=False, capture_output=True)
+    ask = ["git", "-C", repository, "rev-parse", "--verify", "--quiet", BRANCH]
+    found = subprocess.run(ask, check=False, capture_output=True)
     parts = [f"commit {BRANCH}\ncommitter Bench <bench@localhost> 1700000000 +0000\ndata 5\nbench\n".encode()]
     if found.returncode == 0:
         parts.append(b"from %s\ndeleteall\n" % found.stdout.strip())

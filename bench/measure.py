@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 STEP_C = r"""
 #include <fcntl.h>
@@ -153,7 +154,7 @@ def most_at_once(events: Sequence[Event]) -> int:
 def inversions(events: Sequence[Event]) -> int:
     """How many steps began before one that was submitted earlier."""
     order = [e.number for e in sorted(events, key=lambda e: e.at_ns) if e.what == "S"]
-    return sum(later < earlier for earlier, later in zip(order, order[1:], strict=False))
+    return sum(later < earlier for earlier, later in pairwise(order))
 
 
 def elapsed_ms(action: Callable[[], object]) -> float:
@@ -208,7 +209,8 @@ class Report:
     ) -> None:
         """A result with its (must, aim); both are the highest values allowed. None: not measured, `note` says why."""
         must, aim = bounds or (None, None)
-        row: dict[str, object] = {"row": name, "value": _rounded(value), "unit": unit, "must": _rounded(must), "aim": _rounded(aim)}
+        row: dict[str, object] = {"row": name, "value": _rounded(value), "unit": unit}
+        row |= {"must": _rounded(must), "aim": _rounded(aim)}
         row["met"] = None if value is None or must is None else value <= must
         row["reached"] = None if value is None or aim is None else value <= aim
         if beside is not None:

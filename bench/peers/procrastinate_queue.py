@@ -13,7 +13,7 @@ import procrastinate
 DSN, STEP, LOG, COUNT = sys.argv[1], sys.argv[2], sys.argv[3], int(sys.argv[4])
 app = procrastinate.App(connector=procrastinate.PsycopgConnector(conninfo=DSN))
 ended = asyncio.Event()
-left = COUNT
+left = [COUNT]
 
 
 def spawn(number):
@@ -22,10 +22,9 @@ def spawn(number):
 
 @app.task(name="step")
 async def step(number):
-    global left
     await asyncio.to_thread(spawn, number)
-    left -= 1
-    if left == 0:
+    left[0] -= 1
+    if left[0] == 0:
         ended.set()
 
 
