@@ -111,10 +111,11 @@ class Daemon:
 class House:
     """A home, its daemon, a clone, and questions to the store that change nothing."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, prepare):
         self.folder = folder
         self.root = folder / "home"
         self.root.mkdir(mode=0o700)
+        prepare(self.root)
         self.bare = self.root / "repo.git"
         create_hosted(self.bare, "main", None, sys.executable, home=self.root)
         self.work = folder / "work"
@@ -278,11 +279,11 @@ def alive():
 
 @pytest.fixture
 def make_home():
-    """Makes homes in short paths; ends whatever they started, and removes them."""
+    """Makes homes in short paths; ends whatever they started, and removes them. `prepare` is given the empty home."""
     made = []
 
-    def make(folder=None):
-        house = House(Path(tempfile.mkdtemp(prefix="lc", dir=folder)))
+    def make(prepare=lambda _root: None):
+        house = House(Path(tempfile.mkdtemp(prefix="lc")), prepare)
         made.append(house)
         return house
 
