@@ -1,0 +1,95 @@
+"""The settings file: what it may say, who may write it, where a mistake is."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from reconciler.errors import UsageError
+from reconciler.home import Home
+from reconciler.settings import KEYS, Settings, commented_defaults, load, parse
+
+
+def test_without_a_file_everything_is_the_default(tmp_path):
+    found = load(Home(str(tmp_path)))
+    assert set(found.origins.values()) == {"default"}
+    assert (found.branch, found.images, found.compatibility, found.receive) == ("main", {"host": "host"}, "", "refuse")
+
+
+def test_the_file_that_init_writes_says_only_defaults():
+    found = parse(commented_defaults(), "lineclear.toml")
+    assert found == Settings(origins={key.name: "default" for key in KEYS})
+
+
+def test_uncommenting_every_line_of_it_changes_nothing():
+    meanings = {key.meaning for key in KEYS}
+    lines = [line.removeprefix("# ") for line in commented_defaults().splitlines()[2:] if line.removeprefix("# ") not in meanings]
+    found = parse("\n".join(lines), "lineclear.toml")
+    assert {getattr(found, key.attribute) == getattr(Settings(), key.attribute) for key in KEYS} == {True}
+    assert "default" not in found.origins.values()
+
+
+def test_values_are_read_with_the_line_that_they_came_from():
+    text = 'parallelism = 3\n\n[steps]\ntz = "Europe/Berlin"  # theirs\ngrace_s = 2\n\n[images]\nalpine = "host"\n'
+    found = parse(text, "lineclear.toml")
+    assert (found.parallelism, found.tz, found.grace_s, found.images) == (
+        3,
+        "Europe/Berlin",
+        2.0,
+        {"host": "host", "alpine": "host"},
+    )
+    origins = {name: place for name, place in found.origins.items() if place != "default"}
+    assert origins == {
+        "parallelism": "lineclear.toml:1",
+        "steps.tz": "lineclear.toml:4",
+        "steps.grace_s": "lineclear.toml:5",
+        "images": "lineclear.toml:7",
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("\nparalelism = 3", r"lineclear.toml:2: there is no setting 'paralelism'"),
+        ("[steps]\npth = 'x'", r"lineclear.toml:2: there is no setting 'steps.pth'"),
+        ("[stepz]\npath = 'x'", r"lineclear.toml:2: there is no setting 'stepz.path'"),
+        ("parallelism = 0", r"the setting parallelism is 0: it must be a whole number, 1 or more"),
+        ("parallelism = true", r"the setting parallelism is True"),
+        ("parallelism = 2.5", r"the setting parallelism is 2.5"),
+        ("poll_interval_s = 'often'", r"it must be a number, 0.1 or more"),
+        ("compatibility = 'agro'", r"it must be one of '', 'argo'"),
+        ("branch = '-x'", r"it must be a branch's name"),
+        ("path = '../other'", r"it must be a folder inside the repository"),
+        ("[images]\nalpine = 'docker'", r"image 'alpine' has the runtime 'docker'; there is host"),
+        ("images = 3", r"it must be a table"),
+        ("x = ", r"could not read the settings lineclear.toml: .*"),
+    ],
+)
+def test_a_mistake_is_refused_with_its_line_and_what_would_be_right(text, message):
+    with pytest.raises(UsageError, match=message):
+        parse(text, "lineclear.toml")
+
+
+def test_a_file_that_others_may_write_is_not_used(tmp_path):
+    path = tmp_path / "lineclear.toml"
+    path.write_text("parallelism = 3\n")
+    path.chmod(0o660)
+    with pytest.raises(UsageError, match=r"others may write them \(mode 0660\); run: chmod 600"):
+        load(Home(str(tmp_path)))
+    path.chmod(0o640)
+    assert load(Home(str(tmp_path))).parallelism == 3
+
+
+def test_the_command_prints_each_setting_with_its_origin(tmp_path, lineclear):
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "lineclear.toml").write_text("parallelism = 3\n")
+    (home / "lineclear.toml").chmod(0o600)
+    lines = lineclear("settings").out.splitlines()
+    assert lines[2].split() == ["parallelism", "3", "lineclear.toml:1"]
+    assert len(lines) == 2 + len(KEYS)
+    assert json.loads(lineclear("settings", "-o", "json").out)["values"]["parallelism"] == 3
+    (home / "lineclear.toml").write_text("paralelism = 3\n")
+    found = lineclear("settings")
+    assert (found.code, found.err.startswith("lineclear: lineclear.toml:1: there is no setting")) == (2, True)
