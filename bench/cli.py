@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
+
 from bench.clones import clone_run
-from bench.home import Served, template
+from bench.home import LINECLEAR, Served, template
 from bench.measure import Place, Report, command_ms, interleaved, python_pass
 
 RUNS = 10_000
@@ -19,7 +22,7 @@ def run(place: Place, report: Report) -> None:
     served.submit("one", 0)
     place.wait_events(1)
     while not served.rows("SELECT 1 FROM run WHERE phase = 'Succeeded'"):
-        pass
+        time.sleep(0.01)
     served.submit("one", 1, seconds=300)
     served.submit("one", 2)
     place.wait_events(2, "S")
@@ -30,7 +33,7 @@ def run(place: Place, report: Report) -> None:
     served.start()
     cases = {
         "pass": python_pass(),
-        "version": served.command("--version")[:1] + ["--version"],
+        "version": [LINECLEAR, "--version"],
         "locks": served.command("locks"),
         "list": served.command("list"),
     }
@@ -40,8 +43,7 @@ def run(place: Place, report: Report) -> None:
     for name, both in bounds.items():
         more = {"whole_ms": found[name], "pass_ms": found["pass"]}
         report.row(f"cli.{name}", found[name] - found["pass"], "ms", both, beside=beside, **more)
-    served.ask("down", mode="kill-steps")
 
 
-def _timer(words: list[str]):
+def _timer(words: list[str]) -> Callable[[], float]:
     return lambda: command_ms(words)

@@ -65,9 +65,7 @@ class Desk:
         self._effects = Effects(around, self.runtime, lambda _sha: None, _pass)
         options = Options(parallelism=settings.parallelism, boot_id=read_boot_id(), local_zone=local_zone())
         outside = Outside(applied=_pass, offer_again=lambda: None, look_at_git=lambda: None, boundary=_pass)
-        self._loop = Loop(
-            self.writer, self._clock, options, new_uid=lambda: str(uuid.uuid4()), inbox=self.inbox, outside=outside
-        )
+        self._loop = Loop(self.writer, self._clock, options, new_uid=lambda: str(uuid.uuid4()), inbox=self.inbox, outside=outside)
 
     def tick(self) -> None:
         self._loop.tick(self.runtime, self._effects)

@@ -132,7 +132,7 @@ class Served:
             return db.execute(sql).fetchall()
 
     def stop(self) -> None:
-        """Ends the daemon."""
+        """Ends the daemon; steps that run go on."""
         if self.process is None:
             return
         process, self.process = self.process, None

@@ -1,4 +1,4 @@
-"""Reconciling: 1,000 manifests from Git to rows, and a restart with nothing changed, beside parsing the same files with PyYAML."""
+"""Reconciling: 1,000 manifests from Git to rows, and a restart with nothing changed, beside PyYAML on the same files."""
 
 from __future__ import annotations
 
