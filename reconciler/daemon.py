@@ -118,6 +118,8 @@ class Engine:
         own = self.runtime.timeout_s()
         if own is not None:
             waits.append(own)
+        if self.effects.has_failed():
+            waits.append(0.0)
         poll.poll(max(0, int(min(waits) * 1000 + 0.999)))
 
     def poller(self, *more: int) -> select.poll:

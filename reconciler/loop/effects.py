@@ -70,6 +70,10 @@ class Effects:
         failed, self._failed = self._failed, []
         return failed
 
+    def has_failed(self) -> bool:
+        """True while such attempts wait for the next tick: it is due at once."""
+        return bool(self._failed)
+
     def knows(self, attempt_id: int) -> None:
         """The runtime has taken this attempt up again by itself."""
         self._launched.add(attempt_id)
