@@ -6,7 +6,7 @@ import os
 import signal
 
 from reconciler.cli.context import home_of
-from reconciler.cli.daemon_state import find_living_holder, hung, wait_until_gone
+from reconciler.cli.daemon_state import Holder, find_living_holder, hung, wait_until_gone
 from reconciler.control import client
 from reconciler.errors import Refused, Unreachable, UsageError
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _GONE_S = 60.0
 _KILLED_S = 10.0
+_ASK_S = 0.5
 
 
 def configure(parser: Parser) -> None:
@@ -43,9 +44,25 @@ def run(args: Args) -> int:
         raise hung(home, str(error)) from error
     print(answer.get("message") or "the daemon ends", flush=True)
     holder = find_living_holder(home)
-    if holder is not None and not wait_until_gone(holder, _GONE_S if mode == "" else None):
-        raise hung(home, f"it was told to end and did not in {_GONE_S:g} s")
+    if holder is not None:
+        _await_end(home, holder, patient=mode != "")
     return 0
+
+
+def _await_end(home: Home, holder: Holder, *, patient: bool) -> None:
+    """Until the daemon is gone; while steps are waited for it is asked now and then whether it still works."""
+    if not patient:
+        if not wait_until_gone(holder, _GONE_S):
+            raise hung(home, f"it was told to end and did not in {_GONE_S:g} s")
+        return
+    while not wait_until_gone(holder, _ASK_S):
+        try:
+            client.ping(home.root)
+        except client.NoDaemon:
+            continue
+        except Unreachable as error:
+            if holder.is_alive():
+                raise hung(home, str(error)) from error
 
 
 def _no_daemon(home: Home, mode: str) -> int:
