@@ -70,7 +70,9 @@ def _print_table(args: Args, revisions: list[Row]) -> None:
     sys.stdout.write(table(header, rows, show_header=not args.flag("no-headers")))
     for row in revisions:
         if row["state"] == "held":
-            print(clean(f"\n{row['sha'][:10]} is held: {row['message']}\nLet it through: lineclear sync approve {row['sha']}"))
+            print()
+            print(clean(f"{row['sha'][:10]} is held: {row['message']}"))
+            print(clean(f"Let it through: lineclear sync approve {row['sha']}"))
 
 
 def _outcome(row: Row) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -10,7 +11,7 @@ from reconciler.cli.context import home_of
 from reconciler.cli.daemon_state import find_living_holder
 from reconciler.cli.serve import check_home
 from reconciler.control import client
-from reconciler.errors import Unreachable
+from reconciler.errors import LineclearError, Unreachable
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from reconciler.home import Home
 
 _READY_S = 30.0
+_FIRST_LOOK_S = 5.0
 _POLL_S = 0.02
 _SHOWN_LINES = 15
 
@@ -47,10 +49,17 @@ def run(args: Args) -> int:
                 raise Unreachable(f"the daemon ended at once with code {child.returncode}:\n{_log_end(home)}") from None
             time.sleep(_POLL_S)
             continue
+        _await_first_look(home)
         print(f"the daemon runs, pid {state['pid']}, log {home.daemon_log}")
         child.returncode = 0  # it is not ours to wait for any more
         return 0
     raise Unreachable(f"the daemon (pid {child.pid}) does not answer after {_READY_S:g} s; see {home.daemon_log}")
+
+
+def _await_first_look(home: Home) -> None:
+    """What the branch says is live when `up` returns, unless that takes long or there is no branch yet."""
+    with contextlib.suppress(LineclearError):
+        client.request(home.root, "sync_now", timeout_s=_FIRST_LOOK_S)
 
 
 def _start(home: Home) -> subprocess.Popen[bytes]:

@@ -91,7 +91,7 @@ def active_runs(ctx: Context, namespace: str, cron: str) -> list[RunState]:
 
 def _describe(ctx: Context, run: RunState) -> ActiveRun:
     if run.is_final:
-        return ActiveRun(name=run.name, state_text=f"{run.phase.value} and holding locks", holds_for_failure=True)
+        return ActiveRun(name=run.name, state_text=run.phase.value, holds_for_failure=True)
     if run.phase is Phase.PENDING:
         waits = crons.waited_lock(ctx.writer, run.id)
         return ActiveRun(name=run.name, state_text=f"waiting for lock {waits}" if waits else "waiting")

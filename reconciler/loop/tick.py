@@ -35,6 +35,7 @@ from reconciler.store.writer import Writer
 log = logging.getLogger(__name__)
 SWEEP_EVERY = timedelta(minutes=10)
 STARTED_AFTER = timedelta(milliseconds=200)
+TOLD = 8
 PUSH_WAIT = timedelta(seconds=30)
 RETRY_AFTER = timedelta(seconds=1)
 
@@ -75,6 +76,7 @@ class Loop:
         self._kept: list[Observation] = []
         self._started: dict[AttemptId, Started] = {}
         self._started_at: datetime | None = None
+        self._told: dict[str, Mapping[str, Any]] = {}  # the last revisions: a push may ask after its own was applied
         self._pushes: list[tuple[datetime, Pushed]] = []
         self._sweep_at = clock.now()
         self._looked_at = ""
@@ -284,12 +286,16 @@ class Loop:
                 self._outside.applied(result.sha)
             elif result.state == "outdated":
                 self._outside.offer_again()
+                continue
+            self._told[result.sha] = {"lines": [*result.lines, *self._run_lines(result)], "state": result.state}
+            while len(self._told) > TOLD:
+                del self._told[next(iter(self._told))]
         live = catalogue.applied_sha(ctx.writer)
         waiting, self._pushes = self._pushes, []
         for at, push in waiting:
-            found = next((a for a in applied if a.sha == push.sha and a.state != "outdated"), None)
-            if found is not None:
-                push.answer({"lines": [*found.lines, *self._run_lines(found)], "state": found.state})
+            told = self._told.get(push.sha)
+            if told is not None:
+                push.answer(told)
             elif push.sha == live:
                 push.answer({"lines": ["this commit is live already"], "state": "applied"})
             elif ctx.at - at > PUSH_WAIT:

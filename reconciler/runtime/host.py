@@ -204,7 +204,7 @@ class HostRuntime:
         try:
             frame = pack_launch(launch, secrets.token_hex(12))
         except UnstartableError as error:
-            self._end(self._not_started(launch.attempt_id, str(error)))
+            self._end(self._not_started(launch.attempt_id, str(error), exit_code=error.exit_code))
             return
         try:
             link = self._pool.assign(launch.attempt_id, frame)
@@ -214,8 +214,8 @@ class HostRuntime:
         else:
             self._set(launch.attempt_id, Serving(link=link, launch=launch, launched_at=now))
 
-    def _not_started(self, attempt_id: AttemptId, message: str) -> NotStarted:
-        return NotStarted(attempt_id=attempt_id, exit_code=wire.NOT_STARTED_CODE, at=self._clock.now(), message=message)
+    def _not_started(self, attempt_id: AttemptId, message: str, *, exit_code: int = wire.NOT_STARTED_CODE) -> NotStarted:
+        return NotStarted(attempt_id=attempt_id, exit_code=exit_code, at=self._clock.now(), message=message)
 
     def _reopen(self, attempt_id: AttemptId, case: Serving, *, is_heir: bool) -> None:
         """The worker has it no longer: look at its record."""

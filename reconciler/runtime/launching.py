@@ -15,6 +15,14 @@ SECRET_LIMIT_BYTES = 128 * 1024  # the kernel refuses a longer variable
 class UnstartableError(Exception):
     """The launch cannot be handed over; the text is for people."""
 
+    exit_code = wire.NOT_STARTED_CODE
+
+
+class SecretError(UnstartableError):
+    """A secret cannot be used: the step is in order, the installation is not."""
+
+    exit_code = 1
+
 
 def pack_launch(launch: Launch, token: str) -> bytes:
     """The LAUNCH frame; raises UnstartableError for a NUL byte, a variable name no environment can have, a bad secret."""
@@ -56,17 +64,17 @@ def read_secret(path: str) -> bytes:
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
-        raise UnstartableError(f"cannot read secret {shown}: {error.strerror}; store it as a file of mode 0600") from None
+        raise SecretError(f"cannot read secret {shown}: {error.strerror}; store it as a file of mode 0600") from None
     try:
         facts = os.fstat(fd)
         if not stat.S_ISREG(facts.st_mode):
-            raise UnstartableError(f"cannot use secret {shown}: it is not a regular file; store it as one")
+            raise SecretError(f"cannot use secret {shown}: it is not a regular file; store it as one")
         if facts.st_mode & 0o077 or facts.st_uid not in {0, os.geteuid()}:
             mode = f"{stat.S_IMODE(facts.st_mode):04o}"
-            raise UnstartableError(f"cannot use secret {shown}: others may read it (mode {mode}); make it 0600 and your own")
+            raise SecretError(f"cannot use secret {shown}: others may read it (mode {mode}); make it 0600 and your own")
         value = os.read(fd, SECRET_LIMIT_BYTES + 2).removesuffix(b"\n")
     finally:
         os.close(fd)
     if len(value) > SECRET_LIMIT_BYTES or b"\0" in value:
-        raise UnstartableError(f"cannot use secret {shown}: it is too long or has a NUL byte; store at most 128 KiB of text")
+        raise SecretError(f"cannot use secret {shown}: it is too long or has a NUL byte; store at most 128 KiB of text")
     return value

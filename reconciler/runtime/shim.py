@@ -174,6 +174,7 @@ class Worker:
         end = self.carry_out(job, record)
         write_slot(record, END, {**end, "at": f"{time.time():.6f}"})
         fail_at("K13")
+        self.wanted = 0  # what was asked of this attempt says nothing of the next
         self.tell(ENDED, job.attempt, os.pread(record, RECORD_BYTES, 0).rstrip(b"\0"))
         self.unsettled = (job.attempt, record, time.monotonic() + ACKNOWLEDGE_WITHIN_S)
         os.chdir("/")

@@ -114,7 +114,8 @@ def _conditions(reader: Reader, row: Row, waits: list[Row], held: list[Row], now
         found.append({"type": "WaitingForLock", "status": "True", "message": message})
     kept = [hold["key"] for hold in held if hold["level"] == "run"]
     if row["finished_at"] is not None and kept:
-        message = f"keeps {', '.join(kept)} until it is terminated or its ttlStrategy ends it"
+        ttl = " or its ttlStrategy ends it" if row["ttl_at"] is not None else ""
+        message = f"keeps {', '.join(kept)} until it is terminated{ttl}"
         found.append({"type": "HoldingForFailure", "status": "True", "message": message})
     if row["removed"]:
         found.append({"type": "RemovedFromGit", "status": "True", "message": "its manifest left Git while it ran"})

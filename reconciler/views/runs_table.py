@@ -129,7 +129,8 @@ def _locks_text(reader: Reader, row: Row, waits: list[Row], now_s: float, room: 
     held = read_locks.list_held_by(reader, row["id"])
     text = ""
     if held:
-        kept = " (kept until it is terminated or its ttlStrategy ends it)" if row["finished_at"] is not None else ""
+        ttl = " or its ttlStrategy ends it" if row["ttl_at"] is not None else ""
+        kept = f" (kept until it is terminated{ttl})" if row["finished_at"] is not None else ""
         text += f"Locks held{kept}:\n"
         for hold in held:
             where = f", by step {node_label(hold['node'], hold['display'])}" if hold["node"] is not None else ""

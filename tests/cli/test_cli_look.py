@@ -65,7 +65,7 @@ def test_one_lock_is_shown_with_its_holder_and_its_queue(queue, lineclear):
 def test_a_run_is_printed_with_its_locks_and_its_tree(queue, lineclear):
     text = lineclear("get", "build-a", PYTHONIOENCODING="utf-8").out
     assert "Status:              Failed\nMessage:             child failed\n" in text
-    assert "Locks held (kept until it is terminated or its ttlStrategy ends it):\n  default/Mutex/build-lock#1 " in text
+    assert "Locks held (kept until it is terminated):\n  default/Mutex/build-lock#1 " in text
     assert text.endswith(
         "STEP            TEMPLATE   ATTEMPT   DURATION   MESSAGE\n"
         "✖ build-a       main                 4m\n"
