@@ -107,3 +107,22 @@ def test_a_stopped_worker_neither_loses_its_step_nor_frees_the_lock(home, book, 
     assert home.wait_phase("second") == "Succeeded"
     assert home.phase("first") == "Succeeded"
     assert book.read("a").runs() == ["first", "second"]
+
+
+def test_a_worker_that_hears_of_its_launch_too_late_starts_nothing(home, book, until):
+    home.daemon.start()
+    until(home.workers, "a worker in waiting")
+    late = home.workers()
+    for pid in late:
+        os.kill(pid, signal.SIGSTOP)
+    home.submit(book.workflow("one", mutexes=["a"]))
+    until(lambda: home.rows("SELECT 1 FROM attempt WHERE state = 'intended'"), "the attempt's launch")
+    home.daemon.kill()
+    home.daemon.start()
+    assert home.wait_phase("one") == "Succeeded"
+
+    for pid in late:
+        os.kill(pid, signal.SIGCONT)
+    until(lambda: not set(late) & set(home.carriers()), "the end of the late workers")
+
+    assert len(book.read("a").starts) == 1
