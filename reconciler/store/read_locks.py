@@ -13,10 +13,8 @@ _LOCK = "SELECT id, key, kind, namespace, name, capacity, limit_source, blocked_
 _LOCKS = _LOCK + "WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY key"
 _BY_KEY = _LOCK + "WHERE key = :key"
 _SOME_KEYS = "SELECT key FROM lock ORDER BY key LIMIT :limit"
-_HELD = """
-SELECT claim_lock.lock_id, count(*), count(*) - sum(run.id IS NOT NULL AND run.finished_at IS NULL)
-FROM claim_lock LEFT JOIN run ON run.id = claim_lock.run_id
-WHERE claim_lock.state = 'held' AND claim_lock.nested = 0 GROUP BY claim_lock.lock_id"""
+_HELD = "SELECT DISTINCT lock_id FROM claim_lock WHERE state = 'held' AND nested = 0"
+_HELD_AFTER_END = _HELD + " AND run_id NOT IN (SELECT id FROM run WHERE finished_at IS NULL)"
 _WAITING = """
 SELECT lock_id, waiting, (SELECT requested_at FROM claim WHERE claim.id = longest)
 FROM (SELECT lock_id, count(*) AS waiting, min(claim_id) AS longest
@@ -108,9 +106,9 @@ def find_lock_names(reader: Reader, word: str) -> list[str]:
     return [str(row["key"]) for row in reader.rows(_SUFFIX, name=word, tail="/" + word)]
 
 
-def count_held(reader: Reader) -> dict[int, tuple[int, int]]:
-    """Units in use, and how many of them by a run that has ended or is gone, by lock id; free locks are absent."""
-    return {row[0]: (row[1], row[2]) for row in reader.rows(_HELD)}
+def list_held_ids(reader: Reader) -> tuple[list[int], list[int]]:
+    """Ids of the locks that somebody holds, and of those that a run holds which has ended or is gone."""
+    return [row[0] for row in reader.rows(_HELD)], [row[0] for row in reader.rows(_HELD_AFTER_END)]
 
 
 def count_waiting(reader: Reader) -> dict[int, tuple[int, str]]:

@@ -37,9 +37,9 @@ class LockList:
     __slots__ = ("_ids", "_lost", "_reader", "_waiting")
 
     def __init__(self, reader: Reader, namespace: str | None, boot_id: str) -> None:
-        held, self._waiting = read_locks.count_held(reader), read_locks.count_waiting(reader)
-        ranks = dict.fromkeys(held, 2) | dict.fromkeys(self._waiting, 1)
-        ranks |= {lock: 0 for lock, (_, ended) in held.items() if ended}
+        held, ended = read_locks.list_held_ids(reader)
+        self._waiting = read_locks.count_waiting(reader)
+        ranks = dict.fromkeys(held, 2) | dict.fromkeys(self._waiting, 1) | dict.fromkeys(ended, 0)
         self._ids = read_locks.list_lock_ids(reader, namespace)
         self._ids.sort(key=lambda lock: ranks.get(lock, 3))
         self._lost = read_locks.find_lost_steps(reader, boot_id)
