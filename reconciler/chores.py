@@ -6,6 +6,7 @@ Level-triggered by the loop: what is asked for twice is done once, and what a cr
 from __future__ import annotations
 
 import logging
+import os
 import queue
 import threading
 from pathlib import Path
@@ -13,7 +14,7 @@ from pathlib import Path
 from reconciler.errors import LineclearError
 from reconciler.home import Home
 from reconciler.loop.inbox import Inbox, Look, Noted
-from reconciler.source.export import export_tree
+from reconciler.source.export import export_tree, remove_tree
 from reconciler.source.repository import Repository
 
 AGAIN_S = 1.0
@@ -46,6 +47,10 @@ class Chores:
             self._wanted.add(sha)
             self._queue.put((sha, 0, ""))
 
+    def want_pruned(self, kept: frozenset[str]) -> None:
+        """Trees of commits that no run refers to any more may go."""
+        self._queue.put(("", 0, " ".join(sorted(kept))))
+
     def want_note(self, revision_id: int, sha: str, text: str) -> None:
         """This commit's outcome is to be noted; Noted follows."""
         self._queue.put((sha, revision_id, text))
@@ -56,13 +61,15 @@ class Chores:
             try:
                 if text == "tidy":
                     self._repository.tidy()
+                elif not sha:
+                    self._prune(frozenset(text.split()))
                 elif revision_id:
                     self._repository.write_note(sha, text)
                     self._inbox.put(Noted(revision_id))
                 else:
                     export_tree(self._repository, sha, Path(self._home.tree(sha)))
                     self._inbox.put(Look())
-            except LineclearError as error:
+            except (LineclearError, OSError) as error:
                 log.warning("a chore failed: %s", error, extra={"action": "chore", "commit": sha})
                 again = threading.Timer(AGAIN_S, self._inbox.put, (Look(),))
                 again.daemon = True
@@ -70,3 +77,9 @@ class Chores:
             finally:
                 if not revision_id:
                     self._wanted.discard(sha)
+
+    def _prune(self, kept: frozenset[str]) -> None:
+        folder = self._home.path("trees")
+        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
+            if name not in kept and name not in self._wanted:
+                remove_tree(Path(folder) / name)

@@ -105,6 +105,7 @@ class Engine:
         if chores is not None:
             chores.want_tree(sha)
             self.note_all(chores)
+            chores.want_pruned(catalogue.commits_in_use(self.writer))
 
     def note_all(self, chores: Chores) -> None:
         """Asks for the notes that are not written yet."""

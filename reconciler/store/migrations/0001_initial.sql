@@ -112,6 +112,7 @@ CREATE UNIQUE INDEX run_name ON run (namespace, name);
 CREATE INDEX run_open ON run (id) WHERE finished_at IS NULL;
 CREATE INDEX run_cron ON run (namespace, cron, id) WHERE cron <> '';
 CREATE INDEX run_deadline ON run (deadline_at) WHERE deadline_at IS NOT NULL AND finished_at IS NULL;
+CREATE INDEX run_commit ON run (commit_sha);
 CREATE INDEX run_ttl ON run (ttl_at) WHERE ttl_at IS NOT NULL;
 CREATE INDEX run_successor ON run (successor_of) WHERE successor_of IS NOT NULL;
 CREATE INDEX run_origin ON run (namespace, origin_kind, origin_name, id) WHERE finished_at IS NULL;
