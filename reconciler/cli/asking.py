@@ -48,6 +48,23 @@ def ask(args: Args, verb: str, **values: Any) -> dict[str, Any]:
     return client.request(home_of(args).root, verb, {"namespace": namespace_of(args), **values})
 
 
+def act(args: Args, verb: str, values: dict[str, Any]) -> dict[str, Any]:
+    """As `ask`, for what must be possible with the daemon down: then this process takes the home's lock and does it itself.
+
+    Raises Unreachable, naming pid and age, for a daemon that hangs.
+    """
+    from reconciler.cli.context import say
+    from reconciler.cli.daemon_state import get_state
+
+    home = home_of(args)
+    if get_state(home) is not None:
+        return client.request(home.root, verb, values)
+    say("No daemon is running: this command takes the home's lock and does it itself; nothing is started.")
+    from reconciler.daemon import act_offline
+
+    return act_offline(home.root, verb, values, client.actor())
+
+
 def for_each(names: list[tuple[str, str]], act: Any) -> int:
     """Calls `act(namespace, name)` for each and prints its line; goes on after an error. The first error's code, or 0."""
     code = 0

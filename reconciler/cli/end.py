@@ -21,7 +21,10 @@ def configure(parser: Parser) -> None:
     if parser.command == "stop":
         parser.note("Running steps get the time to end; exit handlers run; then the run's locks go to the next in their queues.")
     else:
-        parser.note("Exit handlers do not run. A run that failed and keeps its locks lets them go; its phase stays.")
+        parser.note(
+            "Exit handlers do not run. A run that failed and keeps its locks lets them go; its phase stays.\n"
+            "Works with no daemon too: the command then takes the home's lock and does it itself."
+        )
 
 
 def run(args: Args) -> int:
@@ -32,7 +35,9 @@ def run(args: Args) -> int:
         return asking.for_each(names, lambda _, name: f"{name} would be told to {args.command}")
 
     def end(namespace: str, name: str) -> str:
-        answer = asking.ask(args, args.command, namespace=namespace, run=name, message=args.text("message"))
+        values = {"namespace": namespace, "run": name, "message": args.text("message")}
+        is_terminate = args.command == "terminate"
+        answer = asking.act(args, "terminate", values) if is_terminate else asking.ask(args, args.command, **values)
         return f"{name}: {answer.get('message') or args.command}"
 
     return asking.for_each(names, end)

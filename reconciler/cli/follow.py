@@ -72,13 +72,16 @@ class LogChoice:
 class LogPrinter:
     """Prints the logs of a run's attempts, each line with its node's name; remembers how far it has read."""
 
-    __slots__ = ("_choice", "_files", "_home", "_is_terminal", "_run_id")
+    __slots__ = ("_attempts", "_choice", "_files", "_home", "_is_terminal", "_read", "_run_id", "_version")
 
     def __init__(self, home: Home, run_id: int, choice: LogChoice) -> None:
         self._home = home
         self._run_id = run_id
         self._choice = choice
         self._files: dict[int, tuple[int, bytes]] = {}
+        self._read: set[int] = set()  # attempts that had ended when they were read last
+        self._attempts: list[Row] = []
+        self._version = -1
         self._is_terminal = sys.stdout.isatty()
 
     @property
@@ -88,11 +91,20 @@ class LogPrinter:
 
     def print_new(self, reader: Reader, *, whole: bool) -> None:
         """Prints the lines that were written since the last time; with `whole` also one that has no line feed yet."""
-        for attempt in read_runs.list_attempts(reader, self._run_id):
-            if self._choice.node and self._choice.node not in _names(attempt):
-                continue
-            if attempt["state"] != "queued":
-                self._print_attempt(attempt["id"], attempt["display"] or attempt["name"] or "root", whole=whole)
+        version = reader.data_version()
+        if version != self._version:
+            self._version = version
+            self._attempts = [
+                attempt
+                for attempt in read_runs.list_attempts(reader, self._run_id)
+                if attempt["id"] not in self._read and (not self._choice.node or self._choice.node in _names(attempt))
+            ]
+        for attempt in self._attempts:
+            has_ended = attempt["finished_at"] is not None
+            if attempt["id"] not in self._read and attempt["state"] != "queued":
+                self._print_attempt(attempt["id"], attempt["display"] or attempt["name"] or "root", whole=whole or has_ended)
+                if has_ended:
+                    self._read.add(attempt["id"])
         sys.stdout.flush()
 
     def _print_attempt(self, attempt_id: int, node: str, *, whole: bool) -> None:

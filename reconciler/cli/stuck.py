@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from reconciler.cli.context import home_of, namespace_of, now_s, reader_of, say
+from reconciler.cli.context import namespace_of, now_s, reader_of, say
 from reconciler.cli.output import format_of, print_object
 from reconciler.errors import NotFound, Refused, UsageError
 from reconciler.views.clean import clean
@@ -161,10 +161,8 @@ def _confirm(args: Args, plan: dict[str, Any]) -> str:
 
 
 def _act(args: Args, plan: dict[str, Any], reason: str) -> int:
-    from reconciler.cli.daemon_state import get_state
-    from reconciler.control import client
+    from reconciler.cli import asking
 
-    home = home_of(args)
     values = {
         "lock": plan["lock"],
         "holder_claim": plan["holder"]["claim"],
@@ -174,13 +172,7 @@ def _act(args: Args, plan: dict[str, Any], reason: str) -> int:
         "not_stuck": args.flag("not-stuck"),
         "release_unproven": args.flag("release-unproven"),
     }
-    if get_state(home) is not None:
-        answer = client.request(home.root, "terminate_stuck_holder", values)
-    else:
-        say("No daemon is running: this command takes the home's lock and does it itself; nothing is started.")
-        from reconciler.daemon import act_offline
-
-        answer = act_offline(home.root, "terminate_stuck_holder", values, client.actor())
+    answer = asking.act(args, "terminate_stuck_holder", values)
     after = f"; next: {answer['next']}" if answer.get("next") else ""
     print(clean(f"{answer.get('message', 'done')}{after}"))
     return 0

@@ -307,3 +307,12 @@ def test_lint_prints_findings_with_their_place_and_its_code_tells_of_errors(tmp_
     objects = json.loads(home.call("lint", "-o", "json", str(tmp_path / "bad.yaml"), code=2).stdout)
     assert (objects[0]["line"], objects[0]["severity"]) == (11, "error")
     assert home.call("lint", str(tmp_path / "missing"), code=2).returncode == 2
+
+
+def test_with_no_daemon_a_run_is_terminated_by_the_command_itself(own):
+    own.submit("alone", "alone", "sleep 60")
+    own.until_running("alone")
+    own.call("down")
+    assert "No daemon is running" in own.call("terminate", "alone", "--message", "by hand").stderr
+    assert own.shown("alone")["status"]["phase"] == "Failed"
+    assert "no daemon is running" in own.call("stop", "alone", code=5).stderr
