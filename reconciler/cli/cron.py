@@ -73,7 +73,7 @@ def _ticks(args: Args, name: str) -> int:
 
     shape, namespace = format_of(args), namespace_of(args)
     with reader_of(args) as reader:
-        rows = read_rest.list_ticks(reader, namespace, name, args.number("limit", _TICKS))
+        rows = read_rest.list_ticks(reader, namespace, name, args.count("limit", _TICKS))
         if not rows:
             definition_rows(reader, "CronWorkflow", namespace, name)
     if shape not in ("table", "wide"):

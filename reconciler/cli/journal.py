@@ -41,7 +41,7 @@ def run(args: Args) -> int:
     reader = reader_of(args)
     with reader:
         wanted = _wanted(reader, args)
-        limit = args.number("limit", SHOWN if shape in ("table", "wide") else ALL)
+        limit = args.count("limit", SHOWN if shape in ("table", "wide") else ALL)
         after = 0 if limit == ALL else read_rest.find_journal_tail(reader, wanted, limit)
     if args.flag("follow"):
         _follow(reader, wanted, after, shape)

@@ -49,7 +49,7 @@ def _list(args: Args) -> int:
     is_table = shape in ("table", "wide")
     with reader_of(args) as reader:
         every = locks.LockList(reader, scope_of(args), boot_id)
-        shown = every.lines(args.number("limit", SHOWN if is_table else ALL))
+        shown = every.lines(args.count("limit", SHOWN if is_table else ALL))
         if not is_table:
             objects = [locks.lock_object(reader, line, now, boot_id) for line, _, _ in shown]
             print_list(shape, objects, [f"lock/{line.row['key']}" for line, _, _ in shown])

@@ -26,9 +26,7 @@ def configure(parser: Parser) -> None:
 
 def run(args: Args) -> int:
     """Prints the logs; 0, whatever became of the run."""
-    tail = args.number("tail", 0) if args.given("tail") else None
-    if tail is not None and tail < 0:
-        raise UsageError(f"--tail wants 0 or more, not {tail}")
+    tail = args.count("tail", 0) if args.given("tail") else None
     choice = LogChoice(args.text("NODE"), tail, _pattern(args))
     reader = reader_of(args)
     row = get_run(reader, namespace_of(args), args.text("RUN"))

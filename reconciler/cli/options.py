@@ -77,6 +77,13 @@ class Args:
         except ValueError as error:
             raise UsageError(f"--{name} wants a whole number, not {self._values[name][-1]!r}") from error
 
+    def count(self, name: str, default: int) -> int:
+        """Its value as a number of things; raises UsageError if it is none."""
+        found = self.number(name, default)
+        if found < 0:
+            raise UsageError(f"--{name} wants 0 or more, not {found}")
+        return found
+
 
 class Parser:
     """The options and positionals of one command."""

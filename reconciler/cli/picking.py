@@ -34,7 +34,7 @@ def add_filters(parser: Parser) -> None:
 
 def limit_of(args: Args) -> int:
     """How many are wanted; ALL for no limit."""
-    return args.number("limit", SHOWN if is_table(args) else ALL)
+    return args.count("limit", SHOWN if is_table(args) else ALL)
 
 
 def pick_runs(reader: Reader, args: Args) -> tuple[list[Row], bool]:

@@ -39,7 +39,7 @@ def run(args: Args) -> int:
         return _ask(args, action)
     from reconciler.store import read_rest
 
-    limit = args.number("limit", _LOG) if action == "log" else _STATUS
+    limit = args.count("limit", _LOG) if action == "log" else _STATUS
     with reader_of(args) as reader:
         revisions = read_rest.list_revisions(reader, limit)
         bad = read_rest.list_bad_files(reader)

@@ -50,6 +50,9 @@ _AHEAD = (
     AND (claim_lock.queue_order, claim_lock.claim_id) < (:queue_order, :claim)))
 ORDER BY claim_lock.priority DESC, claim_lock.queue_order, claim_lock.claim_id LIMIT :limit"""
 )
+_QUEUE_CLAIMS = """
+SELECT claim_id FROM claim_lock WHERE lock_id = :lock AND state = 'waiting' AND nested = 0
+ORDER BY priority DESC, queue_order, claim_id"""
 _COUNT_AHEAD = """
 SELECT count(*) FROM claim_lock WHERE lock_id = :lock AND state = 'waiting' AND nested = 0
   AND (priority > :priority OR (priority = :priority AND (queue_order, claim_id) < (:queue_order, :claim)))"""
@@ -144,6 +147,11 @@ def list_ahead(reader: Reader, claim: Row, limit: int) -> list[Row]:
         claim=claim["claim_id"],
         limit=limit,
     )
+
+
+def list_queue_claims(reader: Reader, lock_id: int) -> list[int]:
+    """Ids of all claims that wait for the lock, in the order in which they will be served."""
+    return [row[0] for row in reader.rows(_QUEUE_CLAIMS, lock=lock_id)]
 
 
 def count_ahead(reader: Reader, claim: Row) -> int:

@@ -104,7 +104,10 @@ def release(holder: Row, key: str, verdict: str) -> tuple[str, list[str]]:
         return ways, [f"lineclear logs {run}", f"lineclear retry {run}", take_over, clear]
     if verdict in STUCK:
         return "when the daemon has proof that the holder is gone, or a person clears it", [f"{clear} --dry-run", clear]
+    if verdict == WINDING_UP:
+        return f"when the processes of {holder['run']} are proved gone", [f"lineclear get {run}"]
     if holder["level"] == "node":
         step = node_label(holder["node"], holder["display"])
         return f"when step {step} of {holder['run']} ends", [f"lineclear logs {run} -f"]
-    return f"when {holder['run']} ends well", [f"lineclear logs {run} -f", f"lineclear stop {run}"]
+    until = f"when {holder['run']} ends well; should it fail, when it is terminated"
+    return until, [f"lineclear logs {run} -f", f"lineclear stop {run}"]

@@ -86,7 +86,7 @@ def _status(reader: Reader, row: Row, waits: list[Row], now_s: float, room: Room
     message = row["message"]
     at_run_level = [wait for wait in waits if wait["node"] is None]
     if at_run_level:
-        message = placed_message(reader, room, at_run_level, row["namespace"], now_s)
+        message = placed_message(room, at_run_level, row["namespace"], now_s)
     status: dict[str, Any] = {"phase": row["phase"]}
     if message:
         status["message"] = message
@@ -95,7 +95,7 @@ def _status(reader: Reader, row: Row, waits: list[Row], now_s: float, room: Room
             status[key] = whole_seconds(row[column])
     if pods:
         status["progress"] = f"{done}/{pods}"
-    conditions = _conditions(reader, row, waits, held, now_s)
+    conditions = _conditions(room, row, waits, held, now_s)
     if conditions:
         status["conditions"] = conditions
     nodes = node_objects(reader, row, waits, now_s, room)
@@ -107,10 +107,10 @@ def _status(reader: Reader, row: Row, waits: list[Row], now_s: float, room: Room
     return status
 
 
-def _conditions(reader: Reader, row: Row, waits: list[Row], held: list[Row], now_s: float) -> list[dict[str, str]]:
+def _conditions(room: Room, row: Row, waits: list[Row], held: list[Row], now_s: float) -> list[dict[str, str]]:
     found = []
     if waits:
-        message = placed_message(reader, Room(reader), waits, row["namespace"], now_s)
+        message = placed_message(room, waits, row["namespace"], now_s)
         found.append({"type": "WaitingForLock", "status": "True", "message": message})
     kept = [hold["key"] for hold in held if hold["level"] == "run"]
     if row["finished_at"] is not None and kept:
@@ -168,7 +168,7 @@ def node_objects(reader: Reader, row: Row, waits: list[Row], now_s: float, room:
             shown["boundaryID"] = node_id(row["name"], boundary["name"])
         if node["id"] in waiting:
             mine = waiting[node["id"]]
-            shown["message"] = placed_message(reader, room, mine, row["namespace"], now_s)
+            shown["message"] = placed_message(room, mine, row["namespace"], now_s)
             shown["synchronizationStatus"] = {"waiting": mine[0]["key"]}
         found[shown["id"]] = shown
         parent = by_id.get(node["parent_id"])

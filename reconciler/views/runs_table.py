@@ -85,7 +85,7 @@ def run_text(reader: Reader, row: Row, now_s: float, *, ascii_only: bool = False
     arguments = json.loads(row["arguments_json"])
     message = row["message"]
     if waits and waits[0]["node"] is None:
-        message = placed_message(reader, room, waits, row["namespace"], now_s)
+        message = placed_message(room, waits, row["namespace"], now_s)
     text = fields(
         [
             ("Name", row["name"]),
@@ -141,7 +141,7 @@ def _locks_text(reader: Reader, row: Row, waits: list[Row], now_s: float, room: 
         for wait in waits:
             where = f", by step {node_label(wait['node'], wait['display'])}" if wait["node"] is not None else ""
             holders = ", ".join(party(holder, row["namespace"]) for holder in room.holders(wait["lock_id"])[:3]) or "nobody"
-            place = f"position {read_locks.count_ahead(reader, wait) + 1}, since {age(wait['requested_at'], now_s)}"
+            place = f"position {room.position(wait)}, since {age(wait['requested_at'], now_s)}"
             text += clean(f"  {wait['key']}   {place}{where}; held by {holders}") + "\n"
     return text
 

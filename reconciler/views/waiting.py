@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 class Room:
     """Remembers, for one reading, how much of each lock is taken and by whom, so that a list asks once for each lock."""
 
-    __slots__ = ("_holders", "_reader")
+    __slots__ = ("_asked", "_holders", "_places", "_reader")
 
     def __init__(self, reader: Reader) -> None:
         self._reader = reader
         self._holders: dict[int, list[Row]] = {}
+        self._asked: set[int] = set()
+        self._places: dict[int, dict[int, int]] = {}
 
     def holders(self, lock_id: int) -> list[Row]:
         """The holders of a lock, oldest grant first."""
@@ -32,6 +34,18 @@ class Room:
     def available(self, claim: Row) -> int:
         """Units of the row's lock that nobody holds; 0 for a limit that was never read."""
         return max(0, (claim["capacity"] or 0) - len(self.holders(claim["lock_id"])))
+
+    def position(self, claim: Row) -> int:
+        """The claim's place in the queue of the row's lock, from 1. From the second question on a queue is read whole, once."""
+        lock = claim["lock_id"]
+        if lock not in self._asked:
+            self._asked.add(lock)
+            return read_locks.count_ahead(self._reader, claim) + 1
+        places = self._places.get(lock)
+        if places is None:
+            queue = read_locks.list_queue_claims(self._reader, lock)
+            places = self._places[lock] = {claim_id: place for place, claim_id in enumerate(queue, 1)}
+        return places.get(claim["claim_id"], 1)
 
 
 def waited_by_run(reader: Reader, run_ids: list[int]) -> dict[int, list[Row]]:
@@ -79,9 +93,8 @@ def waiting_message(room: Room, waits: list[Row], namespace: str) -> str:
     return f"{where}Waiting for {first['key']} lock. Lock status: {status}; {behind}"
 
 
-def placed_message(reader: Reader, room: Room, waits: list[Row], namespace: str, now_s: float) -> str:
+def placed_message(room: Room, waits: list[Row], namespace: str, now_s: float) -> str:
     """As `waiting_message`, with the position in the queue and since when."""
     first = blocking(room, waits)
-    position = read_locks.count_ahead(reader, first) + 1
     text = waiting_message(room, waits, namespace)
-    return f"{text}; position {position} in the queue, since {age(first['requested_at'], now_s)}"
+    return f"{text}; position {room.position(first)} in the queue, since {age(first['requested_at'], now_s)}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from reconciler.cli.dispatch import parser_of, split_words
 from reconciler.cli.options import HelpWanted, Parser
@@ -115,3 +117,23 @@ def test_the_program_tells_of_unknown_commands_and_prints_its_overview(lineclear
     assert all(f"  {command} " in overview.out for command in COMMANDS)
     assert lineclear().code == 2
     assert lineclear("locks", "--help").out == lineclear("help", "locks").out
+
+
+WORD = st.text(max_size=6) | st.sampled_from(
+    ["-o", "--output=x", "-A", "--", "-", "-pA=b", "--how", "fast", "-h", "-fA", "--help"]
+)
+
+
+@given(st.lists(WORD, max_size=8))
+def test_any_words_are_read_or_refused_and_nothing_else_happens(words):
+    try:
+        args = parse(*words)
+    except (UsageError, HelpWanted):
+        return
+    assert args.given("RUN")
+
+
+@given(st.lists(WORD, max_size=8))
+def test_the_words_around_a_command_are_all_kept(words):
+    before, command, after = split_words(words)
+    assert before + ([command] if command else []) + after == words or not command

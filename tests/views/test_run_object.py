@@ -126,3 +126,15 @@ def test_metadata_tells_where_a_cron_run_came_from(rows, reader):
     assert found["metadata"]["ownerReferences"][0]["name"] == "nightly"
     assert found["spec"]["arguments"] == {"parameters": [{"name": "k", "value": "v"}]}
     assert found["spec"]["priority"] == 5
+
+
+def test_positions_in_a_list_are_the_queues_whichever_run_is_asked_first(rows, reader):
+    lock = rows.lock("m")
+    rows.claim(rows.run("holder", "Running"), "held", [lock])
+    for number, priority in enumerate((0, 5, 0, 9)):
+        rows.claim(rows.run(f"w{number}", priority=priority), "waiting", [lock], priority=priority)
+    for names in (("w0", "w1", "w2", "w3"), ("w3", "w2", "w1", "w0")):
+        room = Room(reader)
+        objects = [run_object(reader, read_runs.find_run(reader, "default", name), NOW, room) for name in names]
+        places = {one["metadata"]["name"]: one["status"]["message"].partition("position ")[2][0] for one in objects}
+        assert places == {"w3": "1", "w1": "2", "w0": "3", "w2": "4"}
