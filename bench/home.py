@@ -62,6 +62,7 @@ class Served:
         self.repository = os.path.join(self.root, "repo.git")
         self.database = os.path.join(self.root, "state.db")
         self.process: subprocess.Popen[bytes] | None = None
+        self.connection: socket.socket | None = None
         self._log = place.path(f"{name}.log")
         subprocess.run([*self.command("init", "--empty")], check=True, stdout=subprocess.DEVNULL)
         path = os.path.join(self.root, "lineclear.toml")
@@ -113,6 +114,7 @@ class Served:
     def send(self, requests: Sequence[tuple[str, Mapping[str, object]]]) -> None:
         """Sends requests at once; as many answers are to be received."""
         lines = [json.dumps({"verb": verb, "args": args}).encode() + b"\n" for verb, args in requests]
+        assert self.connection is not None
         self.connection.sendall(b"".join(lines))
 
     def receive(self) -> dict:
@@ -136,8 +138,8 @@ class Served:
         if self.process is None:
             return
         process, self.process = self.process, None
-        self._lines.close()
-        self.connection.close()
+        if self.connection is not None:
+            self.connection.close()
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(10)
