@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from reconciler.cli.options import Args, Parser
 
+_DONE = {"retry": "retried", "cron": "triggered"}
+
 
 def configure(parser: Parser) -> None:
     """Adds the options of `submit`."""
@@ -91,7 +93,7 @@ def report(args: Args, answer: dict[str, Any]) -> int:
     """Prints the runs that were made, then follows them if that was asked for."""
     shape = format_of(args)
     if shape in ("table", "wide"):
-        print("".join(clean(_line(made)) + "\n" for made in answer["runs"]), end="", flush=True)
+        print("".join(clean(_line(args, made)) + "\n" for made in answer["runs"]), end="", flush=True)
     elif shape == "name":
         print("".join(clean(f"workflow/{made['name']}") + "\n" for made in answer["runs"]), end="", flush=True)
     else:
@@ -101,9 +103,11 @@ def report(args: Args, answer: dict[str, Any]) -> int:
     return _follow(args, [(made.get("namespace", "default"), made["name"]) for made in answer["runs"]])
 
 
-def _line(made: dict[str, Any]) -> str:
-    message = f": {made['message']}" if made.get("message") else ""
-    return f"{made['name']} submitted, {made.get('phase') or 'Pending'}{message}"
+def _line(args: Args, made: dict[str, Any]) -> str:
+    done = _DONE.get(args.command, "submitted")
+    told = made.get("message")
+    message = f": {told}" if told and told != done else ""
+    return f"{made['name']} {done}, {made.get('phase') or 'Pending'}{message}"
 
 
 def _follow(args: Args, names: list[tuple[str, str]]) -> int:
