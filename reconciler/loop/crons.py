@@ -139,6 +139,24 @@ def trigger(ctx: Context, definition: catalogue.Definition, asked: Order) -> Run
     return start_run(ctx, definition, spec, active, asked)
 
 
+_POLICY_CLAIM = "SELECT 1 FROM claim WHERE run_id = ? AND level = 'policy' AND state <> 'released'"
+
+
+def rejoin(ctx: Context, run: RunState) -> None:
+    """Puts an ended run that is to go on under its cron's policy again. Raises Refused where that leaves no room for it."""
+    if not run.cron:
+        return
+    definition = catalogue.find_definition(ctx.writer, Kind.CRON_WORKFLOW, run.namespace, run.cron)
+    policy = ConcurrencyPolicy.FORBID if definition is None else cron_spec(definition.body, suspended=None).concurrency_policy
+    single = policy is not ConcurrencyPolicy.ALLOW
+    others = [other for other in active_runs(ctx, run.namespace, run.cron) if other.id != run.id]
+    if others and single:
+        state = _describe(ctx, others[0]).state_text
+        raise Refused(f"{run.name} cannot go on while {others[0].name} of the same cron is {state}; wait for it or end it")
+    if ctx.writer.db.execute(_POLICY_CLAIM, (run.id,)).fetchone() is None:
+        claims.request_policy(ctx.writer, run, run.cron, single=single)
+
+
 def keep_history(ctx: Context, run: RunState) -> list[RunId]:
     """Removes what the history limits of an ended run's cron do not keep; never a holder or a waiter."""
     definition = catalogue.find_definition(ctx.writer, Kind.CRON_WORKFLOW, run.namespace, run.cron)

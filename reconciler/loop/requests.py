@@ -160,6 +160,7 @@ def do_retry(ctx: Context, args: Args) -> Answer:
         raise Refused(f"{run.name} is {run.phase.value}: only a Failed or Error run can be retried; use resubmit for a new run")
     spec = ctx.specs.get(run.spec_digest)
     has_locks = not spec.locks or claims.holds_anything(ctx.writer, run.id)
+    cron_runs.rejoin(ctx, run)
     runs.reopen(ctx.writer, run, spec.active_deadline_s, keeps_running=has_locks)
     return {"run": run.id, "message": "retried" if has_locks else "retried; it asks for its locks again"}
 

@@ -88,6 +88,8 @@ class _Decision:
     def running(self, changed: Iterable[str]) -> RunPlan:
         """Makes the root if there is none, and carries every change as far as it goes."""
         if self.tree.get("") is None:
+            if self.run.shutdown:  # a retried run that is to end before its root is made again
+                return self._end(Phase.FAILED, f"Stopped with strategy '{self.run.shutdown}'", keeps=False)
             self._enter("", None, self.run.name, Call(name="", template=self.spec.entrypoint), self.scope.base)
         for name in changed:
             node = self.tree.get(name)

@@ -236,3 +236,20 @@ def test_taking_over_passes_the_lock_to_the_fix_ahead_of_the_queue(home, book, g
     gate.touch()
     assert home.wait_phase("waiter") == "Succeeded"
     assert book.read("a").runs() == ["broken", "fix", "waiter"]
+
+
+SLOW_TO_END = """\
+bye() { sleep 0.7; printf 'E %s %s %s\\n' "$LINECLEAR_RUN" "$LINECLEAR_NODE" "$LINECLEAR_ATTEMPT" >> LOG; exit 1; }
+trap bye TERM
+while :; do sleep 0.05; done
+"""
+
+
+def test_the_next_one_starts_only_when_an_ended_holder_is_really_gone(home, book):
+    hold_while_another_waits(home, book, SLOW_TO_END.replace("LOG", str(home.logs / "a")))
+
+    home.ask("terminate_stuck_holder", lock=KEY, epoch=epoch_of(home), reason="enough", not_stuck=True)
+
+    assert home.wait_phase("waiter") == "Succeeded"
+    words = [line.split(" ")[:2] for line in home.lines("a")]
+    assert words == [["S", "holder"], ["E", "holder"], ["S", "waiter"], ["E", "waiter"]]

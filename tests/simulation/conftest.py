@@ -78,6 +78,7 @@ class Shape:
 
     def cron(self):
         spec = {"schedules": ["* * * * *"], "timezone": "UTC", "concurrencyPolicy": self.policy, "startingDeadlineSeconds": 300}
+        spec["failedJobsHistoryLimit"] = 5
         metadata = {"name": self.name}
         return {"apiVersion": API, "kind": "CronWorkflow", "metadata": metadata, "spec": {**spec, "workflowSpec": self.spec()}}
 

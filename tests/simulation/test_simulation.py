@@ -193,3 +193,55 @@ def test_a_clock_that_jumps_releases_nothing_and_starts_nothing_twice(make_machi
     life.drain()
 
     check_end(life)
+
+
+def run_until(machine, condition):
+    for _ in range(500):
+        if condition():
+            return
+        machine.turn()
+    raise AssertionError("not seen")
+
+
+def phase(machine, name):
+    found = machine.rows("SELECT phase FROM run WHERE name = ?", name)
+    return found[0][0] if found else None
+
+
+def test_a_run_that_is_retried_and_terminated_at_once_starts_nothing(make_machine, make_shape):
+    shape = make_shape("x", mutexes=("a",), codes=(1,))
+    machine = make_machine(random.Random(1), (shape,))
+    life = Life(machine, machine.dice, (shape,))
+    life.submit()
+    run_until(machine, lambda: phase(machine, "x-0") == "Failed")
+
+    machine.ask("retry", run="x-0")
+    machine.ask("terminate", run="x-0")
+    machine.turn()
+
+    assert phase(machine, "x-0") == "Failed"
+    assert len(machine.books.processes) == 1
+    assert machine.rows("SELECT count(*) FROM claim WHERE state <> 'released'") == [(0,)]
+
+
+@pytest.mark.parametrize("policy", ["Forbid", "Replace"])
+def test_a_retried_run_of_a_cron_is_under_its_policy_again(make_machine, make_shape, policy):
+    shape = make_shape("tick", policy=policy, codes=(1,), seconds=5)
+    machine = make_machine(random.Random(1), (), (shape,))
+    machine.push("cron.yaml", shape.cron())
+    run_until(machine, lambda: machine.rows("SELECT 1 FROM run WHERE phase = 'Failed'"))
+    ((first,),) = machine.rows("SELECT name FROM run")
+    run_until(machine, lambda: machine.rows("SELECT 1 FROM run WHERE phase = 'Running'"))
+
+    refused = machine.ask("retry", run=first)
+    machine.turn()
+    run_until(machine, lambda: not machine.rows("SELECT 1 FROM run WHERE phase = 'Running'"))
+    machine.books.retried.add(first)
+    allowed = machine.ask("retry", run=first)
+    machine.turn()
+
+    assert refused[0]["error"]["code"] == 4
+    assert "cannot go on" in refused[0]["error"]["message"]
+    assert "ok" in allowed[0]
+    held = "SELECT run_id FROM claim WHERE level = 'policy' AND state = 'held'"
+    assert machine.rows(f"SELECT name FROM run WHERE id IN ({held})") == [(first,)]
