@@ -139,7 +139,7 @@ def _may_take(ctx: Context, claim: ClaimId) -> bool:
 
 
 def _all_exempt(ctx: Context, claim: ClaimId, lock: LockId) -> bool:
-    """True if every earlier waiter of the lock waits, through whomever, for the asker's own run."""
+    """True if every earlier waiter of the lock waits, through whomever, for the asker's own run, and cannot go itself."""
     writer = ctx.writer
     run = claims.run_of(writer, claim)
     if not claims.holds_anything(writer, run):
@@ -147,6 +147,7 @@ def _all_exempt(ctx: Context, claim: ClaimId, lock: LockId) -> bool:
     earlier = claims.earlier_waiters(writer, claim, lock)
     return all(
         waits_for(c, run, lambda c: claims.holders_and_queue(writer, c), lambda r: claims.waiting_claims(writer, r))
+        and not _may_take(ctx, c)
         for c, _ in earlier
     )
 

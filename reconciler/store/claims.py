@@ -365,11 +365,13 @@ def hold_back(writer: Writer, lock_id: LockId, why: str) -> None:
 
 
 def outrank_waiters(writer: Writer, taken: RunState, heir: RunState) -> None:
-    """Gives the heir a priority that no waiter of the taken run's locks outranks; its place in the queue it has already."""
+    """Puts the heir before every waiter of the taken run's locks; one may be older than that run, if it was retried."""
     sql = (
-        "SELECT max(w.priority) FROM claim_lock h JOIN claim_lock w ON w.lock_id = h.lock_id AND w.state = 'waiting'"
-        " WHERE h.run_id = ? AND h.state = 'held'"
+        "SELECT w.priority, min(w.queue_order) FROM claim_lock h JOIN claim_lock w ON w.lock_id = h.lock_id"
+        " WHERE h.run_id = ? AND h.state = 'held' AND w.state = 'waiting' GROUP BY w.priority ORDER BY w.priority DESC LIMIT 1"
     )
-    highest = writer.db.execute(sql, (taken.id,)).fetchone()[0]
-    if highest is not None and highest > heir.priority:
-        writer.db.execute("UPDATE run SET priority = ? WHERE id = ?", (highest, heir.id))
+    priority, oldest = writer.db.execute(sql, (taken.id,)).fetchone() or (heir.priority, heir.queue_order + 1)
+    if priority < heir.priority:
+        return
+    order = min(heir.queue_order, oldest - 1)
+    writer.db.execute("UPDATE run SET priority = ?, queue_order = ? WHERE id = ?", (priority, order, heir.id))

@@ -12,14 +12,14 @@ from loop_harness import World, pod, spec, steps
 MUTEXES = ("m0", "m1", "m2", "m3")
 SEMAPHORES = ("s0", "s1")
 PRIORITIES = st.sampled_from([0, 0, 0, 5, -3])
-WANTS = st.frozensets(st.sampled_from(MUTEXES + SEMAPHORES), min_size=1, max_size=4)
+WANTS = st.frozensets(st.sampled_from((*MUTEXES[:2], *MUTEXES[:2], *MUTEXES, *SEMAPHORES)), min_size=1, max_size=4)
 FEW = st.frozensets(st.sampled_from(MUTEXES[:2] + SEMAPHORES), max_size=2)
 INNER_GROUP = st.lists(FEW, min_size=1, max_size=2)
 BOX = st.tuples(FEW, st.lists(INNER_GROUP, min_size=1, max_size=2))
 GROUP = st.tuples(st.none() | BOX, st.lists(FEW, min_size=1, max_size=3))
 TREE = st.tuples(FEW, st.lists(GROUP, min_size=1, max_size=2))
 WHICH = st.integers(0, 30)
-KILLS = st.sampled_from(["", "", "", "", "before-commit", "after-commit"])
+KILLS = st.sampled_from([*[""] * 8, "before-commit", "after-commit"])
 
 
 def shape_of(tree):
@@ -69,6 +69,26 @@ def new_database():
     return _new_database
 
 
+def _has_jobs(machine):
+    return bool(machine.model.jobs)
+
+
+def _has_processes(machine):
+    return bool(machine.model.processes())
+
+
+def _has_failed(machine):
+    return any(job.state == "bad" for job in machine.model.jobs.values())
+
+
+def _has_failed_holder(machine):
+    return any(job.state == "bad" and machine.model.holds(job) for job in machine.model.jobs.values())
+
+
+def _has_holder(machine):
+    return any(claim.held for claim in machine.model.locks.claims)
+
+
 class LockMachine(RuleBasedStateMachine):
     """The real passes beside the model."""
 
@@ -85,10 +105,12 @@ class LockMachine(RuleBasedStateMachine):
         self.world.close()
         shutil.rmtree(self.folder)
 
-    @initialize()
-    def start(self):
+    @initialize(first=st.lists(st.tuples(WANTS, PRIORITIES), max_size=4))
+    def start(self, first):
         self.model.locks.limits = {"s0": 1, "s1": 2}
         self.world.limits(s0=1, s1=2)
+        for wants, priority in first:
+            self._submit(wants, (frozenset(), ()), priority, False, "")
 
     # what happens ----------------------------------------------------------------------------------------------------
 
@@ -100,14 +122,29 @@ class LockMachine(RuleBasedStateMachine):
     def submit_with_template_locks(self, wants, tree, priority, kill):
         self._submit(wants, shape_of(tree), priority, False, kill)
 
+    @precondition(_has_processes)
     @rule(which=WHICH, good=st.booleans(), kill=KILLS)
     def process_ends(self, which, good, kill):
         self._end_process(which, good=good, kill=kill)
 
+    @precondition(_has_processes)
     @rule(which=WHICH)
     def process_succeeds(self, which):
         self._end_process(which, good=True, kill="")
 
+    @precondition(_has_processes)
+    @rule(which=WHICH, kill=KILLS)
+    def process_fails(self, which, kill):
+        self._end_process(which, good=False, kill=kill)
+
+    @precondition(_has_failed)
+    @rule(which=WHICH, ends=WHICH)
+    def retry_and_fail_again(self, which, ends):
+        self.retry(which, "")
+        if _has_processes(self):
+            self._end_process(ends, good=False, kill="")
+
+    @precondition(_has_processes)
     @rule(which=WHICH)
     def process_is_lost(self, which):
         item = _pick(self.model.processes(), which)
@@ -116,6 +153,7 @@ class LockMachine(RuleBasedStateMachine):
             self.model.end(item, "bad")
             self._compare()
 
+    @precondition(_has_jobs)
     @rule(which=WHICH, verb=st.sampled_from(["stop", "terminate"]), kill=KILLS)
     def ask_to_end(self, which, verb, kill):
         job = _pick(list(self.model.jobs.values()), which)
@@ -129,6 +167,7 @@ class LockMachine(RuleBasedStateMachine):
                 job.ending = True
         self._compare()
 
+    @precondition(_has_failed)
     @rule(which=WHICH, kill=KILLS)
     def retry(self, which, kill):
         job = _pick([j for j in self.model.jobs.values() if j.state == "bad"], which)
@@ -137,7 +176,8 @@ class LockMachine(RuleBasedStateMachine):
                 self.model.retry(job)
             self._compare()
 
-    @rule(which=WHICH, force=st.booleans())
+    @precondition(_has_jobs)
+    @rule(which=WHICH, force=st.sampled_from([False, False, True]))
     def delete(self, which, force):
         job = _pick(list(self.model.jobs.values()), which)
         if job is None:
@@ -149,12 +189,14 @@ class LockMachine(RuleBasedStateMachine):
             job.forget = job.ending = True
         self._compare()
 
+    @precondition(_has_failed_holder)
     @rule(which=WHICH, wants=WANTS, same=st.booleans(), priority=PRIORITIES, kill=KILLS)
     def take_over(self, which, wants, same, priority, kill):
         job = _pick([j for j in self.model.jobs.values() if j.state in FINAL and self.model.holds(j)], which)
         if job is not None:
             self._submit(job.wants if same else wants, (frozenset(), ()), priority, False, kill, taken=job)
 
+    @precondition(_has_holder)
     @rule(which=WHICH, right=st.booleans())
     def terminate_stuck_holder(self, which, right):
         sql = (
@@ -195,7 +237,7 @@ class LockMachine(RuleBasedStateMachine):
         self.world.crash()
         self._compare()
 
-    @precondition(lambda self: self.model.jobs)
+    @precondition(lambda self: len(self.model.jobs) > 6)
     @rule()
     def everything_ends(self):
         """If processes end and nothing else happens, every queue drains, but behind failed holders and closed gates."""
