@@ -31,6 +31,7 @@ from reconciler.loop.recover import recover
 from reconciler.loop.tick import Loop, Outside
 from reconciler.model.attempt import Liveness
 from reconciler.model.source import BranchMissing, Revision, Standing
+from reconciler.model.spec import Images
 from reconciler.reception import Reception
 from reconciler.runtime.host import HostRuntime
 from reconciler.settings import Settings, load
@@ -44,6 +45,7 @@ from reconciler.workflow.engine import Rules
 
 log = logging.getLogger(__name__)
 OFFLINE_WAIT_S = 60.0
+LONGEST_WAIT_S = 3600.0
 
 
 class Boundary:
@@ -112,9 +114,12 @@ class Engine:
         for revision_id, sha, outcome in catalogue.unnoted(self.writer):
             chores.want_note(revision_id, sha, outcome)
 
-    def turn(self, poll: select.poll, limit_s: float) -> None:
-        """One tick, then waits for the next reason to tick, at most `limit_s`."""
+    def tick(self) -> None:
+        """Everything there is to do now."""
         self.loop.tick(self.runtime, self.effects)
+
+    def wait(self, poll: select.poll, limit_s: float) -> None:
+        """Waits for the next reason to tick, at most `limit_s`."""
         waits = [limit_s, self.loop.pause_s()]
         own = self.runtime.timeout_s()
         if own is not None:
@@ -139,7 +144,7 @@ class Daemon:
         self._inbox = Inbox()
         self._ending = ""
         scope = Scope(include=settings.include)
-        images = frozenset(settings.images)
+        images = Images(mapped=frozenset(settings.images), mapped_only=settings.image_policy == "mapped-only")
         cache = ParsedCache(manifest_parser(images))
         repository = Repository(home.repository, scope=scope, cache=cache)
         self._chores = Chores(home, repository, self._inbox)
@@ -152,7 +157,8 @@ class Daemon:
         )
         self._engine = Engine(home, settings, clock, self._inbox, chores=self._chores, source=self._source)
         checker = Repository(home.repository, scope=scope, cache=cache)
-        reception = Reception(home, self._inbox, checker, settings.branch, images=images, down=self._down)
+        lenient = settings.receive == "warn"
+        reception = Reception(home, self._inbox, checker, settings.branch, images=images, lenient=lenient, down=self._down)
         self._server = ControlServer(home.socket, reception.serve)
 
     def _offer(self, seen: Revision | BranchMissing) -> None:
@@ -182,8 +188,10 @@ class Daemon:
         self._server.start()
         poll = engine.poller(wake_read)
         log.info("ready", extra={"action": "ready", "home": self._home.root})
+        engine.tick()
         while not self._is_over():
-            engine.turn(poll, 3600.0)
+            engine.wait(poll, LONGEST_WAIT_S)
+            engine.tick()
             with contextlib.suppress(BlockingIOError):
                 os.read(wake_read, 512)
         self._close()
@@ -239,7 +247,8 @@ def act_offline(home_root: str, verb: str, args: dict[str, Any], actor: str) -> 
         poll = engine.poller()
         deadline = clock.monotonic() + OFFLINE_WAIT_S
         while not replies or engine.loop.is_ending_something():
-            engine.turn(poll, 0.5)
+            engine.wait(poll, 0.5)
+            engine.tick()
             if clock.monotonic() > deadline:
                 raise TimedOut("the holder did not end in time; look at `lineclear locks` and try again")
         engine.runtime.detach()

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from reconciler import __version__
@@ -17,26 +18,36 @@ from reconciler.home import Home
 from reconciler.lint import lint_files
 from reconciler.loop.inbox import Inbox, Look, Ping, Pushed, Request
 from reconciler.manifest import parse_file
-from reconciler.model.spec import Document, Severity
+from reconciler.model.spec import Document, Images, Severity
 from reconciler.source.check import check_push, decode_request
 from reconciler.source.repository import Repository
 from reconciler.store.lookup import LiveDefinitions, StoreLookup
 
 PING_S = 1.0
+LENIENT = ("receive.lineclear=warn",)
 VALUE_MAY_COME = "LC410"  # a parameter without a value: submission decides, when it has the values that were given with it
 
 
 class Reception:
     """Serves the control socket's verbs. `down` is called with the mode of a request to end the daemon."""
 
-    def __init__(
-        self, home: Home, inbox: Inbox, repository: Repository, branch: str, *, images: frozenset[str], down: Callable[[str], str]
+    def __init__(  # noqa: PLR0913 - the composition root fills it once
+        self,
+        home: Home,
+        inbox: Inbox,
+        repository: Repository,
+        branch: str,
+        *,
+        images: Images,
+        lenient: bool,
+        down: Callable[[str], str],
     ) -> None:
         self._home = home
         self._inbox = inbox
         self._repository = repository
         self._branch = branch
         self._images = images
+        self._options = LENIENT if lenient else ()
         self._down = down
         self._lookup = StoreLookup(home.database)
         self._git = threading.Lock()  # one repository object, one thread at a time
@@ -71,17 +82,19 @@ class Reception:
         """The documents of the files handed in; raises ManifestError with every error, each with its place."""
         files = [parse_file(str(f["path"]), "", str(f["text"]).encode(), held_before=True) for f in args["files"]]
         findings = [finding for file in files for finding in file.findings]
-        findings += lint_files(files, LiveDefinitions(self._lookup), mapped_images=self._images)
+        findings += lint_files(files, LiveDefinitions(self._lookup), images=self._images)
         errors = [f for f in findings if f.severity is Severity.ERROR and f.rule != VALUE_MAY_COME]
         if errors:
             raise ManifestError("\n".join(str(error) for error in errors))
         return [document for file in files for document in file.documents]
 
     def _check(self, args: Mapping[str, Any], reply: Reply) -> None:
+        request = decode_request(args)
+        request = replace(request, options=(*request.options, *self._options))
         try:
             with self._git:
                 verdict = check_push(
-                    self._repository, decode_request(args), self._lookup, branch=self._branch, images=self._images
+                    self._repository, request, self._lookup, branch=self._branch, images=self._images
                 )
         except UsageError:
             raise

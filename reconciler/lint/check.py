@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from reconciler.lint.locks import check_lock_order, check_locks
 from reconciler.lint.references import check_identities, check_references
 from reconciler.lint.scope import Known, Tree, View
-from reconciler.lint.single import HOST_IMAGE, check_annotations, check_cron, check_images
+from reconciler.lint.single import HOST_IMAGES, check_annotations, check_cron, check_images
 from reconciler.lint.tags import check_tags
 from reconciler.model.source import Identity
-from reconciler.model.spec import Finding, ParsedFile
+from reconciler.model.spec import Finding, Images, ParsedFile
 
 
 def lint_files(
-    files: Sequence[ParsedFile], live: Mapping[Identity, Known], *, mapped_images: Iterable[str] = (HOST_IMAGE,)
+    files: Sequence[ParsedFile], live: Mapping[Identity, Known], *, images: Images = HOST_IMAGES
 ) -> tuple[Finding, ...]:
     """What is wrong across the documents of `files`, by path, line and column; the files' own findings are not repeated.
 
     `live` are the other known definitions, by identity: those of files that are not given. A document of `files` hides a live
-    one. `mapped_images` are the images that the settings map to a runtime. In a file that is bad already only those checks
+    one. `images` are those that the settings map to a runtime. In a file that is bad already only those checks
     are made that its errors cannot mislead.
     """
-    tree = Tree(files, live, frozenset(mapped_images))
+    tree = Tree(files, live, images)
     check_identities(tree)
     views: list[View] = []
     for document in tree.documents:

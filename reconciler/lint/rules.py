@@ -65,6 +65,9 @@ IMAGE = _rule(
 IMAGE_ON_HOST = _rule(
     "LC702", _WARNING, "An image is not mapped: its command runs on this machine", "Map the image in the settings under [images]."
 )
+IMAGE_REFUSED = _rule(
+    "LC703", _ERROR, "An image is not mapped, and the settings allow only mapped ones", "Map the image under [images]."
+)
 
 ANNOTATION = _rule(
     "LC801", _ERROR, "A lineclear.dev annotation is unknown or not supported yet", "Remove it, or correct its name."

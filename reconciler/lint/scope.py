@@ -13,7 +13,20 @@ from reconciler.manifest import merge_template
 from reconciler.manifest.reading import one_line
 from reconciler.manifest.rules import Rule
 from reconciler.model.source import Identity, identity_of
-from reconciler.model.spec import Call, Dag, Document, Finding, Kind, LockKind, ParsedFile, Place, Steps, Template, WorkflowSpec
+from reconciler.model.spec import (
+    Call,
+    Dag,
+    Document,
+    Finding,
+    Images,
+    Kind,
+    LockKind,
+    ParsedFile,
+    Place,
+    Steps,
+    Template,
+    WorkflowSpec,
+)
 
 Path = tuple[str | int, ...]
 
@@ -47,13 +60,13 @@ class SiteCall:
 class Tree:
     """All documents that the checks may refer to, and the findings made so far."""
 
-    def __init__(self, files: Sequence[ParsedFile], live: Mapping[Identity, Known], mapped_images: frozenset[str]) -> None:
+    def __init__(self, files: Sequence[ParsedFile], live: Mapping[Identity, Known], images: Images) -> None:
         self.documents = [document for file in files for document in file.documents]
         self.bad_paths = frozenset(file.path for file in files if file.is_bad)
         self.by_identity: dict[Identity, Document] = {}
         for document in self.documents:
             self.by_identity.setdefault(identity_of(document), document)
-        self.mapped_images = mapped_images
+        self.images = images
         self.findings: list[Finding] = []
         self._live = live
         self._names: dict[tuple[str, str], list[str]] = {}

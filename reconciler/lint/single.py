@@ -8,9 +8,9 @@ from reconciler.cron.schedule import load_zone, parse_schedule
 from reconciler.lint import rules
 from reconciler.lint.scope import Path, Tree, View, dig
 from reconciler.manifest.reading import nearest
-from reconciler.model.spec import Document, Program
+from reconciler.model.spec import Document, Images, Program
 
-HOST_IMAGE = "host"
+HOST_IMAGES = Images()
 _PREFIX = "lineclear.dev/"
 _ANNOTATIONS: Mapping[str, tuple[str, ...]] = {
     "lineclear.dev/on-failure": ("Hold", "Release"),
@@ -44,11 +44,14 @@ def check_images(view: View) -> None:
         if not isinstance(program, Program):
             continue
         path = (*view.path_of(template), "container" if program.source is None else "script")
-        is_mapped = program.image in view.tree.mapped_images
+        is_mapped = program.image in view.tree.images.mapped
         if not program.command:  # every runtime there is starts processes of this machine: none knows an image's own command
             image = f'image "{program.image}"' if program.image else "no image"
             message = f'template "{template.name}" has {image} and no command, so nothing says what to run; add a command'
             view.report(rules.IMAGE, (*path, "image") if program.image else path, message)
+        elif program.image and not is_mapped and view.tree.images.mapped_only:
+            message = f'image "{program.image}" is not mapped and image_policy is "mapped-only"; map it under [images]'
+            view.report(rules.IMAGE_REFUSED, (*path, "image"), message)
         elif program.image and not is_mapped:
             message = (
                 f'image "{program.image}" is not mapped: the command of template "{template.name}" runs on this machine; '

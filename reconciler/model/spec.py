@@ -208,6 +208,14 @@ class Document:
         return (self.kind.value, self.namespace, self.name or self.generate_name)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Images:
+    """The images that the settings map to a runtime; `mapped_only`: no other may be run, whatever its command."""
+
+    mapped: frozenset[str] = frozenset({"host"})
+    mapped_only: bool = False
+
+
 class Severity(StrEnum):
     """An error refuses the document; a warning is told and changes nothing."""
 

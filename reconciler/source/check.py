@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from reconciler.errors import UsageError
-from reconciler.lint import HOST_IMAGE, lint_files
+from reconciler.lint import HOST_IMAGES, lint_files
 from reconciler.model.source import Identity, PushVerdict, RefUpdate, Standing, identity_of
-from reconciler.model.spec import Document, Finding, Kind, LockKind, LockRef, ParsedFile, Place, Severity
+from reconciler.model.spec import Document, Finding, Images, Kind, LockKind, LockRef, ParsedFile, Place, Severity
 from reconciler.source.repository import Repository
 from reconciler.source.tree import Entry
 
@@ -81,7 +81,7 @@ def check_push(
     lookup: Lookup,
     *,
     branch: str,
-    images: frozenset[str] = frozenset({HOST_IMAGE}),
+    images: Images = HOST_IMAGES,
 ) -> PushVerdict:
     """Whether the push is taken, with the lines that the pusher reads: every error, then warnings, all at once.
 
@@ -124,13 +124,13 @@ def _describe(verdict: PushVerdict, *, is_lenient: bool) -> list[str]:
     return lines
 
 
-def _check_update(repository: Repository, update: RefUpdate, lookup: Lookup, images: frozenset[str]) -> PushVerdict:
+def _check_update(repository: Repository, update: RefUpdate, lookup: Lookup, images: Images) -> PushVerdict:
     push = _read_push(repository, update)
     bad = {file.path for file in push.changed if file.is_bad}
     live = _Around(repository, update, lookup, hidden=push.touched - bad)
     around = repository.read_before(update.new, _paths_affected(push, lookup))
-    linted = lint_files([*push.changed, *around], live, mapped_images=images)
-    before = set(lint_files([*push.before, *around], live, mapped_images=images)) if around else set()
+    linted = lint_files([*push.changed, *around], live, images=images)
+    before = set(lint_files([*push.before, *around], live, images=images)) if around else set()
     broken = [f for f in linted if f.place.path not in push.touched and f not in before]
     own = [finding for file in push.changed for finding in file.findings] + [f for f in linted if f.place.path in push.touched]
     found = [*push.notices, *own, *_taken(push, lookup), *(_blame(f) for f in broken)]

@@ -15,9 +15,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from reconciler.errors import LineclearError, UsageError
-from reconciler.lint import HOST_IMAGE, lint_files
+from reconciler.lint import HOST_IMAGES, lint_files
 from reconciler.model.source import Identity, PushVerdict, identity_of
-from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Place, Severity
+from reconciler.model.spec import Document, Finding, Images, Kind, ParsedFile, Place, Severity
 from reconciler.source import hook
 from reconciler.source.check import PushRequest, check_push, decode_request, semaphores_of
 from reconciler.source.ignore import IGNORE_FILE, path_rule
@@ -103,7 +103,7 @@ def check_push_offline(repository: Repository, request: PushRequest) -> PushVerd
     return check_push(repository, request, lookup, branch=branch)
 
 
-def check_paths(paths: Sequence[Path], *, images: frozenset[str] = frozenset({HOST_IMAGE})) -> list[Finding]:
+def check_paths(paths: Sequence[Path], *, images: Images = HOST_IMAGES) -> list[Finding]:
     """Every finding on the manifests at or below the paths, by path and line; a folder's own `.lineclearignore` counts.
 
     Raises UsageError for a path that is not there.
@@ -113,7 +113,7 @@ def check_paths(paths: Sequence[Path], *, images: frozenset[str] = frozenset({HO
         for shown, real in _manifests(path):
             files.setdefault(shown, _read_file(shown, real, images))
     found = dict.fromkeys(finding for file in files.values() for finding in file.findings)
-    found |= dict.fromkeys(lint_files(list(files.values()), {}, mapped_images=images))
+    found |= dict.fromkeys(lint_files(list(files.values()), {}, images=images))
     return sorted(found, key=lambda f: (path_key(f.place.path), f.place.line, f.place.column, f.rule))
 
 
@@ -134,7 +134,7 @@ def _manifests(path: Path) -> Iterator[tuple[str, Path]]:
                 yield str(path / inside), folder / name
 
 
-def _read_file(shown: str, real: Path, images: frozenset[str]) -> ParsedFile:
+def _read_file(shown: str, real: Path, images: Images) -> ParsedFile:
     if real.is_symlink():
         return bad_file(shown, "", "LC901", "a symbolic link is not followed: a manifest is a file of its own")
     try:

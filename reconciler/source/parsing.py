@@ -10,7 +10,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
-from reconciler.model.spec import Finding, ParsedFile, Place, Severity
+from reconciler.model.spec import Finding, Images, ParsedFile, Place, Severity
 
 _ABOUT_OTHERS = frozenset({"LC401", "LC403", "LC504", "LC506"})
 CACHE_BYTES = 16 << 20
@@ -19,7 +19,7 @@ _ENTRY_BYTES = 512  # what a parsed file costs beside its text
 Parse = Callable[[str, str, bytes, bool], ParsedFile]  # path, blob SHA, content, held ours before
 
 
-def manifest_parser(images: frozenset[str]) -> Parse:
+def manifest_parser(images: Images) -> Parse:
     """How files are parsed: decoded, then linted by themselves, so that a document wrong in itself makes its file bad.
 
     What depends on other files is not judged here, since they may arrive later: identities, templates that are elsewhere, and
@@ -32,7 +32,7 @@ def manifest_parser(images: frozenset[str]) -> Parse:
 
         parsed = parse_file(path, blob, data, held_before=held_before)
         alone = tuple(d for d in parsed.documents if d.spec is None or not d.spec.template_ref)
-        found = lint_files([replace(parsed, documents=alone)], {}, mapped_images=images) if alone else ()
+        found = lint_files([replace(parsed, documents=alone)], {}, images=images) if alone else ()
         own = tuple(f for f in found if f.rule not in _ABOUT_OTHERS)
         return replace(parsed, findings=tuple(dict.fromkeys((*parsed.findings, *own)))) if own else parsed
 
@@ -56,7 +56,7 @@ class ParsedCache:
     """
 
     def __init__(self, parse: Parse | None = None, *, limit_bytes: int = CACHE_BYTES) -> None:
-        self._parse = parse or manifest_parser(frozenset({"host"}))
+        self._parse = parse or manifest_parser(Images())
         self._limit_bytes = limit_bytes
         self._bytes = 0
         self._kept: OrderedDict[tuple[str, str], tuple[ParsedFile, int]] = OrderedDict()

@@ -12,7 +12,7 @@ import pytest
 
 from reconciler.lint import RULES, KnownDefinition, lint_files, rules_page
 from reconciler.manifest import parse_file
-from reconciler.model.spec import Program, Template, WorkflowSpec
+from reconciler.model.spec import Images, Program, Template, WorkflowSpec
 
 TABLE = (Path(__file__).parent / "data" / "findings.txt").read_text(encoding="utf-8")
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "lint-rules.md"
@@ -94,9 +94,9 @@ metadata: {name: w}
 spec: {entrypoint: a, templates: [{name: a, container: {image: backup, command: [sh]}}]}
 """
     assert [f.rule for f in lint_files([parse("a.yaml", text)], {})] == ["LC702"]
-    assert lint_files([parse("a.yaml", text)], {}, mapped_images=["backup"]) == ()
+    assert lint_files([parse("a.yaml", text)], {}, images=Images(mapped=frozenset({"backup"}))) == ()
     bare = parse("a.yaml", text.replace(", command: [sh]", ""))
-    assert [f.rule for f in lint_files([bare], {}, mapped_images=["backup"])] == ["LC701"]
+    assert [f.rule for f in lint_files([bare], {}, images=Images(mapped=frozenset({"backup"})))] == ["LC701"]
 
 
 def test_a_long_chain_of_tasks_is_checked_without_deep_recursion():
@@ -151,3 +151,14 @@ def test_rule_ids_are_unique_and_in_order():
 
 def test_the_page_of_rules_is_made_from_the_registry():
     assert PAGE.read_text(encoding="utf-8") == rules_page()
+
+
+def test_an_unmapped_image_is_refused_where_only_mapped_ones_may_run():
+    text = (
+        "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: a}\nspec:\n  entrypoint: m\n"
+        "  templates:\n  - name: m\n    container: {image: alpine, command: [x]}\n"
+    )
+    [finding] = lint_files([parse("a.yaml", text)], {}, images=Images(mapped_only=True))
+    assert str(finding) == (
+        'a.yaml:8:24: error LC703: image "alpine" is not mapped and image_policy is "mapped-only"; map it under [images]'
+    )
