@@ -102,7 +102,7 @@ def _submit_from(ctx: Context, args: Args, taken: RunState | None) -> RunState:
         known = ", ".join(catalogue.live_names(ctx.writer, kind, namespace)) or "none"
         raise NotFound(f"{kind.value} {name!r} is not in namespace {namespace}; live there: {known}")
     if kind is Kind.CRON_WORKFLOW and taken is None:
-        return cron_runs.trigger(ctx, definition, _order(args, None))
+        return cron_runs.trigger(ctx, definition, _order(args, None, name=str(args.get("name") or "")))
     wanted = str(args.get("name") or "")
     prefix = str(args.get("generate_name") or f"{name}-")
     order = _order(args, taken, name=wanted, generate_name="" if wanted else prefix)
@@ -145,7 +145,7 @@ def _shut_down(ctx: Context, args: Args, strategy: str, verb: str) -> Answer:
     run = find_run(ctx, args)
     reason = str(args.get("message") or "")
     if not run.is_final:
-        runs.set_shutdown(ctx.writer, run, strategy, verb)
+        runs.set_shutdown(ctx.writer, run, strategy, verb, reason=reason)
         return {"run": run.id, "message": f"{verb} requested"}
     held = claims.release_all(ctx.writer, run, f"{verb}{': ' + reason if reason else ''}")
     if held == 0:

@@ -210,7 +210,7 @@ def spec_json(writer: Writer, digest: str) -> str:
     return str(writer.db.execute("SELECT spec_json FROM spec WHERE digest = ?", (digest,)).fetchone()[0])
 
 
-def set_shutdown(writer: Writer, run: RunState, strategy: str, ended_by: str) -> None:
+def set_shutdown(writer: Writer, run: RunState, strategy: str, ended_by: str, *, reason: str = "") -> None:
     """Writes down that the run is to end, before anything is signalled; Terminate outranks Stop, nothing outranks an end.
 
     Deletion of a run that is being ended already is written down too.
@@ -224,7 +224,8 @@ def set_shutdown(writer: Writer, run: RunState, strategy: str, ended_by: str) ->
     )
     if cursor.rowcount != 1:
         raise Conflict(f"{run.holder} changed meanwhile")
-    writer.journal("run.shutdown", namespace=run.namespace, run=run.name, detail={"strategy": strategy, "by": ended_by})
+    detail = {"strategy": strategy, "by": ended_by, **({"reason": reason} if reason else {})}
+    writer.journal("run.shutdown", namespace=run.namespace, run=run.name, detail=detail)
     writer.marks.run(run.id, *(node.name for node in StoredNodes(writer, run.id).unfinished()))
 
 
