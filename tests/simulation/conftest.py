@@ -34,7 +34,7 @@ from reconciler.workflow.engine import Rules
 
 START = datetime(2026, 3, 1, 12, 0, 30, tzinfo=UTC)
 API = "argoproj.io/v1alpha1"
-PARALLELISM = 6
+PARALLELISM = 3
 
 
 class CrashError(BaseException):
