@@ -58,6 +58,8 @@ def run_workload(name: str, report: Report) -> bool:
         module.run(place, report)
     except FAILURES as error:
         traceback.print_exc()
+        if isinstance(error, subprocess.CalledProcessError):
+            print(error.stderr or "", file=sys.stderr)
         report.row(name, None, "", None, note=f"failed: {type(error).__name__}: {error}")
         return False
     finally:
