@@ -363,4 +363,4 @@ def profile():
     quiet = {"deadline": None, "suppress_health_check": list(HealthCheck)}
     if os.environ.get("HYPOTHESIS_PROFILE") == "deep":
         return settings(max_examples=2000, stateful_step_count=80, print_blob=True, **quiet)
-    return settings(max_examples=60, stateful_step_count=40, derandomize=True, database=None, **quiet)
+    return settings(max_examples=150, stateful_step_count=40, derandomize=True, database=None, **quiet)

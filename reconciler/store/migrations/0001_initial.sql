@@ -174,7 +174,7 @@ CREATE TABLE lock (
   limit_source TEXT NOT NULL DEFAULT '',      -- where the limit was read, and what was wrong with it last
   held_back    TEXT NOT NULL DEFAULT '',      -- why it admits nobody until `unhold`: its last holder was let go unproven
   blocked_head INTEGER NOT NULL DEFAULT 0 CHECK (blocked_head IN (0, 1)),  -- it has room, yet its first waiter lacks another lock
-  CHECK (kind <> 'Mutex' OR capacity = 1)
+  CHECK (kind <> 'Mutex' OR capacity IS 1)
 ) STRICT;
 CREATE INDEX lock_blocked_head ON lock (id) WHERE blocked_head = 1;
 
