@@ -19,7 +19,8 @@ from reconciler.lint import lint_files
 from reconciler.loop.inbox import Inbox, Look, Ping, Pushed, Request
 from reconciler.manifest import parse_file
 from reconciler.model.spec import Document, Images, Severity
-from reconciler.source.check import check_push, decode_request
+from reconciler.source.check import Lookup, PushRequest, check_push, decode_request
+from reconciler.source.offline import TreeLookup
 from reconciler.source.repository import Repository
 from reconciler.store.lookup import LiveDefinitions, StoreLookup
 
@@ -93,9 +94,8 @@ class Reception:
         request = replace(request, options=(*request.options, *self._options))
         try:
             with self._git:
-                verdict = check_push(
-                    self._repository, request, self._lookup, branch=self._branch, images=self._images
-                )
+                lookup = self._lookup_for(request)
+                verdict = check_push(self._repository, request, lookup, branch=self._branch, images=self._images)
         except UsageError:
             raise
         except LineclearError as error:
@@ -105,6 +105,13 @@ class Reception:
         for line in verdict.lines:
             reply({"say": line})
         reply({"exit": 0 if verdict.accepted else 1})
+
+    def _lookup_for(self, request: PushRequest) -> Lookup:
+        """The rows, or the tree that the push changes where that is not live: held for approval, or not applied yet."""
+        for update in request.updates:
+            if update.ref == f"refs/heads/{self._branch}" and not update.is_creation and not self._lookup.is_current(update.old):
+                return TreeLookup(self._repository, update.old)
+        return self._lookup
 
     def _pushed(self, args: Mapping[str, Any], reply: Reply) -> None:
         """Says what came of the push, once the control thread has applied it; the hook itself gives up after its own time."""

@@ -295,6 +295,8 @@ class Loop:
         for at, push in waiting:
             told = self._told.get(push.sha)
             if told is not None:
+                if told["state"] == "applied":
+                    del self._told[push.sha]  # a rewind to this commit is to be told of itself
                 push.answer(told)
             elif push.sha == live:
                 push.answer({"lines": ["this commit is live already"], "state": "applied"})

@@ -20,6 +20,10 @@ class StoreLookup:
     def __init__(self, path: str) -> None:
         self._path = path
 
+    def is_current(self, sha: str) -> bool:
+        """True if this commit is the one that was applied last."""
+        return self._rows("SELECT value FROM meta WHERE key = 'applied'", ()) == [(sha,)]
+
     def template(self, namespace: str, name: str) -> Document | None:
         """The live WorkflowTemplate of that name."""
         return self.find((Kind.WORKFLOW_TEMPLATE.value, namespace, name))

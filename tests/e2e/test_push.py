@@ -329,3 +329,16 @@ def test_many_quick_pushes_lose_no_run(served, book, until):
     until(lambda: all(served.phase(name) == "Succeeded" for name in names), "all runs")
     assert runs(served) == names
     assert book.read("a").runs() == names
+
+
+def test_a_push_on_top_of_a_held_revision_is_checked_against_that_revision(served, book, until):
+    served.push({f"t{n}.yaml": book.template(f"t{n}") for n in range(10)})
+    wait_applied(served, until)
+    held = {"late.yaml": book.template("late")}
+    assert "sync approve" in served.push(held, remove=[f"t{n}.yaml" for n in range(7)]).said
+
+    served.push({"new/t0.yaml": book.template("t0"), "w.yaml": book.referrer("w", "late")})
+    broken = served.push({"x.yaml": book.referrer("x", "t1")}, check=False)
+
+    assert broken.returncode != 0
+    assert "x.yaml:" in broken.said
