@@ -35,7 +35,6 @@ from reconciler.store.writer import Writer
 log = logging.getLogger(__name__)
 SWEEP_EVERY = timedelta(minutes=10)
 STARTED_AFTER = timedelta(milliseconds=200)
-TOLD = 8
 PUSH_WAIT = timedelta(seconds=30)
 RETRY_AFTER = timedelta(seconds=1)
 
@@ -76,7 +75,7 @@ class Loop:
         self._kept: list[Observation] = []
         self._started: dict[AttemptId, Started] = {}
         self._started_at: datetime | None = None
-        self._told: dict[str, Mapping[str, Any]] = {}  # the last revisions: a push may ask after its own was applied
+        self._last: tuple[str, Mapping[str, Any]] = ("", {})  # what came of the last revision: a push may ask later
         self._pushes: list[tuple[datetime, Pushed]] = []
         self._sweep_at = clock.now()
         self._looked_at = ""
@@ -287,17 +286,12 @@ class Loop:
             elif result.state == "outdated":
                 self._outside.offer_again()
                 continue
-            self._told[result.sha] = {"lines": [*result.lines, *self._run_lines(result)], "state": result.state}
-            while len(self._told) > TOLD:
-                del self._told[next(iter(self._told))]
+            self._last = (result.sha, {"lines": [*result.lines, *self._run_lines(result)], "state": result.state})
         live = catalogue.applied_sha(ctx.writer)
         waiting, self._pushes = self._pushes, []
         for at, push in waiting:
-            told = self._told.get(push.sha)
-            if told is not None:
-                if told["state"] == "applied":
-                    del self._told[push.sha]  # a rewind to this commit is to be told of itself
-                push.answer(told)
+            if push.sha == self._last[0]:
+                push.answer(self._last[1])
             elif push.sha == live:
                 push.answer({"lines": ["this commit is live already"], "state": "applied"})
             elif ctx.at - at > PUSH_WAIT:

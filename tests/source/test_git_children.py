@@ -18,7 +18,9 @@ def open_files():
 
 
 def children():
-    return {int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit() and f"PPid:\t{os.getpid()}\n" in read(p / "status")}
+    """Git's among this process' children: orphans of other tests may be given to it at any time."""
+    found = {int(p.name): read(p / "status") for p in Path("/proc").iterdir() if p.name.isdigit()}
+    return {pid for pid, text in found.items() if f"PPid:\t{os.getpid()}\n" in text and text.startswith("Name:\tgit")}
 
 
 def read(path):
