@@ -103,8 +103,11 @@ class Served:
                 time.sleep(0.01)
             else:
                 return connection
+        raise TimeoutError(f"the daemon does not answer: {self._log_end()}")
+
+    def _log_end(self) -> str:
         with open(self._log) as log:
-            raise TimeoutError(f"the daemon does not answer: {log.read()[-1000:]}")
+            return log.read()[-1000:]
 
     def ask(self, verb: str, **args: object) -> dict:
         """One request and its answer. Raises RuntimeError if it is refused."""
@@ -119,7 +122,10 @@ class Served:
 
     def receive(self) -> dict:
         """The next answer."""
-        answer = json.loads(self._lines.readline())
+        line = self._lines.readline()
+        if not line:
+            raise RuntimeError(f"the daemon hung up: {self._log_end()}")
+        answer = json.loads(line)
         if "error" in answer:
             raise RuntimeError(answer["error"]["message"])
         return answer["ok"]
