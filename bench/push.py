@@ -86,7 +86,7 @@ class Pushes:
 
     def _push_ms(self, remote: str) -> float:
         words = [*self._git, "push", "-q", remote, "HEAD:main"]
-        return elapsed_ms(lambda: subprocess.run(words, check=True, stderr=subprocess.DEVNULL, timeout=30))
+        return command_ms(words)
 
     def bare_ms(self) -> float:
         self._commit(self._bare)
