@@ -182,10 +182,11 @@ def _first_inside(writer: Writer, lock_id: LockId, ancestor: int) -> ClaimId:
 
 
 def waiting_nodes(writer: Writer, lock_id: LockId) -> list[ClaimId]:
-    """Node-level waiters of the lock in queue order: only their runs can hold something meanwhile."""
+    """Node-level waiters of the lock, in queue order, whose runs hold something: nobody else can pass a waiter."""
     sql = (
-        "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = 0 AND node_level = 1"
-        " ORDER BY priority DESC, queue_order, claim_id"
+        "SELECT w.claim_id FROM claim_lock w WHERE w.lock_id = ? AND w.state = 'waiting' AND w.nested = 0 AND w.node_level = 1"
+        " AND EXISTS (SELECT 1 FROM claim_lock h WHERE h.run_id = w.run_id AND h.state = 'held')"
+        " ORDER BY w.priority DESC, w.queue_order, w.claim_id"
     )
     return [ClaimId(row[0]) for row in writer.db.execute(sql, (lock_id,))]
 
