@@ -230,18 +230,31 @@ def holds_anything(writer: Writer, run: RunId) -> bool:
 
 
 def holders_and_queue(writer: Writer, claim: ClaimId) -> tuple[list[RunId], list[ClaimId]]:
-    """What a waiting claim waits for: the runs that hold its full locks, and the claims before it in their queues."""
-    sql = "SELECT lock_id, nested, run_id FROM claim_lock WHERE claim_id = ? AND state = 'waiting'"
+    """What a waiting claim waits for: the runs that hold its full locks, and the claim just before it in each queue."""
+    sql = "SELECT lock_id, nested, run_id, priority, queue_order FROM claim_lock WHERE claim_id = ? AND state = 'waiting'"
     runs: list[RunId] = []
     before: list[ClaimId] = []
-    for lock_id, inside, own in writer.db.execute(sql, (claim,)).fetchall():
+    for lock_id, inside, own, priority, order in writer.db.execute(sql, (claim,)).fetchall():
         if inside and not room_inside(writer, lock_id, inside):
             runs.append(RunId(own))  # its turn is taken by a node of its own run
         elif not inside and room(writer, lock_id) <= 0:
             sql = "SELECT run_id FROM claim_lock WHERE lock_id = ? AND state = 'held' AND nested = 0"
             runs += [RunId(r[0]) for r in writer.db.execute(sql, (lock_id,)).fetchall()]
-        before += [c for c, _ in earlier_waiters(writer, claim, lock_id)]
+        before += _just_before(writer, (lock_id, inside, priority, order, claim))
     return runs, before
+
+
+def _just_before(writer: Writer, place: tuple[int, int, int, int, int]) -> list[ClaimId]:
+    """The waiter before a place in a queue, if there is one: (lock, ancestor, priority, order, claim). Two seeks, no scan."""
+    lock_id, inside, priority, order, claim = place
+    group = "lock_id = ? AND nested = ? AND state = 'waiting'" + (" AND nested > 0" if inside else " AND nested = 0")
+    sql = f"SELECT claim_id FROM claim_lock WHERE {group} AND priority = ? AND (queue_order, claim_id) < (?, ?)"
+    latest = " ORDER BY queue_order DESC, claim_id DESC LIMIT 1"
+    row = writer.db.execute(sql + latest, (lock_id, inside, priority, order, claim)).fetchone()
+    if row is None:
+        sql = f"SELECT claim_id FROM claim_lock WHERE {group} AND priority > ? ORDER BY priority,"
+        row = writer.db.execute(sql + latest.removeprefix(" ORDER BY"), (lock_id, inside, priority)).fetchone()
+    return [] if row is None else [ClaimId(row[0])]
 
 
 def waiting_claims(writer: Writer, run: RunId) -> list[ClaimId]:

@@ -75,3 +75,20 @@ def test_enqueueing_leaving_and_handing_over_cost_the_same_at_any_depth(tmp_path
     deep = costs(tmp_path / "deep", WORKLOADS[workload], DEEP)
     ratios = {name: deep[name] / shallow[name] for name in shallow}
     assert max(ratios.values()) <= 1.3, (shallow, deep, ratios)
+
+
+def test_asking_who_waits_for_whom_is_linear_in_the_queue_behind_which_the_front_waits(tmp_path):
+    """A node of a run that holds something comes behind a waiter that is last in another, long queue."""
+    costs_at = {}
+    for depth in (200, 2000):
+        (tmp_path / str(depth)).mkdir()
+        world = World(tmp_path / str(depth))
+        try:
+            enqueue(world, job("long"), [f"w{number:05}" for number in range(depth)])
+            enqueue(world, job("long", "m"), ["front"])
+            asker = spec(pod("main", "m"), locks=["own"])
+            costs_at[depth] = counted(world, lambda world=world, asker=asker: enqueue(world, asker, ["asker"]))
+            assert world.queue("m") == ["front", "asker/"]
+        finally:
+            world.close()
+    assert costs_at[2000] / costs_at[200] <= 12, costs_at
