@@ -297,6 +297,7 @@ def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
         "SELECT cl.lock_id, l.key FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id WHERE cl.claim_id = ?", (claim,)
     ).fetchall()
     if level == "policy":
+        writer.forget_run(run_id)
         writer.db.execute("UPDATE run SET successor_of = NULL WHERE id = ? AND successor_of IS NOT NULL", (run_id,))
     detail = {"claim": claim, "epoch": epoch, "locks": [key for _, key in locks], "level": level}
     writer.journal("claim.granted", namespace=namespace, run=run, subject=locks[0][1], detail=detail)
@@ -382,10 +383,12 @@ def outrank_waiters(writer: Writer, taken: RunState, heir: RunState) -> None:
     """Puts the heir before every waiter of the taken run's locks; one may be older than that run, if it was retried."""
     sql = (
         "SELECT w.priority, min(w.queue_order) FROM claim_lock h JOIN claim_lock w ON w.lock_id = h.lock_id"
-        " WHERE h.run_id = ? AND h.state = 'held' AND w.state = 'waiting' GROUP BY w.priority ORDER BY w.priority DESC LIMIT 1"
+        " WHERE h.run_id = ? AND h.state = 'held' AND w.state = 'waiting' AND w.nested = 0"
+        " GROUP BY w.priority ORDER BY w.priority DESC LIMIT 1"
     )
     priority, oldest = writer.db.execute(sql, (taken.id,)).fetchone() or (heir.priority, heir.queue_order + 1)
     if priority < heir.priority:
         return
     order = min(heir.queue_order, oldest - 1)
+    writer.forget_run(heir.id)
     writer.db.execute("UPDATE run SET priority = ?, queue_order = ? WHERE id = ?", (priority, order, heir.id))

@@ -1,5 +1,6 @@
 """Everything that people and processes can do to locks, done to the real store and to a model of it, compared after each step."""
 
+import atexit
 import os
 import shutil
 import tempfile
@@ -62,6 +63,7 @@ def new_database():
     global _new_database  # noqa: PLW0603 - a cache
     if not _new_database:
         folder = tempfile.mkdtemp(prefix="lock-machine-")
+        atexit.register(shutil.rmtree, folder)
         world = World(folder)
         world.writer.db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         world.close()

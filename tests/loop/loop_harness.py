@@ -60,6 +60,9 @@ class NoEffects(Effects):
     def __init__(self):
         self.removed = []
 
+    def prepare(self, commits):
+        pass
+
     def act(self, ctx, removed):
         self.removed += removed
 
