@@ -64,6 +64,7 @@ class Chores:
                 elif not sha:
                     self._prune(frozenset(text.split()))
                 elif revision_id:
+                    self._repository.pin(sha)
                     self._repository.write_note(sha, text)
                     self._inbox.put(Noted(revision_id))
                 else:

@@ -105,7 +105,6 @@ class Engine:
         if source is not None:
             source.applied(sha)
         if chores is not None:
-            chores.want_tree(sha)
             self.note_all(chores)
             chores.want_pruned(catalogue.commits_in_use(self.writer))
 

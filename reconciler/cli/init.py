@@ -50,6 +50,7 @@ def run(args: Args) -> int:
     os.umask(0o077)
     if not is_home:
         _make_folders(home, args.text("branch"))
+        _make_database(home)
     _make_repository(home, with_examples=not args.flag("empty"))
     _write(os.path.join(home.root, "lineclear.service"), _unit(home))
     if is_home:
@@ -74,6 +75,13 @@ def _make_folders(home: Home, branch: str) -> None:
     except OSError as error:
         raise UsageError(f"could not make {home.root}: {error.strerror}") from error
     _write(home.settings, text)
+
+
+def _make_database(home: Home) -> None:
+    """An empty database: making it costs imports that a daemon should not carry for life."""
+    from reconciler.store.writer import open_writer
+
+    open_writer(home.database).close()
 
 
 def _make_repository(home: Home, *, with_examples: bool) -> None:

@@ -65,6 +65,12 @@ class Effects:
         for run_id in removed:
             shutil.rmtree(self._around.home.run(run_id), ignore_errors=True)
 
+    def prepare(self, commits: Iterable[str]) -> None:
+        """Has the trees made that new runs will need: a commit may be gone from Git when a queued run's turn comes."""
+        for sha in commits:
+            if not os.path.isdir(self._around.home.tree(sha)):
+                self._want_tree(sha)
+
     def take_failed(self) -> list[Observation]:
         """Attempts that could not even be described to the runtime: they never began."""
         failed, self._failed = self._failed, []

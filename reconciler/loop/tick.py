@@ -182,6 +182,7 @@ class Loop:
             while self.writer.marks.ended:
                 removed += self._after_ends(ctx)
                 settle(ctx)
+            commits, self.writer.marks.commits = self.writer.marks.commits, {}
             self._outside.boundary("before-commit")
         self._outside.boundary("after-commit")
         self._started.clear()
@@ -195,6 +196,7 @@ class Loop:
             ctx.boundary("answer")
             answer()
         self._tell(ctx, applied)
+        effects.prepare(commits)
 
     def _take(
         self, ctx: Context, message: Work, answers: list[Callable[[], None]], applied: list[Applied], removed: list[RunId]

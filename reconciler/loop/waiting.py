@@ -6,6 +6,7 @@ from reconciler.model.state import Phase, RunId
 from reconciler.store import runs
 from reconciler.store.writer import Writer
 
+COUNTED = 1000  # a queue is counted up to here: an answer costs the same whatever waits
 _FIRST = (
     "SELECT cl.lock_id, l.key, l.held_back, ifnull(l.capacity, -1), cl.priority, cl.queue_order, cl.claim_id, l.limit_source"
     " FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id"
@@ -16,8 +17,8 @@ _HOLDERS = (
     " WHERE cl.lock_id = ? AND cl.state = 'held' AND cl.nested = 0 ORDER BY cl.claim_id"
 )
 _AHEAD = (
-    "SELECT count(*) FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = 0"
-    " AND (priority > ? OR (priority = ? AND (queue_order, claim_id) < (?, ?)))"
+    "SELECT count(*) FROM (SELECT 1 FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = 0"
+    f" AND (priority > ? OR (priority = ? AND (queue_order, claim_id) < (?, ?))) LIMIT {COUNTED})"
 )
 
 
@@ -38,9 +39,13 @@ def waiting_text(writer: Writer, run_id: RunId) -> str:
             reason = f"its limit was never read: {source}"
         else:
             reason = f"held by {', '.join(holders)}" if holders else "free, but its turn has not come"
-        parts.append(f"{key}: {reason}; position {ahead + 1}")
+        parts.append(f"{key}: {reason}; position {_place(ahead)}")
     return f"waits for {' and '.join(parts)}" if parts else ""
 
 
 def _holders(writer: Writer, lock_id: int) -> list[tuple[str, str, bool]]:
     return [(name, phase, bool(ended)) for name, phase, ended in writer.db.execute(_HOLDERS, (lock_id,))]
+
+
+def _place(ahead: int) -> str:
+    return str(ahead + 1) if ahead < COUNTED else f"after {COUNTED} or more"

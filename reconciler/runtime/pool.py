@@ -23,7 +23,7 @@ from reconciler.runtime.poller import Poller, wait_for_end
 log = logging.getLogger(__name__)
 
 DIED = 0  # beside the kinds of frames: the worker is gone
-KEEP_IDLE = 2
+KEEP_IDLE = 1  # the spare: its fork is paid before it is needed
 IDLE_FOR_S = 10.0
 ZYGOTE_AGAIN_S = 0.5
 CONTROL_FD = 3

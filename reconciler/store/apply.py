@@ -116,6 +116,7 @@ def _update_run(writer: Writer, run: RunState, update: RunUpdate) -> None:
         "UPDATE run SET phase = :phase, message = :message, started_at = :started_at, finished_at = :finished_at,"
         " deadline_at = :deadline_at, ttl_at = :ttl_at WHERE id = :id AND phase = :expected"
     )
+    writer.forget_run(run.id)
     if writer.db.execute(sql, values).rowcount != 1:
         raise Conflict(f"{run.holder} is not {update.expected.value} any more")
     kind = "run.finished" if final else "run.started"

@@ -12,12 +12,13 @@ from reconciler.model.state import LockId, RunId
 class Marks:
     """Runs with their changed nodes, locks to admit to, and whether a slot may be free or wanted."""
 
-    __slots__ = ("ended", "locks", "retry_blocked", "runs", "slots")
+    __slots__ = ("commits", "ended", "locks", "retry_blocked", "runs", "slots")
 
     def __init__(self) -> None:
         self.runs: dict[RunId, dict[str, None]] = {}
         self.locks: dict[LockId, None] = {}
         self.ended: list[RunId] = []
+        self.commits: dict[str, None] = {}  # of runs that were made: their trees will be needed
         self.slots = False
         self.retry_blocked = False
 
@@ -35,6 +36,7 @@ class Marks:
         self.runs.clear()
         self.locks.clear()
         self.ended.clear()
+        self.commits.clear()
         self.slots = False
         self.retry_blocked = False
 
@@ -42,7 +44,7 @@ class Marks:
         """The marks as they are now, to come back to."""
         other = Marks()
         other.runs = {run: dict(nodes) for run, nodes in self.runs.items()}
-        other.locks, other.ended = dict(self.locks), list(self.ended)
+        other.locks, other.ended, other.commits = dict(self.locks), list(self.ended), dict(self.commits)
         other.slots, other.retry_blocked = self.slots, self.retry_blocked
         return other
 

@@ -55,9 +55,16 @@ def _attempt(row: tuple) -> AttemptState:  # type: ignore[type-arg]  # a row
 
 
 def find_run_by_id(writer: Writer, run_id: RunId) -> RunState | None:
-    """The run, or None if it was removed."""
-    row = writer.db.execute(_RUN + " WHERE id = ?", (run_id,)).fetchone()
-    return None if row is None else _run(row)
+    """The run, or None if it was removed. Within a transaction it is read once, until somebody changes it."""
+    found = writer.seen_runs.get(run_id)
+    if found is None:
+        row = writer.db.execute(_RUN + " WHERE id = ?", (run_id,)).fetchone()
+        if row is None:
+            return None
+        found = _run(row)
+        if writer.db.in_transaction:
+            writer.seen_runs[run_id] = found
+    return found
 
 
 def get_run(writer: Writer, run_id: RunId) -> RunState:
@@ -189,17 +196,19 @@ def create_run(writer: Writer, new: NewRun) -> RunId:
     cursor = db.execute(
         "INSERT INTO run (uid, namespace, name, phase, priority, queue_order, spec_digest, arguments_json, labels_json,"
         " annotations_json, origin, origin_kind, origin_name, origin_place, commit_sha, cron, scheduled_at, successor_of,"
-        " created_at) VALUES (?, ?, ?, 'Pending', ?, 0, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " created_at) VALUES (?, ?, ?, 'Pending', ?,"
+        " ifnull(?, 1 + ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'run'), 0)),"
+        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            new.uid, new.namespace, new.name, new.priority, new.spec_digest, json.dumps(new.arguments), json.dumps(new.labels),
-            json.dumps(new.annotations), new.origin, new.origin_kind, new.origin_name, new.origin_place, new.commit_sha, new.cron,
-            new.scheduled_at, new.successor_of, writer.now,
+            new.uid, new.namespace, new.name, new.priority, new.queue_order, new.spec_digest, json.dumps(new.arguments),
+            json.dumps(new.labels), json.dumps(new.annotations), new.origin, new.origin_kind, new.origin_name, new.origin_place,
+            new.commit_sha, new.cron, new.scheduled_at, new.successor_of, writer.now,
         ),
     )  # fmt: skip
     run_id = RunId(cursor.lastrowid or 0)
-    order = run_id if new.queue_order is None else new.queue_order
-    db.execute("UPDATE run SET queue_order = ? WHERE id = ?", (order, run_id))
     detail = {"origin": new.origin, "from": f"{new.origin_kind}/{new.origin_name}", "commit": new.commit_sha}
+    if new.commit_sha:
+        writer.marks.commits[new.commit_sha] = None
     writer.journal("run.created", namespace=new.namespace, run=new.name, detail=detail)
     writer.marks.run(run_id)
     return run_id
@@ -218,6 +227,7 @@ def set_shutdown(writer: Writer, run: RunState, strategy: str, ended_by: str, *,
     is_deleted = ended_by == "delete" and run.ended_by != "delete"
     if run.is_final or (run.shutdown in ("Terminate", strategy) and not is_deleted):
         return
+    writer.forget_run(run.id)
     cursor = writer.db.execute(
         "UPDATE run SET shutdown = ?, ended_by = ? WHERE id = ? AND finished_at IS NULL AND shutdown = ?",
         (strategy, ended_by, run.id, run.shutdown),
@@ -257,6 +267,7 @@ def reopen(writer: Writer, run: RunState, deadline_s: int | None, *, keeps_runni
     sql = f"UPDATE node SET phase = 'Pending', message = '', started_at = NULL, finished_at = NULL WHERE {again}"
     db.execute(sql, (run.id,))
     deadline = None if deadline_s is None else to_text(from_text(writer.now) + timedelta(seconds=deadline_s))
+    writer.forget_run(run.id)
     db.execute(
         "UPDATE run SET phase = ?, message = '', finished_at = NULL, shutdown = '', ended_by = '', ttl_at = NULL, deadline_at = ?"
         " WHERE id = ? AND phase = ?",
@@ -301,6 +312,7 @@ def delete_run(writer: Writer, run: RunState) -> None:
         raise Conflict(f"{run.holder} has not ended or still holds a lock")
     writer.db.execute("DELETE FROM claim WHERE run_id = ?", (run.id,))
     writer.db.execute("UPDATE node SET parent_id = NULL WHERE run_id = ?", (run.id,))
+    writer.forget_run(run.id)
     writer.db.execute("DELETE FROM run WHERE id = ?", (run.id,))
     writer.journal("run.deleted", namespace=run.namespace, run=run.name, detail={"id": run.id})
 

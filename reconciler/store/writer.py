@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from reconciler.errors import Refused, Unreachable
+from reconciler.model.state import RunId, RunState
 from reconciler.store.marks import Marks
 
 SCHEMA_VERSION = 1
@@ -40,6 +41,7 @@ class Writer:
         self.now = ""
         self.actor = ""
         self.commits = 0
+        self.seen_runs: dict[RunId, RunState] = {}  # read in this transaction and not changed since
         self._epoch = int(self.meta("epoch") or 0)
         self._epoch_used = self._epoch
 
@@ -47,6 +49,7 @@ class Writer:
     def write(self, now: str) -> Iterator[None]:
         """One transaction at one instant: committed whole, or rolled back whole with its marks."""
         self.now = now
+        self.seen_runs.clear()
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -61,6 +64,8 @@ class Writer:
             self._epoch = self._epoch_used
             self.marks.clear()
             raise
+        finally:
+            self.seen_runs.clear()
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
@@ -73,8 +78,13 @@ class Writer:
             self.db.execute("ROLLBACK TO part")
             self.db.execute("RELEASE part")
             self.marks = before
+            self.seen_runs.clear()
             raise
         self.db.execute("RELEASE part")
+
+    def forget_run(self, run_id: int) -> None:
+        """The run's row is about to change: read it again. Every statement that changes one says so."""
+        self.seen_runs.pop(RunId(run_id), None)
 
     def next_epoch(self) -> int:
         """The next grant's number; never used again, also after a crash, for it is stored in the same transaction."""
