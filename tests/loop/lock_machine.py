@@ -96,19 +96,21 @@ class LockMachine(RuleBasedStateMachine):
 
     def __init__(self):
         super().__init__()
-        self.folder = tempfile.mkdtemp(prefix="lock-machine-")
-        shutil.copy(new_database(), self.folder)
-        self.world = World(self.folder)
+        self.world = None  # made at the start: Hypothesis makes a machine more than it runs
         self.model = Model()
         self.serial = 0
         self.seen = 0
 
     def teardown(self):
-        self.world.close()
-        shutil.rmtree(self.folder)
+        if self.world is not None:
+            self.world.close()
+            shutil.rmtree(self.folder)
 
     @initialize(first=st.lists(st.tuples(WANTS, PRIORITIES), max_size=4))
     def start(self, first):
+        self.folder = tempfile.mkdtemp(prefix="lock-machine-")
+        shutil.copy(new_database(), self.folder)
+        self.world = World(self.folder)
         self.model.locks.limits = {"s0": 1, "s1": 2}
         self.world.limits(s0=1, s1=2)
         for wants, priority in first:
