@@ -134,6 +134,8 @@ class Loop:
             else:
                 messages.append(message)
         ctx = self._context(now)
+        if to_text(now) < self._looked_at:  # the clock went back: what is due is not what it was
+            self._looked_at, self._sweep_at = "", now
         due = next_due(ctx, self._looked_at)
         is_due = due is not None and due <= to_text(now)
         lazy = self._started_at is not None and now >= self._started_at + STARTED_AFTER
