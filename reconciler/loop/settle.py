@@ -7,6 +7,7 @@ says why, and everybody else goes on.
 from __future__ import annotations
 
 import logging
+import sqlite3
 from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
@@ -22,6 +23,7 @@ from reconciler.workflow.engine import decide
 
 log = logging.getLogger(__name__)
 MAX_ROUNDS = 10_000
+BROKEN = (LineclearError, LookupError, ValueError, TypeError, AttributeError, AssertionError, RecursionError)
 
 
 def settle(ctx: Context) -> None:
@@ -55,7 +57,7 @@ def workflow_pass(ctx: Context) -> None:
         try:
             with ctx.writer.savepoint():
                 _decide_run(ctx, run_id, nodes)
-        except (LineclearError, LookupError, ValueError, TypeError, AssertionError, RecursionError) as error:
+        except (*BROKEN, sqlite3.IntegrityError) as error:
             log.exception("a run was quarantined", extra={"action": "quarantine", "run": run_id})
             with ctx.writer.savepoint():
                 _quarantine(ctx, run_id, f"{type(error).__name__}: {error}")
