@@ -6,6 +6,7 @@ SIGTERM and SIGINT end the daemon and leave steps running. Nothing is decided he
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import pwd
@@ -186,6 +187,8 @@ class Daemon:
         self._source.start(catalogue.applied_sha(engine.writer))
         self._server.start()
         poll = engine.poller(wake_read)
+        gc.collect()
+        gc.freeze()  # what is loaded by now stays: it is not walked again
         log.info("ready", extra={"action": "ready", "home": self._home.root})
         engine.tick()
         while not self._is_over():

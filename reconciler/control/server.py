@@ -7,6 +7,7 @@ nobody; peers are known by the kernel's word for them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import logging
 import os
@@ -36,11 +37,16 @@ class Peer:
     @property
     def actor(self) -> str:
         """How the journal names the person."""
-        try:
-            login = pwd.getpwuid(self.uid).pw_name
-        except KeyError:
-            login = str(self.uid)
+        login = _login(self.uid)
         return f"{login} ({self.claimed}, claimed)" if self.claimed and self.claimed != login else login
+
+
+@functools.lru_cache(maxsize=64)
+def _login(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
 
 
 Serve = Callable[[str, Mapping[str, Any], Peer, Reply], None]

@@ -291,6 +291,8 @@ class Loop:
                 self._outside.offer_again()
                 continue
             self._last = (result.sha, {"lines": [*result.lines, *self._run_lines(result)], "state": result.state})
+        if not self._pushes:
+            return
         live = catalogue.applied_sha(ctx.writer)
         waiting, self._pushes = self._pushes, []
         for at, push in waiting:

@@ -23,6 +23,7 @@ from reconciler.runtime.poller import Poller, wait_for_end
 log = logging.getLogger(__name__)
 
 DIED = 0  # beside the kinds of frames: the worker is gone
+SPARE_AFTER_S = 0.02
 KEEP_IDLE = 1  # the spare: its fork is paid before it is needed
 IDLE_FOR_S = 10.0
 ZYGOTE_AGAIN_S = 0.5
@@ -58,6 +59,7 @@ class Pool:
         self._control: socket.socket | None = None
         self._zygote_pid = 0
         self._zygote_at = float("-inf")
+        self._spare_at = 0.0  # when a missing spare is made: not while the step that took the last one is starting
         self._unforked: deque[socket.socket] = deque()  # a worker's end of its link, until a zygote has it
         self._links: set[Link] = set()
         self._idle: list[Link] = []  # the warmest last
@@ -72,7 +74,7 @@ class Pool:
         link = self._idle.pop() if self._idle else self._make_link()
         link.attempt = attempt
         self.send(link, frame)
-        self._keep_spare()
+        self._spare_at = self._clock.monotonic() + SPARE_AFTER_S
         return link
 
     def send(self, link: Link, frame: bytes, *, soon: bool = True) -> None:
@@ -99,14 +101,19 @@ class Pool:
         due = []
         if self._unforked:
             due.append(self._zygote_at + ZYGOTE_AGAIN_S)
+        elif not self._idle:
+            due.append(self._spare_at)
         if len(self._idle) > KEEP_IDLE:
             due.append(min(link.idle_since for link in self._idle) + IDLE_FOR_S)
         return max(0.0, min(due) - self._clock.monotonic()) if due else None
 
     def on_time(self) -> None:
-        """Do what is due: try the zygote again, let idle workers leave."""
+        """Do what is due: try the zygote again, have a spare worker made, let idle workers leave."""
         if self._unforked:
             self._fork()
+        elif not self._idle and self._clock.monotonic() >= self._spare_at:
+            self._spare_at = self._clock.monotonic() + ZYGOTE_AGAIN_S
+            self._keep_spare()
         if len(self._idle) > KEEP_IDLE:
             limit = self._clock.monotonic() - IDLE_FOR_S
             for link in [link for link in self._idle if link.idle_since <= limit][: len(self._idle) - KEEP_IDLE]:
