@@ -70,8 +70,8 @@ class Chores:
                 else:
                     export_tree(self._repository, sha, Path(self._home.tree(sha)))
                     self._inbox.put(Look())
-            except (LineclearError, OSError) as error:
-                log.warning("a chore failed: %s", error, extra={"action": "chore", "commit": sha})
+            except Exception as error:  # the thread's boundary: a chore that failed is asked for again
+                log.warning("a chore failed: %s", error, exc_info=not isinstance(error, LineclearError), extra={"commit": sha})
                 again = threading.Timer(AGAIN_S, self._inbox.put, (Look(),))
                 again.daemon = True
                 again.start()

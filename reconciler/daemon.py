@@ -168,10 +168,11 @@ class Daemon:
         return read_standing(self._home.database)
 
     def _down(self, mode: str) -> str:
-        self._ending = mode or "now"
+        ending = mode or "now"
+        self._ending = ending
         self._inbox.put(Look())
         return {"now": "the daemon ends; steps go on", "drain": "the daemon ends when the running steps have ended"}.get(
-            self._ending, "the running steps are ended, then the daemon"
+            ending, "the running steps are ended, then the daemon"
         )
 
     def run(self) -> int:
@@ -244,7 +245,8 @@ def act_offline(home_root: str, verb: str, args: dict[str, Any], actor: str) -> 
     with Instance(home):
         inbox = Inbox()
         engine = Engine(home, settings, clock, inbox, chores=None, source=None)
-        engine.loop.draining = True
+        engine.loop.offline = True
+        engine.tick()  # what has ended meanwhile has ended as it did, whatever is asked now
         inbox.put(Request(verb, args, actor, replies.append))
         poll = engine.poller()
         deadline = clock.monotonic() + OFFLINE_WAIT_S

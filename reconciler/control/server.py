@@ -15,6 +15,7 @@ import pwd
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ from typing import Any
 from reconciler.errors import LineclearError, UsageError
 
 log = logging.getLogger(__name__)
+ACCEPT_AGAIN_S = 0.1
 LIMIT_BYTES = 16 * 1024 * 1024
 Reply = Callable[[Mapping[str, Any]], None]
 
@@ -59,6 +61,7 @@ class ControlServer:
         self._path = path
         self._serve = serve
         self._socket = _listen(path)
+        self._closed = False
         self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
 
     def start(self) -> None:
@@ -67,6 +70,7 @@ class ControlServer:
 
     def close(self) -> None:
         """Stops to accept and removes the socket."""
+        self._closed = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -77,8 +81,12 @@ class ControlServer:
         while True:
             try:
                 connection, _ = self._socket.accept()
-            except OSError:
-                return
+            except OSError as error:
+                if self._closed:
+                    return
+                log.warning("a connection could not be accepted: %s", error, extra={"action": "accept"})
+                time.sleep(ACCEPT_AGAIN_S)
+                continue
             threading.Thread(target=self._talk, args=(connection,), name="peer", daemon=True).start()
 
     def _talk(self, connection: socket.socket) -> None:

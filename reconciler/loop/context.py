@@ -12,9 +12,11 @@ from typing import Any
 from reconciler.manifest import decode_spec
 from reconciler.model.attempt import Liveness
 from reconciler.model.spec import WorkflowSpec
+from reconciler.model.state import ResolvedLock, RunState
 from reconciler.store.runs import spec_json
 from reconciler.store.writer import Writer
 from reconciler.workflow.engine import Rules
+from reconciler.workflow.values import resolve_locks, workflow_values
 
 
 class Specs:
@@ -68,6 +70,12 @@ class Context:
     options: Options
     new_uid: Callable[[], str]
     at: datetime
-    draining: bool = False
+    draining: bool = False  # nothing begins any more
+    offline: bool = False  # no daemon: recovery, termination and release only
     liveness: Callable[[int, int], Liveness] | None = None
     boundary: Callable[[str], None] = lambda _point: None
+
+    def locks_of(self, run: RunState) -> tuple[ResolvedLock, ...]:
+        """The workflow-level locks that a run asks for. Raises UnresolvedTag or ManifestError if one cannot be named."""
+        spec = self.specs.get(run.spec_digest)
+        return resolve_locks(spec.locks, workflow_values(run, spec), run.namespace)

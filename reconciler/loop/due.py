@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
+from reconciler.clock import from_text, to_text
 from reconciler.loop.context import Context
 from reconciler.model.state import RunId
 from reconciler.store import claims, runs
 from reconciler.store.apply import request_stop
+from reconciler.store.writer import Writer
 
 _NEXT = (
     "SELECT min(at) FROM ("
@@ -53,3 +57,14 @@ def remove_run(ctx: Context, run_id: RunId, reason: str) -> None:
     run = runs.get_run(ctx.writer, run_id)
     claims.release_all(ctx.writer, run, reason)
     runs.delete_run(ctx.writer, run)
+
+
+def shift_limits(writer: Writer, drift: timedelta) -> None:
+    """Moves every deadline and end that is still to come by the drift of the wall clock."""
+    for table, column in (("run", "deadline_at"), ("node", "deadline_at"), ("run", "ttl_at")):
+        open_rows = f"{column} IS NOT NULL AND {'finished_at IS NULL' if column == 'deadline_at' else '1'}"
+        for row_id, at in writer.db.execute(f"SELECT id, {column} FROM {table} WHERE {open_rows}").fetchall():
+            moved = to_text(from_text(at) + drift)
+            writer.db.execute(f"UPDATE {table} SET {column} = ? WHERE id = ?", (moved, row_id))
+    writer.seen_runs.clear()
+    writer.journal("clock.moved", detail={"seconds": drift.total_seconds()})

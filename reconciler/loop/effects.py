@@ -50,20 +50,30 @@ class Effects:
         self._asked: dict[int, str] = {}  # attempt -> the stop that was passed on in this process
         self._launched: set[int] = set()
         self._failed: list[Observation] = []
+        self.is_behind = False  # an effect failed: it is to be tried again soon
 
     def act(self, ctx: Context, removed: Iterable[RunId]) -> None:
         """One comparison of rows and world."""
         active = runs.active_attempts(ctx.writer)
         known = {attempt.id for attempt in active}
         self._launched &= known
+        self.is_behind = False
         for attempt in active:
-            if attempt.id not in self._launched and not self._is_withdrawn(attempt):
-                self._start(ctx, attempt)
-            elif attempt.stop and self._asked.get(attempt.id) != attempt.stop:
-                self._stop(attempt)
+            try:
+                self._agree(ctx, attempt)
+            except (LineclearError, OSError):
+                log.exception("an effect failed", extra={"action": "effect", "attempt": attempt.id})
+                self.is_behind = True
         self._asked = {key: how for key, how in self._asked.items() if key in known}
         for run_id in removed:
             shutil.rmtree(self._around.home.run(run_id), ignore_errors=True)
+
+    def _agree(self, ctx: Context, attempt: AttemptState) -> None:
+        if attempt.id not in self._launched and not self._is_withdrawn(attempt):
+            if not ctx.offline:
+                self._start(ctx, attempt)
+        elif attempt.stop and self._asked.get(attempt.id) != attempt.stop:
+            self._stop(attempt)
 
     def prepare(self, commits: Iterable[str]) -> None:
         """Has the trees made that new runs will need: a commit may be gone from Git when a queued run's turn comes."""

@@ -65,15 +65,15 @@ class Inbox:
         """Leaves a message; from any thread."""
         with self._lock:
             self._messages.append(message)
-        os.eventfd_write(self.fd, 1)
+            os.eventfd_write(self.fd, 1)
 
     def drain(self) -> list[Message]:
         """Takes every message, in order of arrival."""
         if not self._messages:
             return []
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self.fd)
         with self._lock:
+            with contextlib.suppress(BlockingIOError):
+                os.eventfd_read(self.fd)
             messages, self._messages = self._messages, []
         return messages
 

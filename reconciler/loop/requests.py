@@ -13,6 +13,7 @@ from reconciler.errors import ManifestError, NotFound, Refused, UsageError
 from reconciler.loop import crons as cron_runs
 from reconciler.loop.context import Context
 from reconciler.loop.due import remove_run
+from reconciler.loop.naming import check_names
 from reconciler.loop.revision import pushed
 from reconciler.loop.stuck import terminate_stuck_holder, unhold
 from reconciler.loop.submit import Order, source_of, submit
@@ -48,6 +49,7 @@ def find_run(ctx: Context, args: Args, key: str = "run") -> RunState:
 
 def do_submit(ctx: Context, args: Args) -> Answer:
     """Creates runs from documents handed in or from a live definition."""
+    check_names(args)
     taken = _take_over(ctx, args)
     if args.get("from"):
         made = [_submit_from(ctx, args, taken)]
@@ -55,6 +57,8 @@ def do_submit(ctx: Context, args: Args) -> Answer:
         documents: Sequence[Document] = args.get("documents") or ()
         if not documents:
             raise UsageError("nothing to submit: no Workflow document in the files; give a file with one, or --from KIND/NAME")
+        if taken is not None and len(documents) > 1:
+            raise UsageError(f"--take-over is for one run, and the files hold {len(documents)}; submit the others apart")
         made = [_submit_document(ctx, document, args, taken) for document in documents]
     if taken is not None:
         _release_taken(ctx, taken, made[0], str(args.get("reason") or ""))
@@ -77,13 +81,12 @@ def _order(args: Args, taken: RunState | None, **more: Any) -> Order:
 
 def _submit_document(ctx: Context, document: Document, args: Args, taken: RunState | None) -> RunState:
     if document.kind is not Kind.WORKFLOW:
-        raise ManifestError(
-            f"{document.place}: a {document.kind.value} cannot be submitted: push it, and start it with"
-            f" `lineclear submit --from {document.kind.value.lower()}/{document.name}`"
-        )
+        kind = document.kind.value
+        start = "" if document.kind is Kind.CONFIG_MAP else f", and start it with `lineclear submit --from {kind.lower()}/NAME`"
+        raise ManifestError(f"{document.place}: a {kind} cannot be submitted: push it{start}")
     name = str(args.get("name") or document.name)
     prefix = str(args.get("generate_name") or ("" if args.get("name") else document.generate_name))
-    order = _order(args, taken, name="" if prefix else name, generate_name=prefix)
+    order = _order(args, taken, name="" if prefix else name, generate_name=prefix, is_exact=bool(args.get("name")))
     source = pushed(document, "", origin="submit")
     wanted = str(args.get("namespace") or "")
     if wanted and "namespace" not in (document.body.get("metadata") or {}):
@@ -102,10 +105,11 @@ def _submit_from(ctx: Context, args: Args, taken: RunState | None) -> RunState:
         known = ", ".join(catalogue.live_names(ctx.writer, kind, namespace)) or "none"
         raise NotFound(f"{kind.value} {name!r} is not in namespace {namespace}; live there: {known}")
     if kind is Kind.CRON_WORKFLOW and taken is None:
-        return cron_runs.trigger(ctx, definition, _order(args, None, name=str(args.get("name") or "")))
+        wanted = str(args.get("name") or "")
+        return cron_runs.trigger(ctx, definition, _order(args, None, name=wanted, is_exact=bool(wanted)))
     wanted = str(args.get("name") or "")
     prefix = str(args.get("generate_name") or f"{name}-")
-    order = _order(args, taken, name=wanted, generate_name="" if wanted else prefix)
+    order = _order(args, taken, name=wanted, generate_name="" if wanted else prefix, is_exact=bool(wanted))
     return submit(ctx, source_of(ctx, definition, "submit"), order)
 
 
@@ -125,6 +129,14 @@ def _take_over(ctx: Context, args: Args) -> RunState | None:
 
 
 def _release_taken(ctx: Context, taken: RunState, heir: RunState, reason: str) -> None:
+    """Lets the broken run's locks go to the heir. Raises Refused if the heir would not take them all: somebody else would."""
+    wanted = {lock.key for lock in ctx.locks_of(heir)}
+    missing = [key for key in runs.held_epochs(ctx.writer, taken.id) if key not in wanted]
+    if missing:
+        raise Refused(
+            f"the new run would not take {', '.join(missing)}, which {taken.name} holds, and the next in the queue would have it:"
+            f" check its parameters, or terminate {taken.name} and submit without --take-over"
+        )
     claims.outrank_waiters(ctx.writer, taken, heir)
     claims.release_all(ctx.writer, taken, f"taken over by {heir.name}: {reason}")
     detail = {"from": taken.name, "reason": reason}
@@ -161,6 +173,7 @@ def do_retry(ctx: Context, args: Args) -> Answer:
     spec = ctx.specs.get(run.spec_digest)
     has_locks = not spec.locks or claims.holds_anything(ctx.writer, run.id)
     cron_runs.rejoin(ctx, run)
+    has_locks = has_locks and run.started_at is not None
     runs.reopen(ctx.writer, run, spec.active_deadline_s, keeps_running=has_locks)
     return {"run": run.id, "message": "retried" if has_locks else "retried; it asks for its locks again"}
 

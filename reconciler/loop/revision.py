@@ -71,24 +71,26 @@ def note_missing(ctx: Context, missing: BranchMissing) -> None:
         ctx.writer.journal("source.missing", detail={"reason": missing.reason})
 
 
-def _former_crons(ctx: Context, changes: tuple[DefinitionChange, ...]) -> dict[tuple[str, str, str], str]:
+def _former_crons(ctx: Context, changes: tuple[DefinitionChange, ...]) -> dict[tuple[str, str, str], tuple[str, str]]:
     """The schedules of crons before the change: what decides whether a schedule is new."""
     found = {}
     for change in changes:
         if change.identity[0] == Kind.CRON_WORKFLOW.value and change.kind is ChangeKind.UPDATE:
             before = catalogue.find_definition(ctx.writer, Kind.CRON_WORKFLOW, *change.identity[1:])
             if before is not None:
-                found[change.identity] = _schedule_text(before.body)
+                found[change.identity] = _schedule_texts(before.body)
     return found
 
 
-def _schedule_text(body: object) -> str:
+def _schedule_texts(body: object) -> tuple[str, str]:
+    """What decides when a cron is due, and what an operator may have overridden."""
     spec = body.get("spec") if isinstance(body, dict) else None
     spec = spec if isinstance(spec, dict) else {}
-    return json.dumps([spec.get("schedules"), spec.get("schedule"), spec.get("timezone"), spec.get("suspend")], default=str)
+    times = json.dumps([spec.get("schedules"), spec.get("schedule"), spec.get("timezone")], default=str)
+    return times, json.dumps(spec.get("suspend"), default=str)
 
 
-def _follow(ctx: Context, change: DefinitionChange, former: dict[tuple[str, str, str], str]) -> None:
+def _follow(ctx: Context, change: DefinitionChange, former: dict[tuple[str, str, str], tuple[str, str]]) -> None:
     """What a change of a definition brings for limits, crons and runs."""
     kind, namespace, name = change.identity
     if kind == Kind.CONFIG_MAP.value:
@@ -97,9 +99,11 @@ def _follow(ctx: Context, change: DefinitionChange, former: dict[tuple[str, str,
         if change.kind is ChangeKind.RETIRE:
             crons.set_next(ctx.writer, namespace, name, None)
         elif change.document is not None:
-            before = former.get(change.identity)
-            is_new = before is None or before != _schedule_text(change.document.body)
-            crons.see(ctx.writer, namespace, name, new_schedule=is_new, forget_override=is_new)
+            if change.kind not in (ChangeKind.ADD, ChangeKind.UPDATE):
+                return
+            before, now = former.get(change.identity), _schedule_texts(change.document.body)
+            is_new = before is None or before[0] != now[0]
+            crons.see(ctx.writer, namespace, name, new_schedule=is_new, forget_override=before is None or before[1] != now[1])
     elif kind == Kind.WORKFLOW.value and change.kind is ChangeKind.RETIRE:
         _retire_runs(ctx, namespace, name)
 

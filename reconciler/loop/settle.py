@@ -23,7 +23,7 @@ from reconciler.workflow.engine import decide
 
 log = logging.getLogger(__name__)
 MAX_ROUNDS = 10_000
-BROKEN = (LineclearError, LookupError, ValueError, TypeError, AttributeError, AssertionError, RecursionError)
+BROKEN = (LineclearError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, AssertionError, RecursionError)
 
 
 def settle(ctx: Context) -> None:
@@ -65,6 +65,8 @@ def workflow_pass(ctx: Context) -> None:
 
 def _decide_run(ctx: Context, run_id: RunId, nodes: dict[str, None]) -> None:
     run = runs.get_run(ctx.writer, run_id)
+    if ctx.draining and run.phase is Phase.PENDING and not run.shutdown:
+        return  # nothing begins any more; the next daemon's first sweep finds it
     spec = ctx.specs.get(run.spec_digest)
     stored = runs.StoredNodes(ctx.writer, run_id)
     plan = decide(run, spec, stored, nodes, ctx.writer.now, ctx.options.rules)
@@ -89,6 +91,8 @@ def _quarantine(ctx: Context, run_id: RunId, reason: str) -> None:
 def lock_pass(ctx: Context) -> None:
     """Admits to every marked lock, and to those whose first waiter another lock held up, as long as somebody fits."""
     writer = ctx.writer
+    if ctx.draining:
+        writer.marks.locks.clear()  # nobody is admitted any more; the next daemon's first sweep finds them
     while writer.marks.locks:
         marked, writer.marks.locks = writer.marks.locks, {}
         if writer.marks.retry_blocked:
@@ -111,7 +115,7 @@ def _admit(ctx: Context, lock: LockId) -> None:
         if admitted is None:
             blocked = True
             break
-        _grant(ctx, lock, admitted)
+        _grant(ctx, admitted)
     claims.set_blocked_head(writer, lock, blocked=blocked)
 
 
@@ -124,14 +128,13 @@ def _admit_inside(ctx: Context, lock: LockId) -> bool:
         if admitted is None:
             blocked = True
         else:
-            _grant(ctx, lock, admitted)
+            _grant(ctx, admitted)
     return blocked
 
 
-def _grant(ctx: Context, lock: LockId, claim: ClaimId) -> None:
+def _grant(ctx: Context, claim: ClaimId) -> None:
     for other in claims.grant(ctx.writer, claim):
-        if other != lock:
-            ctx.writer.marks.lock(other)
+        ctx.writer.marks.lock(other)  # also its own: what its run holds now may let that run pass elsewhere
     ctx.boundary("admit")
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from reconciler.errors import NotFound, Refused, UsageError
 from reconciler.loop.context import Context
 from reconciler.model.attempt import Liveness
-from reconciler.model.state import ClaimId, LockId, RunId, RunState
+from reconciler.model.state import ClaimId, LockId, NodeType, RunId, RunState
 from reconciler.store import claims, runs
 from reconciler.store.apply import request_stop
 
@@ -35,15 +35,17 @@ def terminate_stuck_holder(ctx: Context, args: Mapping[str, Any]) -> dict[str, A
         claims.release_all(ctx.writer, run, f"terminated: {reason}")
         return _answer(ctx, run, lock_id, "released", f"the lock was released; {run.name} stays {run.phase.value}")
     evidence = _evidence(ctx, run)
-    if args.get("release_unproven"):
-        return _release_unproven(ctx, run, claim, lock_id, evidence, reason)
     alive = [e for e in evidence if e.state == "alive"]
     if alive and not args.get("not_stuck"):
         raise Refused(
             f"{run.name} is {run.phase.value} and alive ({alive[0].evidence}): it is not stuck; wait for it, `lineclear stop"
             f" {run.name}`, or say --not-stuck"
         )
-    if args.get("node_only") and node_id is not None:
+    if args.get("release_unproven"):
+        return _release_unproven(ctx, run, claim, lock_id, evidence, reason)
+    if args.get("node_only"):
+        if node_id is None:
+            raise Refused(f"{key} is held by the run {run.name} itself, not by a node of it: end it without --node-only")
         _stop_below(ctx, run, node_id)
     else:
         runs.set_shutdown(ctx.writer, run, "Terminate", "terminate")
@@ -83,7 +85,8 @@ def _release_unproven(
     why = f"{run.name} was let go unproven ({reason}); live pids then: {pids or 'unknown'}"
     runs.set_shutdown(ctx.writer, run, "Terminate", "terminate")
     claims.end_claim(ctx.writer, claim, f"released unproven: {reason}")
-    claims.hold_back(ctx.writer, lock_id, why)
+    for taken in claims.locks_of(ctx.writer, claim):
+        claims.hold_back(ctx.writer, taken, why)
     detail = {"pids": pids, "evidence": [e.evidence for e in evidence], "reason": reason}
     ctx.writer.journal("claim.released-unproven", namespace=run.namespace, run=run.name, detail=detail)
     message = f"the lock was let go unproven; it admits nobody until `lineclear unhold`: {why}"
@@ -91,13 +94,18 @@ def _release_unproven(
 
 
 def _stop_below(ctx: Context, run: RunState, node_id: int) -> None:
-    """Asks every process below a node to end; the run itself goes on."""
+    """Asks every process of a node, and below it, to end; the run itself goes on."""
     stored = runs.StoredNodes(ctx.writer, run.id)
-    top = next(node for node in stored.unfinished() if node.id == node_id)
-    for node in stored.unfinished():
-        if node.name.startswith(top.name):
-            runs.set_node_message(ctx.writer, node.id, "terminated by an operator")
-            request_stop(ctx.writer, node.id, "stop")
+    unfinished = stored.unfinished()
+    top = next(node for node in unfinished if node.id == node_id)
+    inside = [node for node in unfinished if node is top or node.name.startswith(tuple(top.name + mark for mark in ".[("))]
+    if any(node.type is NodeType.RETRY for node in inside):
+        raise Refused(f"{run.name}{top.name} tries again by its retryStrategy and would keep the lock: end the run instead")
+    for node in inside:
+        runs.set_node_message(ctx.writer, node.id, "terminated by an operator")
+        request_stop(ctx.writer, node.id, "stop")
+        if runs.withdraw_queued(ctx.writer, node.id):
+            ctx.writer.marks.run(run.id, node.name)
 
 
 def _answer(ctx: Context, run: RunState, lock_id: LockId, state: str, message: str) -> dict[str, Any]:

@@ -40,11 +40,12 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the asker wants of the run. `name` is taken as it is; with `generate_name` a suffix of `seed` follows."""
+    """What the asker wants of the run. With `generate_name` a suffix of `seed` follows; `is_exact`: that name or none."""
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
     generate_name: str = ""
+    is_exact: bool = False
     seed: str = ""
     priority: int | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
@@ -134,6 +135,8 @@ def _free_name(ctx: Context, namespace: str, order: Order, uid: str) -> str:
 
     if order.name and not taken(order.name):
         return order.name
+    if order.is_exact:
+        raise Refused(f"there is a run {order.name!r} in namespace {namespace} already: take another name, or delete that run")
     for salt in range(64):
         suffix = sha256(f"{seed}/{salt}".encode()).hexdigest()[:SHORT]
         name = f"{order.name}-{suffix}" if order.name else f"{base}{suffix}"

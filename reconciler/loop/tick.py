@@ -17,7 +17,7 @@ from reconciler.clock import Clock, from_text, to_text
 from reconciler.errors import LineclearError, Transient
 from reconciler.loop.context import Context, Options, Specs
 from reconciler.loop.crons import keep_history, pass_crons
-from reconciler.loop.due import next_due, pass_deadlines, pass_ttl, remove_run
+from reconciler.loop.due import next_due, pass_deadlines, pass_ttl, remove_run, shift_limits
 from reconciler.loop.effects import Effects
 from reconciler.loop.inbox import Inbox, Look, Noted, Ping, Pushed, Request, Work
 from reconciler.loop.observe import take_over
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 SWEEP_EVERY = timedelta(minutes=10)
 STARTED_AFTER = timedelta(milliseconds=200)
 PUSH_WAIT = timedelta(seconds=30)
+DRIFT = timedelta(seconds=2)
+LOOK_EVERY_S = 5.0  # a clock that was set is noticed within this time; an idle look is one indexed read
 RETRY_AFTER = timedelta(seconds=1)
 
 
@@ -82,6 +84,8 @@ class Loop:
         self.liveness: Callable[[int, int], Liveness] | None = None
         self.ticked_at = clock.monotonic()
         self.draining = False
+        self.offline = False
+        self._last_look = (clock.now(), clock.monotonic())
 
     def pause_s(self) -> float:
         """Seconds until time itself brings something; never more than until the next sweep."""
@@ -92,7 +96,7 @@ class Loop:
             waits.append((from_text(due) - now).total_seconds())
         if self._started_at is not None:
             waits.append((self._started_at + STARTED_AFTER - now).total_seconds())
-        return max(0.0, min(waits))
+        return max(0.0, min(*waits, LOOK_EVERY_S))
 
     def has_active_attempts(self) -> bool:
         """True while a process is to be running."""
@@ -117,7 +121,8 @@ class Loop:
             options=self._options,
             new_uid=self._new_uid,
             at=now,
-            draining=self.draining,
+            draining=self.draining or self.offline,
+            offline=self.offline,
             liveness=self.liveness,
             boundary=self._outside.boundary,
         )
@@ -140,7 +145,11 @@ class Loop:
         is_due = due is not None and due <= to_text(now)
         lazy = self._started_at is not None and now >= self._started_at + STARTED_AFTER
         sweep = now >= self._sweep_at
-        if not (ends or messages or is_due or lazy or sweep):
+        drift = self._drift(now)
+        stale = bool(self._pushes) and now - self._pushes[0][0] > PUSH_WAIT
+        if drift:
+            self._shift(ctx, drift)
+        if not (stale or ends or messages or is_due or lazy or sweep):
             return
         self._outside.boundary("before-tick")
         if ends:
@@ -149,6 +158,19 @@ class Loop:
             self._transact(ctx, ends, messages, sweep=sweep, runtime=runtime, effects=effects)
         except (sqlite3.Error, LineclearError) as error:
             self._fail(ends, messages, error)
+
+    def _drift(self, now: datetime) -> timedelta:
+        """How far the wall clock has left the awake time since the last look: it was set, or the machine slept."""
+        wall, awake = self._last_look
+        self._last_look = (now, self._clock.monotonic())
+        drift = (now - wall) - timedelta(seconds=self._last_look[1] - awake)
+        return drift if abs(drift) > DRIFT else timedelta(0)
+
+    def _shift(self, ctx: Context, drift: timedelta) -> None:
+        """Limits count awake time: they move with the clock. Schedules are wall time and stay."""
+        log.warning("the clock moved by %s s", drift.total_seconds(), extra={"action": "clock"})
+        with self.writer.write(to_text(ctx.at)):
+            shift_limits(self.writer, drift)
 
     def _sort(self, observations: Iterable[Observation], now: datetime) -> list[Observation]:
         """Ends at once; starts are only for people to see, so they wait for company instead of costing a commit."""
@@ -178,8 +200,9 @@ class Loop:
                 self._take(ctx, message, answers, applied, removed)
             pass_deadlines(ctx)
             settle(ctx)
-            pass_crons(ctx)
-            removed += pass_ttl(ctx)
+            if not ctx.offline:
+                pass_crons(ctx)
+                removed += pass_ttl(ctx)
             settle(ctx)
             while self.writer.marks.ended:
                 removed += self._after_ends(ctx)
@@ -194,6 +217,8 @@ class Loop:
             self._sweep_at = ctx.at + SWEEP_EVERY
         runtime.acknowledge([seen.attempt_id for seen in ends if isinstance(seen, Exited | NotStarted | Lost)])
         effects.act(self._context(ctx.at), removed)
+        if effects.is_behind:
+            self._sweep_at = ctx.at + RETRY_AFTER
         for answer in answers:
             ctx.boundary("answer")
             answer()
@@ -228,6 +253,8 @@ class Loop:
             with self.writer.savepoint():
                 return apply_revision(ctx, revision)
         except Exception as error:  # the boundary of a revision: a bug in it must not end the daemon
+            if not self.writer.db.in_transaction:  # SQLite rolled the whole tick back
+                raise
             log.exception("a revision could not be applied", extra={"action": "revision", "commit": revision.sha})
             reason = f"{revision.sha} could not be applied: {type(error).__name__}: {error}; see the daemon's log"
             self.writer.set_meta("source_state", reason)
@@ -242,6 +269,8 @@ class Loop:
             reply = {"error": {"code": error.exit_code, "message": str(error)}}
             return lambda: request.answer(reply)
         except Exception as error:  # the boundary of a request: a bug in one verb ends that request only
+            if not self.writer.db.in_transaction:  # SQLite rolled the whole tick back
+                raise
             log.exception("a request failed", extra={"action": "request", "verb": request.verb})
             message = f"{request.verb} failed: {type(error).__name__}: {error}; see the daemon's log"
             broken = {"error": {"code": 1, "message": message}}
@@ -264,6 +293,8 @@ class Loop:
         if run is None:
             return {"namespace": "", "name": "", "run": "", "phase": "", "message": "it has ended and was removed"}
         text = waiting_text(self.writer, run_id) if message is None else message
+        if self.draining and not text and not run.is_final:
+            text = "waits until a daemon runs again: this one is ending"
         return {"namespace": run.namespace, "name": run.name, "run": run.name, "phase": run.phase.value, "message": text}
 
     def _after_ends(self, ctx: Context) -> list[RunId]:
@@ -273,7 +304,9 @@ class Loop:
         for run_id in ended:
             if run_id in removed:
                 continue
-            run = runs.get_run(ctx.writer, run_id)
+            run = runs.find_run_by_id(ctx.writer, run_id)
+            if run is None:  # ttlStrategy removed it in this very tick
+                continue
             if run.ended_by == "delete":
                 remove_run(ctx, run_id, "deleted")
                 removed.append(run_id)

@@ -18,6 +18,7 @@ from reconciler.manifest.scalars import go_text
 from reconciler.manifest.schema import DOCUMENT, METADATA, Shape
 
 _NOTHING: Mapping[str, Any] = {}
+MOST = 2**31 - 1  # as int32 in Argo; longer than any instant can be away
 _SHOWN = 60
 _MOST_ADVICE = 1000  # looking for a near name is dear, and nobody reads on
 _LONGEST_MESSAGE = 500
@@ -141,6 +142,9 @@ class Reading:
             return None
         if number < least:
             self.note(rules.NOT_ALLOWED, at, f"{label(at)} is {number}; it must be {least} or more")
+            return None
+        if number > MOST:
+            self.note(rules.NOT_ALLOWED, at, f"{label(at)} is {number}; it must be {MOST} or less")
             return None
         return number
 

@@ -73,9 +73,16 @@ def read_documents(data: bytes) -> Iterator[RawDocument]:
     except marked_error as error:
         mark = error.problem_mark or error.context_mark
         why = f"{error.problem} {error.context or ''}".strip()
+        if mark and "cannot start any token" in why and _is_tab(data, mark.line, mark.column):
+            why = "a tab stands here, and YAML indents with spaces only; replace it by spaces"
         raise _unreadable(
             rules.SYNTAX, mark.line if mark else 0, mark.column if mark else 0, f"the text cannot be read: {why}"
         ) from error
+
+
+def _is_tab(data: bytes, line: int, column: int) -> bool:
+    lines = data.split(b"\n")
+    return line < len(lines) and lines[line].decode("utf-8", "replace")[column : column + 1] == "\t"
 
 
 @cache

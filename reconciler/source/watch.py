@@ -7,6 +7,7 @@ nothing that matters: started again, it looks again. It never decides and never 
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from reconciler.errors import LineclearError, ManifestError
 from reconciler.model.source import BranchMissing, Revision, Standing
 from reconciler.source.repository import Repository
 
+log = logging.getLogger(__name__)
 Observation = Revision | BranchMissing
 BACKOFF_FIRST_S = 0.2
 BACKOFF_LIMIT_S = 30.0
@@ -124,7 +126,9 @@ class SourceThread:
             if self._is_too_early(head):
                 return
             found, mark = self._read(head, applied, offered)
-        except LineclearError as error:
+        except Exception as error:  # the thread's boundary: whatever it was, it looks again
+            if not isinstance(error, LineclearError):
+                log.exception("looking at Git failed", extra={"action": "look"})
             self._fail(head, error)
             if head is None or isinstance(error, ManifestError):
                 self._hand_over(BranchMissing(at=self._clock.now(), reason=str(error)), (applied, str(error)), offered)
@@ -167,7 +171,7 @@ class SourceThread:
             self._offered = mark
         self._inbox(found)
 
-    def _fail(self, head: str | None, error: LineclearError) -> None:
+    def _fail(self, head: str | None, error: Exception) -> None:
         self._failures += 1
         self._failed_at = self._clock.monotonic()
         self._failed_head = head

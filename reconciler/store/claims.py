@@ -50,6 +50,8 @@ def request_policy(writer: Writer, run: RunState, cron: str, *, single: bool) ->
     lock_id = ensure_lock(writer, lock)
     capacity = 1 if single else UNBOUNDED
     writer.db.execute("UPDATE lock SET capacity = ? WHERE id = ? AND capacity IS NOT ?", (capacity, lock_id, capacity))
+    if not single:  # claims made under another policy bind nobody any more
+        writer.db.execute("UPDATE claim_lock SET mutex = 0 WHERE lock_id = ? AND mutex = 1", (lock_id,))
     claim = _insert(writer, run, None, "policy")
     _insert_want(writer, claim, lock_id, lock, 0, mutex=single)
     writer.marks.lock(lock_id)
@@ -114,7 +116,7 @@ def read_limit(writer: Writer, lock_id: LockId, namespace: str, name: str) -> No
 def _limit_of(body: dict, key: str, place: str, last: int | None) -> tuple[int | None, str]:  # type: ignore[type-arg]
     raw = (body.get("data") or {}).get(key)
     text = "" if raw is None else str(raw).strip()
-    if not text.isdecimal():
+    if not text.isdecimal() or len(text) > 9:
         return last, f"{place}: key {key!r} is {raw!r}, not a whole number"
     return int(text), place
 
@@ -303,6 +305,12 @@ def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
     writer.journal("claim.granted", namespace=namespace, run=run, subject=locks[0][1], detail=detail)
     writer.marks.run(run_id, *([node] if level == "node" else []))
     return [LockId(lock_id) for lock_id, _ in locks]
+
+
+def locks_of(writer: Writer, claim: ClaimId) -> list[LockId]:
+    """The locks of which the claim took a unit."""
+    sql = "SELECT lock_id FROM claim_lock WHERE claim_id = ? AND nested = 0"
+    return [LockId(row[0]) for row in writer.db.execute(sql, (claim,)).fetchall()]
 
 
 def end_claim(writer: Writer, claim: ClaimId, reason: str) -> None:

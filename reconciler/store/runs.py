@@ -97,7 +97,10 @@ def any_ending(writer: Writer) -> bool:
 
 def open_runs_of(writer: Writer, namespace: str, kind: str, name: str) -> list[RunId]:
     """Runs of one definition that have not ended, by arrival."""
-    sql = "SELECT id FROM run WHERE namespace = ? AND origin_kind = ? AND origin_name = ? AND finished_at IS NULL ORDER BY id"
+    sql = (
+        "SELECT id FROM run WHERE namespace = ? AND origin_kind = ? AND origin_name = ? AND origin = 'git'"
+        " AND finished_at IS NULL ORDER BY id"
+    )
     return [RunId(r[0]) for r in writer.db.execute(sql, (namespace, kind, name))]
 
 
@@ -364,6 +367,12 @@ def end_attempt(writer: Writer, attempt: AttemptState, state: AttemptPhase, code
         (state.value, code, signal, writer.now, attempt.id),
     )
     return cursor.rowcount == 1
+
+
+def withdraw_queued(writer: Writer, node_id: NodeId) -> bool:
+    """Ends a process that waits for its slot before it begins; False if there is none."""
+    sql = "UPDATE attempt SET state = 'revoked', stop = 'stop', finished_at = ? WHERE node_id = ? AND state = 'queued'"
+    return writer.db.execute(sql, (writer.now, node_id)).rowcount == 1
 
 
 def set_node_message(writer: Writer, node_id: NodeId, message: str) -> None:

@@ -75,8 +75,9 @@ class Writer:
         try:
             yield
         except BaseException:
-            self.db.execute("ROLLBACK TO part")
-            self.db.execute("RELEASE part")
+            if self.db.in_transaction:  # a full disk or an I/O error has rolled back everything already
+                self.db.execute("ROLLBACK TO part")
+                self.db.execute("RELEASE part")
             self.marks = before
             self.seen_runs.clear()
             raise

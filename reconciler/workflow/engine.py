@@ -165,8 +165,9 @@ class _Decision:
         elif attempt.state in (AttemptPhase.INTENDED, AttemptPhase.LIVE):
             if not attempt.stop:
                 self.tree.stop_attempt(node, "stop")
-        else:
-            self._finish(node, Phase.FAILED, message, attempt.exit_code)
+        else:  # it ended before it was asked to: that is what it is
+            phase = pod_phase(attempt) or Phase.FAILED
+            self._finish(node, phase, node.message or (exit_message(attempt) if not attempt.stop else message), attempt.exit_code)
 
     def _enter(self, name: str, parent: NodeState | None, display: str, call: Call, scope: Values) -> NodeState:
         """Makes the node of a call, resolves its inputs and starts it, or asks for its locks first."""

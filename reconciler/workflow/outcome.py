@@ -44,8 +44,11 @@ def dag_outcome(children: Sequence[NodeState]) -> tuple[Phase, str]:
 
 
 def run_end(root: NodeState, handler: NodeState | None, shutdown: str, *, expired: bool) -> tuple[Phase, str]:
-    """A run's end. Argo: a failing exit handler fails a run that had succeeded; it never mends one that had failed."""
-    if shutdown:
+    """A run's end. Argo: a failing exit handler fails a run that had succeeded; it never mends one that had failed.
+
+    A run whose main part had succeeded before it was asked to end has succeeded.
+    """
+    if shutdown and root.phase not in GOOD:
         return Phase.FAILED, f"Stopped with strategy '{shutdown}'"
     if root.phase not in GOOD:
         message = "Step exceeded its deadline" if expired else root.message

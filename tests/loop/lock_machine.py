@@ -198,7 +198,7 @@ class LockMachine(RuleBasedStateMachine):
     def take_over(self, which, wants, same, priority, kill):
         job = _pick([j for j in self.model.jobs.values() if j.state in FINAL and self.model.holds(j)], which)
         if job is not None:
-            self._submit(job.wants if same else wants, (frozenset(), ()), priority, False, kill, taken=job)
+            self._submit(job.wants if same else job.wants | wants, (frozenset(), ()), priority, False, kill, taken=job)
 
     @precondition(_has_holder)
     @rule(which=WHICH, right=st.booleans())

@@ -59,6 +59,7 @@ class NoEffects(Effects):
 
     def __init__(self):
         self.removed = []
+        self.is_behind = False
 
     def prepare(self, commits):
         pass
