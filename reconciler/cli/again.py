@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.cli import asking
+from reconciler.cli.context import run_name
 from reconciler.cli.submit import add_following, report
 
 TYPE_CHECKING = False
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 def configure(parser: Parser) -> None:
     """Adds the options of either."""
-    parser.positional("RUN", "1", "the run's name")
+    parser.positional("RUN", "1", "the run's name; @latest is the newest")
     if parser.command == "resubmit":
         asking.add_new_run_options(parser)
     else:
@@ -23,7 +24,7 @@ def configure(parser: Parser) -> None:
 
 def run(args: Args) -> int:
     """Asks for it; 0, or with --wait the exit code that the run's end makes."""
-    name = args.text("RUN")
+    name = run_name(args, args.text("RUN"))
     if args.command == "resubmit":
         values = {"parameters": asking.pairs(args, "parameter"), **asking.take_over(args)}
         return report(args, asking.ask(args, "resubmit", run=name, **values))

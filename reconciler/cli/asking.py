@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.cli.context import home_of, namespace_of
+from reconciler.cli.context import home_of, namespace_of, run_name
 from reconciler.control import client
 from reconciler.errors import LineclearError, UsageError
 from reconciler.views.clean import clean
@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reconciler.cli.options import Args, Parser
+    from reconciler.home import Home
 
 
 def add_new_run_options(parser: Parser) -> None:
@@ -40,12 +41,21 @@ def take_over(args: Args) -> dict[str, str]:
         return {}
     if not args.text("reason").strip():
         raise UsageError("--take-over wants --reason TEXT: the journal says who took a lock over, and why")
-    return {"take_over": args.text("take-over"), "reason": args.text("reason")}
+    return {"take_over": run_name(args, args.text("take-over")), "reason": args.text("reason")}
 
 
 def ask(args: Args, verb: str, **values: Any) -> dict[str, Any]:
-    """The daemon's answer in the command's namespace."""
-    return client.request(home_of(args).root, verb, {"namespace": namespace_of(args), **values})
+    """The daemon's answer in the command's namespace. Raises Unreachable, naming pid and age, for a daemon that hangs."""
+    return _request(home_of(args), verb, {"namespace": namespace_of(args), **values})
+
+
+def _request(home: Home, verb: str, values: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return client.request(home.root, verb, values)
+    except client.Hung as error:
+        from reconciler.cli.daemon_state import hung
+
+        raise hung(home, str(error)) from error
 
 
 def act(args: Args, verb: str, values: dict[str, Any]) -> dict[str, Any]:
@@ -58,7 +68,7 @@ def act(args: Args, verb: str, values: dict[str, Any]) -> dict[str, Any]:
 
     home = home_of(args)
     if get_state(home) is not None:
-        return client.request(home.root, verb, values)
+        return _request(home, verb, values)
     say("No daemon is running: this command takes the home's lock and does it itself; nothing is started.")
     from reconciler.daemon import act_offline
 

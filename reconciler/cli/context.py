@@ -6,7 +6,7 @@ import os
 import sys
 import time
 
-from reconciler.errors import NotFound
+from reconciler.errors import NotFound, UsageError
 from reconciler.home import Home, default_root
 
 TYPE_CHECKING = False
@@ -21,6 +21,8 @@ ALL = 0  # a limit that is none
 
 def home_of(args: Args) -> Home:
     """The home that was named, or the default one; it need not exist."""
+    if args.given("home") and not args.text("home"):
+        raise UsageError("--home wants a folder, '' was given")
     return Home(args.text("home") or default_root(os.environ))
 
 
@@ -46,10 +48,25 @@ def now_s() -> float:
     return time.time()
 
 
+def run_word(word: str) -> str:
+    """A run's name; `workflow/NAME`, as -o name prints it, is the same as NAME."""
+    kind, slash, name = word.partition("/")
+    return name if slash and kind.lower() in ("workflow", "workflows", "wf") else word
+
+
+def run_name(args: Args, word: str) -> str:
+    """The name of the run that `word` means; `@latest` is looked up, anything else is left for the daemon to find."""
+    if run_word(word) != "@latest":
+        return run_word(word)
+    with reader_of(args) as reader:
+        return str(get_run(reader, namespace_of(args), word)["name"])
+
+
 def get_run(reader: Reader, namespace: str, word: str) -> Row:
     """The run that `word` names, `@latest` the newest; raises NotFound with some that exist."""
     from reconciler.store import read_runs
 
+    word = run_word(word)
     found = read_runs.find_latest_run(reader, namespace) if word == "@latest" else read_runs.find_run(reader, namespace, word)
     if found is not None:
         return found

@@ -34,7 +34,7 @@ def configure(parser: Parser) -> None:
 
 def run(args: Args) -> int:
     """Shows or asks; 0."""
-    action, name = args.text("ACTION", "list"), args.text("NAME")
+    action, name = args.text("ACTION", "list"), args.text("NAME").removeprefix("cronworkflow/")
     if action != "list" and not name:
         raise UsageError(f"cron {action} wants a CronWorkflow's name; `lineclear cron list` shows them")
     if action in ("suspend", "resume", "trigger"):

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 
+from reconciler.cli import stdout
 from reconciler.cli.options import HelpWanted, Parser, did_you_mean, sentence
 from reconciler.cli.table import COMMANDS, GROUPS
 from reconciler.errors import LineclearError, UsageError
@@ -14,42 +14,50 @@ if TYPE_CHECKING:
     from types import ModuleType
 
 _VALUED = ("--home", "-n", "--namespace", "-o", "--output")
+_ENDLESS = ("logs", "journal")  # they print only, maybe for ever: a reader that leaves ends them
 _INTERRUPTED = 130
 
 
 def run_command(words: list[str]) -> int:
     """Runs one command; the result is the exit code. Nothing is raised but what is a bug."""
     try:
+        stdout.open_streams()
         code = _run(words)
         sys.stdout.flush()
     except LineclearError as error:
-        from reconciler.views.clean import clean_lines
-
-        _flush()
-        print(f"lineclear: {clean_lines(str(error))}", file=sys.stderr)
-        return error.exit_code
+        return _report(error)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stdout.discard()
         return 0
     except KeyboardInterrupt:
         return _INTERRUPTED
     return code
 
 
-def _flush() -> None:
+def _report(error: LineclearError) -> int:
+    from reconciler.views.clean import clean_lines
+
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        stdout.discard()
+    except LineclearError as unwritten:
+        error = unwritten if error.exit_code == unwritten.exit_code else error
+    print(f"lineclear: {clean_lines(str(error))}", file=sys.stderr)
+    return error.exit_code
 
 
 def _run(words: list[str]) -> int:
     before, command, after = split_words(words)
+    stdout.outlive_reader(is_endless=command in _ENDLESS)
     if not command or command == "help":
         wanted = after[0] if command and after else ""
         if wanted and wanted in COMMANDS:
             print(parser_of(wanted)[0].help(), end="")
             return 0
+        if not command and before and before[-1] in _VALUED:
+            text = f"could not read the command: {before[-1]} wants a value, and no command is named; see `lineclear --help`"
+            raise UsageError(text)
         if not command and before and before[-1] not in ("-h", "--help"):
             raise UsageError("could not read the command: it names none; see `lineclear --help`")
         print(overview(), end="")

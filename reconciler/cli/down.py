@@ -8,7 +8,7 @@ import signal
 from reconciler.cli.context import home_of
 from reconciler.cli.daemon_state import Holder, find_living_holder, hung, wait_until_gone
 from reconciler.control import client
-from reconciler.errors import Refused, Unreachable, UsageError
+from reconciler.errors import Unreachable, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ def _force(home: Home) -> int:
     """Kills the process that the instance lock names, if it still is that very process."""
     holder = find_living_holder(home)
     if holder is None:
-        raise Refused(f"could not kill the daemon of {home.root}: the process that its lock names is gone; nothing was done")
+        print("no daemon is running")
+        return 0
     os.kill(holder.pid, signal.SIGKILL)
     if not wait_until_gone(holder, _KILLED_S):
         raise Unreachable(f"pid {holder.pid} was killed and is still there after {_KILLED_S:g} s: the kernel holds it")

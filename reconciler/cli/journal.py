@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from reconciler.cli.context import ALL, get_run, namespace_of, reader_of
+from reconciler.cli.context import ALL, get_run, namespace_of, reader_of, run_word
 from reconciler.cli.output import format_of, print_object
 from reconciler.errors import NotFound, UsageError
 from reconciler.store import read_rest
@@ -59,8 +59,11 @@ def run(args: Args) -> int:
 
 def _wanted(reader: Reader, args: Args) -> read_rest.JournalFilter:
     run_name, lock = args.text("run") or None, args.text("lock") or None
-    if run_name == "@latest":
-        run_name = get_run(reader, namespace_of(args), run_name)["name"]
+    if run_name is not None:
+        run_name = run_word(run_name)
+        only = read_rest.JournalFilter(namespace_of(args), run_name)
+        if run_name == "@latest" or not read_rest.list_journal(reader, only, 0, 1):
+            run_name = get_run(reader, namespace_of(args), run_name)["name"]
     if lock is not None:
         from reconciler.views.locks import get_lock
 

@@ -92,7 +92,7 @@ def lock_text(found: dict[str, Any]) -> str:
             ("State", found["state"]),
             ("Verdict", found["verdict"]),
             ("Held", f"{found['held']} of {limit}" if found["type"] != "Policy" else str(found["held"])),
-            ("Limit from", found["limitSource"]),
+            ("Limit from", found["limitTrouble"] or found["limitSource"]),
             ("Held back", found["heldBack"]),
             ("Waiting", str(found["waiting"])),
         ]

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 from reconciler.cli.context import get_run, home_of, namespace_of, reader_of, say
 from reconciler.cli.follow import LogChoice, LogPrinter, follow_logs
-from reconciler.errors import UsageError
+from reconciler.errors import NotFound, UsageError
+from reconciler.store import read_runs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _sqlite3 import Row
     from collections.abc import Callable
 
     from reconciler.cli.options import Args, Parser
+    from reconciler.store.read import Reader
+
+_SHOWN = 8
 
 
 def configure(parser: Parser) -> None:
@@ -30,6 +35,8 @@ def run(args: Args) -> int:
     choice = LogChoice(args.text("NODE"), tail, _pattern(args))
     reader = reader_of(args)
     row = get_run(reader, namespace_of(args), args.text("RUN"))
+    if choice.node and (row["finished_at"] is not None or not args.flag("follow")):
+        _check_node(reader, row, choice.node)
     printer = LogPrinter(home_of(args), row["id"], choice)
     if args.flag("follow"):
         follow_logs(reader, printer, row["id"])
@@ -39,6 +46,14 @@ def run(args: Args) -> int:
         say(f"{row['name']} ({row['phase']}): no step has written anything" + (f" as {choice.node}" if choice.node else ""))
     reader.close()
     return 0
+
+
+def _check_node(reader: Reader, row: Row, word: str) -> None:
+    """Raises NotFound if no node of the run has this name; not for one that is followed and may still get it."""
+    nodes = read_runs.list_nodes(reader, row["id"])
+    if not any(word in (node["display"], node["name"], node["name"].removeprefix(".")) for node in nodes):
+        names = ", ".join(node["display"] or node["name"].removeprefix(".") for node in nodes[:_SHOWN])
+        raise NotFound(f"there is no step {word!r} in {row['name']}; there are {names or 'none'}")
 
 
 def _pattern(args: Args) -> Callable[[str], object] | None:

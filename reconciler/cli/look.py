@@ -7,7 +7,7 @@ import sys
 from reconciler.cli.context import get_run, namespace_of, now_s, reader_of, say, scope_of
 from reconciler.cli.output import format_of, print_list, print_object
 from reconciler.cli.picking import add_filters
-from reconciler.errors import NotFound
+from reconciler.errors import NotFound, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,7 +51,7 @@ def run(args: Args) -> int:
     if kind is None and word:
         if name:
             known = ", ".join(words[0] for words in _KINDS.values())
-            raise NotFound(f"there is no kind {word!r}; the kinds are {known}")
+            raise UsageError(f"there is no kind {word!r}; the kinds are {known}")
         kind, name = "Workflow", word
     kind = kind or "Workflow"
     if kind == "Workflow" and not name:

@@ -18,10 +18,10 @@ _FORMATS = ("table", "wide", "json", "yaml", "name")
 def format_of(args: Args) -> str:
     """`table`, `wide`, `json`, `yaml`, `name` or `jsonpath=TEMPLATE`; raises UsageError for anything else."""
     given = args.text("output", "table")
+    if given in ("jsonpath", "jsonpath="):
+        raise UsageError("-o jsonpath wants a template: -o jsonpath='{.status.phase}'")
     if given in _FORMATS or given.startswith("jsonpath="):
         return given
-    if given == "jsonpath":
-        raise UsageError("-o jsonpath wants a template: -o jsonpath='{.status.phase}'")
     raise UsageError(f"-o is one of {', '.join(_FORMATS)} or jsonpath=TEMPLATE, not {given!r}")
 
 

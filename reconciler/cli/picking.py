@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.cli.context import ALL, now_s, scope_of
+from reconciler.cli.context import ALL, now_s, say, scope_of
 from reconciler.cli.output import is_table
 from reconciler.errors import UsageError
 from reconciler.store import read_runs
@@ -139,4 +139,6 @@ def names_of(reader: Reader, args: Args, position: str) -> list[tuple[str, str]]
         rows = [get_run(reader, namespace_of(args), word) for word in given]
     else:
         rows = list(_matching(reader, read_runs.RunFilter(scope_of(args)), _requirements(args)))
+        if not rows:
+            say(f"no runs match {args.text('selector')}; nothing is done")
     return [(row["namespace"], row["name"]) for row in rows]

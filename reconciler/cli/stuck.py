@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 
-from reconciler.cli.context import namespace_of, now_s, reader_of, say
+from reconciler.cli.context import namespace_of, now_s, reader_of, run_name, say
 from reconciler.cli.output import format_of, print_object
 from reconciler.errors import NotFound, Refused, UsageError
 from reconciler.views.clean import clean
+from reconciler.views.doing import HEALTHY, WINDING_UP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from _sqlite3 import Row
     from typing import Any
 
     from reconciler.cli.options import Args, Parser
@@ -60,6 +62,8 @@ def _plan(args: Args) -> dict[str, Any]:
     from reconciler.views import locks
     from reconciler.views.doing import read_boot_id
 
+    if args.given("epoch"):
+        args.number("epoch", 0)
     with reader_of(args) as reader:
         row = locks.get_lock(reader, args.text("LOCK"), namespace_of(args))
         found = locks.lock_object(reader, locks.line_of(reader, row), now_s(), read_boot_id())
@@ -79,7 +83,15 @@ def _plan(args: Args) -> dict[str, Any]:
         "alsoReleased": [] if args.flag("node-only") else also,
         "next": queue[0] if queue else None,
         "following": max(0, len(queue) - 1),
+        "refused": _refusal(args, holder, live),
     }
+
+
+def _refusal(args: Args, holder: dict[str, Any], live: list[Row]) -> str:
+    """Why the daemon will not do it as things are; '' if it will, or cannot tell before it has looked at the processes."""
+    if args.flag("not-stuck") or args.flag("release-unproven") or not live or holder["verdict"] not in (HEALTHY, WINDING_UP):
+        return ""
+    return f"unless --not-stuck is given: {holder['run']} is not stuck, its steps are alive as far as is known"
 
 
 def _choose(args: Args, lock: dict[str, Any]) -> dict[str, Any]:
@@ -89,7 +101,10 @@ def _choose(args: Args, lock: dict[str, Any]) -> dict[str, Any]:
         raise Refused(f"could not end the holder of {lock['key']}: nobody holds it now; its state is {lock['state']}")
     wanted = args.text("holder")
     if wanted:
+        if all(one["run"] != "workflow" for one in holders):
+            wanted = wanted.removeprefix("workflow/")
         run, _, node = wanted.partition("/")
+        run = run_name(args, run)
         holders = [one for one in holders if one["run"] == run and (not node or one["node"] == node)]
         if not holders:
             names = ", ".join(_who(one) for one in lock["holders"])
@@ -122,6 +137,8 @@ def plan_text(plan: dict[str, Any]) -> str:
         ("Evidence", f"{holder['verdict']}: {holder['evidence']}"),
         ("Will do", _what(plan)),
     ]
+    if plan["refused"]:
+        rows.append(("Refused", plan["refused"]))
     if plan["alsoReleased"]:
         rows.append(("Also released", ", ".join(plan["alsoReleased"])))
     following = f", then {plan['following']} more" if plan["following"] else ""

@@ -74,8 +74,10 @@ def _read(path: str) -> str:
             return sys.stdin.read()
         with open(path, encoding="utf-8") as file:
             return file.read()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"could not read {path}: {error}") from error
+    except OSError as error:
+        raise UsageError(f"could not read {path}: {error.strerror}; name a manifest, or `-` for standard input") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"could not read {path}: it is not UTF-8: {error.reason} at byte {error.start}") from error
 
 
 def _labels(args: Args) -> dict[str, str]:

@@ -8,7 +8,7 @@ import sys
 import time
 
 from reconciler.cli.context import home_of
-from reconciler.cli.daemon_state import find_living_holder
+from reconciler.cli.daemon_state import Holder, find_living_holder, hung
 from reconciler.cli.serve import check_home
 from reconciler.control import client
 from reconciler.errors import LineclearError, Unreachable
@@ -36,7 +36,7 @@ def run(args: Args) -> int:
     home = home_of(args)
     check_home(home)
     running = find_living_holder(home)
-    if running is not None:
+    if running is not None and _answers(home, running):
         print(f"a daemon runs already, pid {running.pid}")
         return 0
     child = _start(home)
@@ -54,6 +54,23 @@ def run(args: Args) -> int:
         child.returncode = 0  # it is not ours to wait for any more
         return 0
     raise Unreachable(f"the daemon (pid {child.pid}) does not answer after {_READY_S:g} s; see {home.daemon_log}")
+
+
+def _answers(home: Home, holder: Holder) -> bool:
+    """True as soon as the daemon that has the lock answers, False if it ends; raises Unreachable for one that does not."""
+    deadline = time.monotonic() + _READY_S
+    while holder.is_alive():
+        try:
+            client.ping(home.root)
+        except client.NoDaemon:
+            if time.monotonic() > deadline:
+                raise hung(home, "it has the home's lock and no socket") from None
+            time.sleep(_POLL_S)
+        except Unreachable as error:
+            raise hung(home, f"no answer in {client.PING_TIMEOUT_S:g} s") from error
+        else:
+            return True
+    return False
 
 
 def _await_first_look(home: Home) -> None:

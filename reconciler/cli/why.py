@@ -21,32 +21,38 @@ def configure(parser: Parser) -> None:
 def run(args: Args) -> int:
     """Prints why the run does not go on; 0, also if it is not waiting."""
     from reconciler.views.doing import read_boot_id
-    from reconciler.views.why import explain, why_text
+    from reconciler.views.why import blame_daemon, explain, why_text
 
     shape = format_of(args)
     with reader_of(args) as reader:
         row = get_run(reader, namespace_of(args), args.text("RUN"))
         found = explain(reader, row, now_s(), read_boot_id())
+    told, is_running = ("", True) if row["finished_at"] is not None else _look_at_daemon(home_of(args).root)
+    if found["state"] == "waiting-for-slot":
+        from reconciler.settings import load
+
+        found = blame_daemon(found, load(home_of(args)).parallelism, is_running=is_running)
     if shape in ("table", "wide"):
         sys.stdout.write(why_text(found))
     else:
         print_object(shape, found, f"workflow/{row['name']}")
-    if row["finished_at"] is None:
-        _warn_without_daemon(home_of(args).root)
+    if told:
+        say(told)
     return 0
 
 
-def _warn_without_daemon(root: str) -> None:
-    """Says so if nobody is there to start or end anything."""
+def _look_at_daemon(root: str) -> tuple[str, bool]:
+    """What is to be said of the daemon, '' if it is well; and whether one is there to start or end anything."""
     from reconciler.control import client
     from reconciler.errors import Unreachable
 
     try:
         state = client.ping(root)
     except client.NoDaemon:
-        say("No daemon is running, so nothing starts and no lock is handed on; steps that run go on. Start it: lineclear up")
+        text = "No daemon is running, so nothing starts and no lock is handed on; steps that run go on. Start it: lineclear up"
+        return text, False
     except Unreachable as error:
-        say(str(error))
-    else:
-        if float(state.get("ticked_s_ago") or 0) > client.HUNG_AFTER_S:
-            say(f"The daemon (pid {state.get('pid')}) has not worked for {state['ticked_s_ago']:.0f} s.")
+        return str(error), True
+    if float(state.get("ticked_s_ago") or 0) > client.HUNG_AFTER_S:
+        return f"The daemon (pid {state.get('pid')}) has not worked for {state['ticked_s_ago']:.0f} s.", True
+    return "", True

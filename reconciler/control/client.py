@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from _socket import AF_UNIX, SOCK_STREAM, socket
 
 from reconciler import errors
@@ -14,6 +15,7 @@ from reconciler.home import Home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
 PING_TIMEOUT_S = 2.0
@@ -34,6 +36,10 @@ class NoDaemon(errors.Unreachable):
     """No daemon listens at the home's socket."""
 
 
+class Hung(errors.Unreachable):
+    """A daemon has the socket and answers nothing, a ping neither."""
+
+
 def actor() -> str:
     """Who asks: LINECLEAR_ACTOR, else the login name; the daemon records the peer's uid beside it."""
     given = os.environ.get("LINECLEAR_ACTOR")
@@ -52,19 +58,33 @@ def request(
 ) -> dict[str, Any]:
     """The daemon's answer to one request.
 
-    Raises NoDaemon if none listens, Unreachable if the answer does not come in time or is cut off, and what the daemon
-    refused as the error of its exit code.
+    A daemon that is silent for 2 s is pinged meanwhile, so a slow one is waited for and one that hangs is told at once.
+    Raises NoDaemon if none listens, Hung, Unreachable if the answer does not come in time or is cut off, and what the
+    daemon refused as the error of its exit code.
     """
     line = json.dumps({"verb": verb, "args": args or {}, "actor": actor()}, ensure_ascii=False) + "\n"
     wanted = verb.replace("_", " ")
-    connection = _connect(home_root, timeout_s)
+    deadline = time.monotonic() + timeout_s
+    connection = _connect(home_root, min(timeout_s, PING_TIMEOUT_S))
+
+    def persist(call: Callable[[Any], Any], value: Any) -> Any:
+        while True:
+            try:
+                return call(value)
+            except TimeoutError:
+                if time.monotonic() >= deadline:
+                    raise
+                _look(home_root, wanted)
+
     try:
-        connection.sendall(line.encode("utf-8", "surrogateescape"))
-        answer = _read_line(connection)
+        left = line.encode("utf-8", "surrogateescape")
+        while left:
+            left = left[persist(connection.send, left) :]
+        answer = _read_line(lambda: persist(connection.recv, _CHUNK_BYTES))
     except TimeoutError as error:
         raise errors.Unreachable(
-            f"could not {wanted}: the daemon of {home_root} took the request and did not answer in {timeout_s:g} s;"
-            " see `lineclear journal` for whether it was done"
+            f"could not {wanted}: the daemon of {home_root} did not answer in {timeout_s:g} s, and may have done it;"
+            " see `lineclear journal`"
         ) from error
     except OSError as error:
         raise errors.Unreachable(f"could not {wanted}: the connection to the daemon broke: {error}") from error
@@ -73,8 +93,20 @@ def request(
     return _decode(verb, answer)
 
 
+def _look(home_root: str, wanted: str) -> None:
+    """Raises Hung if the daemon does not answer a ping either; one that closed its socket may still be at work."""
+    try:
+        ping(home_root)
+    except NoDaemon:
+        return
+    except errors.Unreachable as error:
+        raise Hung(
+            f"could not {wanted}: it answers neither this nor a ping; the request may lie in its socket and is done if it goes on"
+        ) from error
+
+
 def ping(home_root: str) -> dict[str, Any]:
-    """The daemon's state: pid, version, home, ticked_s_ago, draining. Raises NoDaemon, or Unreachable if it does not answer."""
+    """The daemon's state: pid, version, home, ticked_s_ago. Raises NoDaemon, or Unreachable if it does not answer."""
     return request(home_root, "ping", timeout_s=PING_TIMEOUT_S)
 
 
@@ -102,10 +134,10 @@ def _connect(home_root: str, timeout_s: float) -> socket:
     return connection
 
 
-def _read_line(connection: socket) -> bytes:
+def _read_line(receive: Callable[[], bytes]) -> bytes:
     found = b""
     while not found.endswith(b"\n"):
-        chunk = connection.recv(_CHUNK_BYTES)
+        chunk = receive()
         if not chunk:
             raise ConnectionError("it was closed before the answer was whole")
         found += chunk

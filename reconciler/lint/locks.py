@@ -16,6 +16,7 @@ from reconciler.manifest.reading import nearest
 from reconciler.model.spec import Document, Kind, LockKind, LockRef, Template
 
 _MOST_STEPS = 50_000  # a workflow made to be dear has more ways to a template than anybody can look at
+_NO_LIMIT = "the limit that was read last stays, and if none ever was the lock admits nobody"
 _Held = Mapping[str, str]  # lock key -> who holds it, for a message
 
 
@@ -53,14 +54,12 @@ def _check_limit(view: View, lock: LockRef, path: Path) -> None:
     known = view.tree.find(Kind.CONFIG_MAP, namespace, lock.configmap)
     if known is None:
         near = _near(lock.configmap, view.tree.names(Kind.CONFIG_MAP, namespace))
-        message = f'ConfigMap "{namespace}/{lock.configmap}" is not known, so the limit counts as 0; {near or "add it"}'
+        message = f'ConfigMap "{namespace}/{lock.configmap}" is not known: {_NO_LIMIT}; {near or "add it"}'
         view.report(rules.NO_LIMIT, (*path, "name"), message)
         return
     if lock.key not in known.data:
         near = _near(lock.key, known.data)
-        message = (
-            f'ConfigMap "{namespace}/{lock.configmap}" has no key "{lock.key}", so the limit counts as 0; {near or "add it"}'
-        )
+        message = f'ConfigMap "{namespace}/{lock.configmap}" has no key "{lock.key}": {_NO_LIMIT}; {near or "add it"}'
         view.report(rules.NO_LIMIT, (*path, "key"), message)
         return
     limit = known.data[lock.key].strip()
@@ -76,7 +75,7 @@ def _check_limit(view: View, lock: LockRef, path: Path) -> None:
 
 
 def _near(name: str, known: Iterable[str]) -> str:
-    advice = nearest(name, known)
+    advice = nearest(name, (one for one in known if one != name))
     return "" if advice == "remove it" else advice
 
 

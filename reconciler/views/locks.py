@@ -94,6 +94,20 @@ def _verdict(line: LockLine) -> str:
     return HEALTHY if line.held else ""
 
 
+def limit_trouble(row: Row) -> str:
+    """What is wrong with where a semaphore's limit comes from, and what counts meanwhile; '' if nothing is.
+
+    The store writes `PATH:LINE` for a limit that was read well, and a sentence otherwise.
+    """
+    source = str(row["limit_source"] or "")
+    if row["kind"] != "ConfigMap" or " " not in source or source.rpartition(":")[2].isdigit():
+        return ""
+    stays = "no limit was ever read, so it admits nobody"
+    if row["capacity"] is not None:
+        stays = f"the limit that was read last, {row['capacity']}, stays"
+    return f"{source}: {stays}"
+
+
 def _head_needs(reader: Reader, lock_id: int) -> str:
     """The lock that the first waiter lacks besides this one; '' if it lacks none."""
     for head in read_locks.list_queue(reader, lock_id, 1):
@@ -134,6 +148,7 @@ def lock_object(reader: Reader, line: LockLine, now_s: float, boot_id: str) -> d
         "type": row["kind"],
         "limit": row["capacity"],
         "limitSource": row["limit_source"],
+        "limitTrouble": limit_trouble(row),
         "heldBack": row["held_back"],
         "held": line.held,
         "waiting": line.waiting,
@@ -178,10 +193,11 @@ def waiter_object(reader: Reader, waiter: Row, lock_id: int, position: int, orde
 
 
 def get_lock(reader: Reader, word: str, namespace: str) -> Row:
-    """The lock that `word` names: its key, or the end of one key; of several the one in `namespace`.
+    """The lock that `word` names: its key, also as `lock/KEY`, or the end of one key; of several the one in `namespace`.
 
     Raises NotFound, or UsageError if it names several.
     """
+    word = word.removeprefix("lock/")
     found = read_locks.find_lock(reader, word)
     if found is not None:
         return found

@@ -11,6 +11,7 @@ from reconciler.store import read_locks, read_runs
 from reconciler.views.clean import clean
 from reconciler.views.doing import FAILED, doing, holder_verdict, release, until_text
 from reconciler.views.instants import age, whole_seconds
+from reconciler.views.locks import limit_trouble
 from reconciler.views.names import node_label, ordinal, party
 
 TYPE_CHECKING = False
@@ -57,11 +58,13 @@ def _without_lock(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
     if queued and not live:
         ahead, used = read_runs.count_queued_before(reader, queued[0]["id"]), read_runs.count_running_attempts(reader)
         step = node_label(queued[0]["name"], queued[0]["display"])
+        since = age(queued[0]["queued_at"], now_s)
         text = (
-            f"{name} has all its locks; its step {step} waits for a parallelism slot since {age(queued[0]['queued_at'], now_s)}:"
+            f"{name} has all its locks; its step {step} waits for a parallelism slot since {since}:"
             f" {used} steps run, {ahead} are ahead; the setting `parallelism` is the limit"
         )
-        return {"state": "waiting-for-slot", "summary": text, "running": used, "ahead": ahead, "next": ["lineclear settings"]}
+        counts = {"step": step, "since": since, "running": used, "ahead": ahead}
+        return {"state": "waiting-for-slot", "summary": text, **counts, "next": ["lineclear settings"]}
     if row["shutdown"]:
         text = f"{name} was told to {row['shutdown'].lower()} and is not waiting; its steps are being ended"
         return {"state": "being-ended", "summary": text}
@@ -73,6 +76,19 @@ def _without_lock(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
         text = f"{name} waits for no lock; the daemon takes it up at its next tick"
         return {"state": "not-started", "summary": text, "next": ["lineclear up"]}
     return {"state": "running", "summary": f"{name} is not waiting: it is {row['phase']}"}
+
+
+def blame_daemon(found: dict[str, Any], limit: int, *, is_running: bool) -> dict[str, Any]:
+    """An explanation `waiting-for-slot` with the daemon in `parallelism`'s place, where fewer than `limit` steps run."""
+    if found["state"] != "waiting-for-slot" or (is_running and found["running"] >= limit):
+        return found
+    why = "no daemon is running, and nothing else starts steps"
+    if is_running:
+        why = "the daemon starts it in a moment, or was told to end and starts no more (`lineclear down --drain`)"
+    taken = f"{found['running']} of {limit} slots are taken"
+    waits = f"its step {found['step']} waits to be started since {found['since']}"
+    text = f"{found['run']} has all its locks; {waits}: {why}; {taken}"
+    return found | {"state": "waiting-for-daemon", "summary": text, "next": ["lineclear up"]}
 
 
 def _finished(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
@@ -126,6 +142,7 @@ def _wait(reader: Reader, row: Row, wait: Row, now_s: float, boot_id: str) -> di
     return {
         "lock": wait["key"],
         "limit": wait["capacity"],
+        "limitTrouble": limit_trouble(wait),
         "node": None if wait["node"] is None else node_label(wait["node"], wait["display"]),
         "template": wait["template"],
         "resolved": _resolved(reader, row, wait),
@@ -241,6 +258,8 @@ def _lock_lines(lock: dict[str, Any], namespace: str) -> list[str]:
     limit = "limit unknown" if lock["limit"] is None else f"limit {lock['limit']}"
     where = f", wanted by step {lock['node']}" if lock["node"] else ""
     lines = [f"Lock {lock['lock']} ({limit}{where})"]
+    if lock["limitTrouble"]:
+        lines.append(f"  limit      {lock['limitTrouble']}")
     if lock["resolved"]:
         lines.append(f"  name       {lock['template']}")
         lines += [f"             {value['tag']} = {value['value']} ({value['from']})" for value in lock["resolved"]]

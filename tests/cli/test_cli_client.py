@@ -103,8 +103,27 @@ def test_an_answer_that_is_cut_off_is_no_answer(peer):
 
 def test_a_daemon_that_does_not_answer_is_given_up_and_the_journal_is_named(peer):
     peer(None)
-    with pytest.raises(errors.Unreachable, match=r"took the request and did not answer in 0.05 s; see `lineclear journal`"):
+    with pytest.raises(errors.Unreachable, match=r"did not answer in 0.05 s, and may have done it; see `lineclear journal`"):
         client.request(peer.home, "stop", timeout_s=0.05)
+
+
+def test_a_daemon_that_answers_neither_the_request_nor_a_ping_hangs_and_the_message_claims_no_more(peer, monkeypatch):
+    monkeypatch.setattr(client, "PING_TIMEOUT_S", 0.1)
+    peer(None)
+    with pytest.raises(client.Hung, match="answers neither this nor a ping; the request may lie in its socket") as caught:
+        client.request(peer.home, "stop")
+    assert (caught.value.exit_code, "took" in str(caught.value)) == (5, False)
+
+
+def test_a_request_larger_than_the_sockets_room_to_one_that_reads_nothing_is_given_up_too(peer, monkeypatch):
+    monkeypatch.setattr(client, "PING_TIMEOUT_S", 0.1)
+    folder = os.open(peer.home, os.O_RDONLY)
+    with socket.socket(socket.AF_UNIX) as deaf:
+        deaf.bind(f"/proc/self/fd/{folder}/control.sock")
+        os.close(folder)
+        deaf.listen()
+        with pytest.raises(client.Hung):
+            client.request(peer.home, "submit", {"text": "x" * 4_000_000})
 
 
 def test_no_socket_a_dead_socket_and_no_home_mean_that_no_daemon_runs(peer, tmp_path):

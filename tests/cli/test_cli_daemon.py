@@ -245,11 +245,16 @@ def test_a_daemon_that_hangs_is_named_and_can_be_killed_alone(own):
         found = own.call("terminate-stuck-holder", "hung", "--epoch", epoch, "--reason", "x", "--yes", code=5)
         assert f"(pid {pid}, started " in found.stderr
         assert "lineclear down --force" in found.stderr
+        for words in (["stop", "step"], ["sync", "now"], ["up"]):
+            found = own.call(*words, code=5)
+            assert f"(pid {pid}, started " in found.stderr
+            assert "`lineclear down --force`" in found.stderr
+            assert found.stdout == ""
         assert f"pid {pid}, was killed; steps go on" in own.call("down", "--force").stdout
     finally:
         if Path(f"/proc/{pid}").exists():
             os.kill(pid, signal.SIGCONT)
-    assert "nothing was done" in own.call("down", "--force", code=4).stderr
+    assert own.call("down", "--force").stdout == "no daemon is running\n"
     own.call("up")
     assert own.shown("step")["status"]["phase"] == "Running"
 

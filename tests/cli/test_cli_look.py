@@ -138,7 +138,7 @@ def test_why_names_the_lock_the_holder_and_the_command(queue, lineclear):
     ("words", "code", "message"),
     [
         (["get", "buidl-a"], 3, "there is no run 'buidl-a' in namespace 'default'; there are build-c, build-b, batch, build-a"),
-        (["get", "pods", "x"], 3, "there is no kind 'pods'; the kinds are workflow, cronworkflow, workflowtemplate, configmap"),
+        (["get", "pods", "x"], 2, "there is no kind 'pods'; the kinds are workflow, cronworkflow, workflowtemplate, configmap"),
         (["get", "cwf", "x"], 3, "there is no CronWorkflow 'x' in namespace 'default'"),
         (["why", "@latest", "-n", "empty"], 3, "there is no run in namespace 'empty'"),
         (["locks", "show", "nix"], 3, "there is no lock 'nix'; known are default/ConfigMap/limits/db, default/Mutex/build-lock"),
@@ -149,6 +149,13 @@ def test_why_names_the_lock_the_holder_and_the_command(queue, lineclear):
         (["list", "--running", "--completed"], 2, "--running and --completed exclude each other"),
         (["list", "-o", "xml"], 2, "-o is one of table, wide, json, yaml, name or jsonpath=TEMPLATE, not 'xml'"),
         (["get", "build-a", "-o", "jsonpath={.x"], 2, ""),
+        (["get", "build-a", "-o", "jsonpath="], 2, "-o jsonpath wants a template"),
+        (["logs", "build-a", "nix"], 3, "there is no step 'nix' in build-a; there are "),
+        (["journal", "--run", "nix"], 3, "there is no run 'nix'"),
+        (["submit", "/nowhere.yaml"], 2, "could not read /nowhere.yaml: No such file or directory; name a manifest"),
+        (["list", "--home="], 2, "--home wants a folder"),
+        (["--home"], 2, "--home wants a value, and no command is named"),
+        (["terminate-stuck-holder", "nix", "--epoch", "abc"], 2, "--epoch wants a whole number, not 'abc'"),
         (["list", "--home", "/nowhere"], 5, "there is no state.db in it; run `lineclear init --home /nowhere`"),
     ],
 )
@@ -255,3 +262,28 @@ def test_a_reader_that_leaves_early_is_no_error(rows, lineclear, tmp_path):
     command = f"{Path(sys.executable).with_name('lineclear')} --home {rows.home} list --limit 0 | head -n 1"
     done = subprocess.run(["bash", "-c", f"set -o pipefail; {command}"], capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_run_may_be_named_as_it_is_printed(queue, lineclear):
+    for printed in lineclear("list", "-o", "name").out.split():
+        for words in (["why"], ["get"], ["logs"], ["terminate", "--dry-run"], ["journal", "--limit", "1", "--run"]):
+            assert lineclear(*words, printed).code == lineclear(*words, printed.removeprefix("workflow/")).code == 0
+    for printed in lineclear("locks", "-o", "name").out.split():
+        assert lineclear("locks", "show", printed).code == 0
+
+
+@pytest.mark.parametrize("command", ["stop", "terminate", "delete"])
+def test_labels_that_match_no_run_are_told(queue, lineclear, command):
+    found = lineclear(command, "-l", "team=nobody")
+    assert (found.code, found.out, found.err) == (0, "", "no runs match team=nobody; nothing is done\n")
+
+
+def test_what_a_live_holder_would_be_refused_for_is_shown_beforehand(rows, lineclear):
+    lock = rows.lock("busy")
+    run = rows.run("alive", "Running")
+    rows.attempt(run, rows.node(run, ".work"), "live", pid=1)
+    rows.claim(run, "held", [lock])
+    assert "Refused        unless --not-stuck is given: alive is not stuck" in lineclear(
+        "terminate-stuck-holder", "busy", "--dry-run"
+    ).out
+    assert "Refused" not in lineclear("terminate-stuck-holder", "busy", "--dry-run", "--not-stuck").out

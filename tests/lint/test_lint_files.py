@@ -162,3 +162,11 @@ def test_an_unmapped_image_is_refused_where_only_mapped_ones_may_run():
     assert str(finding) == (
         'a.yaml:8:24: error LC703: image "alpine" is not mapped and image_policy is "mapped-only"; map it under [images]'
     )
+
+
+def test_no_name_is_offered_instead_of_itself():
+    gone = {("ConfigMap", "default", "c"): None}  # known by name, and nothing is there
+    found = [str(one) for one in lint_files([parse("a.yaml", REFERRER)], gone) if one.rule == "LC504"]
+    assert len(found) == 1
+    assert "did you mean" not in found[0]
+    assert found[0].endswith("; add it")

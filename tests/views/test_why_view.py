@@ -6,7 +6,7 @@ import json
 
 from reconciler.store import read_runs
 from reconciler.views.instants import epoch_s
-from reconciler.views.why import explain, why_text
+from reconciler.views.why import blame_daemon, explain, why_text
 
 NOW = epoch_s("2026-03-01T12:10:00.000000Z")
 BOOT = "this-boot"
@@ -129,6 +129,32 @@ def test_the_other_reasons_have_a_state_of_their_own(rows, reader):
     }  # fmt: skip
     assert "1 steps run, 0 are ahead" in why(reader, "slot")["summary"]
     assert why_text(why(reader, "done")).startswith("done is not waiting: it ended Succeeded 5m ago")
+
+
+def test_parallelism_is_not_blamed_while_fewer_steps_run_than_it_lets(rows, reader):
+    slot = rows.run("slot", "Running")
+    rows.attempt(slot, rows.node(slot, ".step", "Pending"), "queued")
+    found = why(reader, "slot")
+    idle, gone = blame_daemon(found, 4, is_running=True), blame_daemon(found, 4, is_running=False)
+    assert idle["state"] == gone["state"] == "waiting-for-daemon"
+    assert "its step step waits to be started since 10m: the daemon starts it in a moment, or was told to end" in idle["summary"]
+    assert "no daemon is running, and nothing else starts steps; 0 of 4 slots are taken" in gone["summary"]
+    assert not any("parallelism" in one["summary"] for one in (idle, gone))
+    assert blame_daemon(found, 0, is_running=True) == found
+
+
+def test_a_limit_whose_map_is_gone_says_which_limit_counts(rows, reader):
+    source = "ConfigMap default/limits is not in the repository"
+    kept = rows.lock("limits/db", kind="ConfigMap", capacity=1, limit_source=source)
+    rows.claim(rows.run("a", "Running"), "held", [kept])
+    rows.claim(rows.run("b"), "waiting", [kept])
+    assert f"  limit      {source}: the limit that was read last, 1, stays\n" in why_text(why(reader, "b"))
+    never = rows.lock("limits/gpu", kind="ConfigMap", capacity=None, limit_source=source)
+    rows.claim(rows.run("c"), "waiting", [never])
+    assert f"  limit      {source}: no limit was ever read, so it admits nobody\n" in why_text(why(reader, "c"))
+    well = rows.lock("limits/cpu", kind="ConfigMap", capacity=0, limit_source="my maps/limits.yaml:3")
+    rows.claim(rows.run("d"), "waiting", [well])
+    assert "  limit  " not in why_text(why(reader, "d"))
 
 
 def test_foreign_text_in_an_explanation_is_cleaned(rows, reader):
