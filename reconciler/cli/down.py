@@ -23,7 +23,10 @@ _ASK_S = 0.5
 def configure(parser: Parser) -> None:
     """Adds the options of `down`."""
     parser.flag("--drain", text="start nothing more, and end when the running steps have ended")
-    parser.flag("--kill-steps", text="end the running steps too; their runs fail")
+    parser.flag(
+        "--kill-steps",
+        text="end the running steps too: they fail; a retry or an exit handler that is left goes on with the next daemon",
+    )
     parser.flag("--force", text="kill a daemon that hangs, and nothing but it: steps go on")
 
 

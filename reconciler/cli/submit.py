@@ -23,7 +23,7 @@ def configure(parser: Parser) -> None:
     parser.positional("FILE", "*", "manifests; `-` reads standard input")
     parser.option("--from", metavar="KIND/NAME", text="workflowtemplate/NAME, cronworkflow/NAME or workflow/NAME of Git")
     asking.add_new_run_options(parser)
-    parser.option("--name", metavar="NAME", text="the run's name")
+    parser.option("--name", metavar="NAME", text="the run's name, exactly; refused if a run has it already")
     parser.option("--generate-name", metavar="PREFIX", text="the beginning of the run's name")
     parser.option("--entrypoint", metavar="TEMPLATE", text="another template to begin with")
     parser.option("--priority", metavar="N", text="higher is served first; default as the manifest says, else 0")

@@ -45,15 +45,21 @@ def run(args: Args) -> int:
         try:
             state = client.ping(home.root)
         except Unreachable:
-            if child.poll() is not None:
-                raise Unreachable(f"the daemon ended at once with code {child.returncode}:\n{_log_end(home)}") from None
+            _check_child(home, child)
             time.sleep(_POLL_S)
             continue
         _await_first_look(home)
+        _check_child(home, child)
         print(f"the daemon runs, pid {state['pid']}, log {home.daemon_log}")
         child.returncode = 0  # it is not ours to wait for any more
         return 0
     raise Unreachable(f"the daemon (pid {child.pid}) does not answer after {_READY_S:g} s; see {home.daemon_log}")
+
+
+def _check_child(home: Home, child: subprocess.Popen[bytes]) -> None:
+    """Raises Unreachable if the daemon that was started has ended already."""
+    if child.poll() is not None:
+        raise Unreachable(f"the daemon ended at once with code {child.returncode}:\n{_log_end(home)}") from None
 
 
 def _answers(home: Home, holder: Holder) -> bool:
