@@ -16,6 +16,7 @@ from reconciler.home import Home
 from reconciler.loop.inbox import Inbox, Look, Noted
 from reconciler.source.export import export_tree, remove_tree
 from reconciler.source.repository import Repository
+from reconciler.store.lookup import read_commits, read_run_ids
 
 AGAIN_S = 1.0
 log = logging.getLogger(__name__)
@@ -47,9 +48,9 @@ class Chores:
             self._wanted.add(sha)
             self._queue.put((sha, 0, ""))
 
-    def want_pruned(self, kept: frozenset[str]) -> None:
-        """Trees of commits that no run refers to any more may go."""
-        self._queue.put(("", 0, " ".join(sorted(kept))))
+    def want_pruned(self) -> None:
+        """Trees of commits, and folders of runs, that nothing refers to any more may go."""
+        self._queue.put(("", 0, "prune"))
 
     def want_note(self, revision_id: int, sha: str, text: str) -> None:
         """This commit's outcome is to be noted; Noted follows."""
@@ -62,7 +63,7 @@ class Chores:
                 if text == "tidy":
                     self._repository.tidy()
                 elif not sha:
-                    self._prune(frozenset(text.split()))
+                    self._prune()
                 elif revision_id:
                     self._repository.pin(sha)
                     self._repository.write_note(sha, text)
@@ -79,8 +80,15 @@ class Chores:
                 if not revision_id:
                     self._wanted.discard(sha)
 
-    def _prune(self, kept: frozenset[str]) -> None:
-        folder = self._home.path("trees")
-        for name in sorted(os.listdir(folder)) if os.path.isdir(folder) else ():
-            if name not in kept and name not in self._wanted:
-                remove_tree(Path(folder) / name)
+    def _prune(self) -> None:
+        """Lists what is there first and asks the rows then: what came meanwhile is not on the list."""
+        for folder, read_kept in (("trees", read_commits), ("runs", read_run_ids)):
+            found = _names(self._home.path(folder))
+            kept = read_kept(self._home.database)
+            for name in found:
+                if name not in kept and name not in self._wanted:
+                    remove_tree(Path(self._home.path(folder)) / name)
+
+
+def _names(folder: str) -> list[str]:
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []

@@ -107,7 +107,7 @@ class Engine:
             source.applied(sha)
         if chores is not None:
             self.note_all(chores)
-            chores.want_pruned(catalogue.commits_in_use(self.writer))
+            chores.want_pruned()
 
     def note_all(self, chores: Chores) -> None:
         """Asks for the notes that are not written yet."""
@@ -185,6 +185,7 @@ class Daemon:
         engine = self._engine
         self._chores.start()
         engine.note_all(self._chores)
+        self._chores.want_pruned()
         self._source.start(catalogue.applied_sha(engine.writer))
         self._server.start()
         poll = engine.poller(wake_read)

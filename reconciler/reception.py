@@ -6,6 +6,7 @@ Whatever is slow or may block happens here; the control thread gets values. Noth
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Any
 
 from reconciler import __version__
 from reconciler.control.server import Peer, Reply
-from reconciler.errors import LineclearError, ManifestError, UsageError
+from reconciler.errors import LineclearError, ManifestError, Transient, UsageError
 from reconciler.home import Home
 from reconciler.lint import lint_files
 from reconciler.loop.inbox import Inbox, Look, Ping, Pushed, Request
@@ -55,6 +56,12 @@ class Reception:
 
     def serve(self, verb: str, args: Mapping[str, Any], peer: Peer, reply: Reply) -> None:
         """Answers at once where that is possible; otherwise the control thread answers after its commit."""
+        try:
+            self._serve(verb, args, peer, reply)
+        except sqlite3.Error as error:
+            raise Transient(f"the store could not be read: {error}; try again") from error
+
+    def _serve(self, verb: str, args: Mapping[str, Any], peer: Peer, reply: Reply) -> None:
         match verb:
             case "poke":
                 self._inbox.put(Look())

@@ -16,6 +16,7 @@ import socket
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -94,11 +95,7 @@ class ControlServer:
         if peer.uid not in (0, os.geteuid()):
             connection.close()
             return
-        lock = threading.Lock()
-
-        def reply(answer: Mapping[str, Any]) -> None:
-            with lock, contextlib.suppress(OSError):
-                connection.sendall(json.dumps(answer).encode() + b"\n")
+        reply = _Outbox(connection).put
 
         with connection, contextlib.suppress(OSError), connection.makefile("rb") as lines:
             while line := lines.readline(LIMIT_BYTES):
@@ -115,6 +112,43 @@ class ControlServer:
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             code = UsageError.exit_code
             reply({"error": {"code": code, "message": f"the request could not be read: {type(error).__name__}: {error}"}})
+
+
+class _Outbox:
+    """Sends answers to one peer without ever holding up who answers: what the peer does not take at once, a thread sends."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._lock = threading.Lock()
+        self._waiting: deque[bytes] = deque()
+
+    def put(self, answer: Mapping[str, Any]) -> None:
+        """Sends an answer, now or after those before it; to a peer that is gone it is dropped."""
+        data = json.dumps(answer).encode() + b"\n"
+        with self._lock:
+            if self._waiting:
+                self._waiting.append(data)
+                return
+            try:
+                sent = self._connection.send(data, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                sent = 0
+            except OSError:
+                return
+            if sent < len(data):
+                self._waiting.append(data[sent:])
+                threading.Thread(target=self._send, name="answers", daemon=True).start()
+
+    def _send(self) -> None:
+        while True:
+            with self._lock:
+                if not self._waiting:
+                    return
+                data = self._waiting[0]
+            with contextlib.suppress(OSError):
+                self._connection.sendall(data)
+            with self._lock:
+                self._waiting.popleft()
 
 
 def _listen(path: str) -> socket.socket:

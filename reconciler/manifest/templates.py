@@ -158,6 +158,8 @@ def _dag(r: Reading, value: Any, at: Path) -> Dag:
 def _call(r: Reading, value: Any, at: Path, shape: schema.Shape) -> Call:
     fields = r.fields(value, at, shape)
     name = read_name(r, fields, at, shape.what)
+    if name == "onExit" and shape is schema.TASK:
+        r.note(rules.NAME, (*at, "name"), 'task "onExit": the name is the exit handler\'s; rename it')
     template = fields.get("template")
     if template is None and not (isinstance(value, dict) and ("templateRef" in value or "inline" in value)):
         r.missing("template", at, f'{shape.what.removeprefix("a ")} "{name}"' if name else shape.what)

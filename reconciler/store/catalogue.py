@@ -180,16 +180,6 @@ def never_ran(writer: Writer, namespace: str, template: str) -> list[Document]:
     return found
 
 
-def commits_in_use(writer: Writer) -> frozenset[str]:
-    """The commits whose trees are kept: the live one and those that runs refer to; costs the commits, not the runs."""
-    sql = (
-        "WITH RECURSIVE used (sha) AS (SELECT min(commit_sha) FROM run"
-        " UNION ALL SELECT (SELECT min(commit_sha) FROM run WHERE commit_sha > sha) FROM used WHERE sha IS NOT NULL)"
-        " SELECT sha FROM used WHERE sha <> ''"
-    )
-    return frozenset(row[0] for row in writer.db.execute(sql)) | {applied_sha(writer) or ""}
-
-
 def live_names(writer: Writer, kind: Kind, namespace: str) -> list[str]:
     """Names of the live definitions of a kind, sorted."""
     sql = "SELECT name FROM definition WHERE kind = ? AND namespace = ? AND retired_at IS NULL ORDER BY name"
@@ -227,10 +217,3 @@ def unnoted(writer: Writer) -> list[tuple[int, str, str]]:
 def set_noted(writer: Writer, revision_id: int) -> None:
     """The note is written."""
     writer.db.execute("UPDATE revision SET noted = 1 WHERE id = ?", (revision_id,))
-
-
-def bad_findings(writer: Writer) -> int:
-    """How many files are bad now."""
-    return int(writer.db.execute("SELECT count(*) FROM file WHERE bad = 1").fetchone()[0])
-
-

@@ -156,13 +156,13 @@ def free_turns(writer: Writer, lock_id: LockId) -> list[int]:
     return [int(row[0]) for row in writer.db.execute(sql, (lock_id,)).fetchall()]
 
 
-def waiting_inside(writer: Writer, lock_id: LockId, ancestor: int) -> list[ClaimId]:
+def waiting_inside(writer: Writer, lock_id: LockId, ancestor: int, limit: int = -1) -> list[ClaimId]:
     """Who waits for a turn with the lock inside that ancestor, in queue order."""
     sql = (
         "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = ? AND nested > 0"
-        " ORDER BY priority DESC, queue_order, claim_id"
+        " ORDER BY priority DESC, queue_order, claim_id LIMIT ?"
     )
-    return [ClaimId(row[0]) for row in writer.db.execute(sql, (lock_id, ancestor))]
+    return [ClaimId(row[0]) for row in writer.db.execute(sql, (lock_id, ancestor, limit))]
 
 
 def first_waiter(writer: Writer, lock_id: LockId) -> ClaimId | None:
@@ -176,11 +176,7 @@ def first_waiter(writer: Writer, lock_id: LockId) -> ClaimId | None:
 
 
 def _first_inside(writer: Writer, lock_id: LockId, ancestor: int) -> ClaimId:
-    sql = (
-        "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = ? AND nested > 0"
-        " ORDER BY priority DESC, queue_order, claim_id LIMIT 1"
-    )
-    return ClaimId(writer.db.execute(sql, (lock_id, ancestor)).fetchone()[0])
+    return waiting_inside(writer, lock_id, ancestor, limit=1)[0]
 
 
 def waiting_nodes(writer: Writer, lock_id: LockId) -> list[ClaimId]:

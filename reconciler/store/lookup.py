@@ -84,6 +84,21 @@ def read_standing(path: str) -> Standing:
     return Standing(live_paths=LivePaths(path), refused=frozenset(row[0] for row in refused))
 
 
+def read_commits(path: str) -> frozenset[str]:
+    """The commits whose trees are kept: the live one and those that runs refer to; costs the commits, not the runs."""
+    sql = (
+        "WITH RECURSIVE used (sha) AS (SELECT min(commit_sha) FROM run"
+        " UNION ALL SELECT (SELECT min(commit_sha) FROM run WHERE commit_sha > sha) FROM used WHERE sha IS NOT NULL)"
+        " SELECT sha FROM used WHERE sha <> '' UNION SELECT value FROM meta WHERE key = 'applied'"
+    )
+    return frozenset(row[0] for row in _read(path, sql, ()))
+
+
+def read_run_ids(path: str) -> frozenset[str]:
+    """The runs that there are, as their folders are named."""
+    return frozenset(str(row[0]) for row in _read(path, "SELECT id FROM run", ()))
+
+
 class LivePaths(Collection[str]):
     """The paths that hold live definitions, asked of the rows one by one: there may be ten thousand of them."""
 

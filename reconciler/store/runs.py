@@ -259,8 +259,9 @@ def give_up_nodes(writer: Writer, run: RunState, message: str) -> int:
 def reopen(writer: Writer, run: RunState, deadline_s: int | None, *, keeps_running: bool) -> None:
     """Makes an ended run go on: what did not succeed is forgotten and will be made again; its locks stay with it."""
     db = writer.db
-    db.execute("UPDATE node SET parent_id = NULL WHERE run_id = ? AND name LIKE '.onExit%'", (run.id,))
-    db.execute("DELETE FROM node WHERE run_id = ? AND name LIKE '.onExit%'", (run.id,))
+    handler = "run_id = ? AND (name = '.onExit' OR name GLOB '.onExit[[.(]*')"
+    db.execute(f"UPDATE node SET parent_id = NULL WHERE {handler}", (run.id,))
+    db.execute(f"DELETE FROM node WHERE {handler}", (run.id,))
     again = "run_id = ? AND phase NOT IN ('Succeeded', 'Skipped')"
     db.execute(
         f"WITH RECURSIVE gone (id) AS (SELECT id FROM node WHERE {again} AND type IN ('Pod', 'Retry')"

@@ -16,9 +16,9 @@ from reconciler.model.spec import Call, Dag, Parameter, Program, Steps, Template
 from reconciler.model.state import GOOD, AttemptPhase, ClaimPhase, NodeState, NodeType, Phase, RunState
 from reconciler.workflow.outcome import dag_outcome, exit_message, group_outcome, pod_phase, run_end, ttl_s
 from reconciler.workflow.program import render
-from reconciler.workflow.scope import EXIT_NODE, Scope
+from reconciler.workflow.scope import Scope
 from reconciler.workflow.tree import Stored, Tree
-from reconciler.workflow.values import Values, node_values, resolve_inputs, resolve_locks
+from reconciler.workflow.values import EXIT_NODE, Values, is_in_handler, node_values, resolve_inputs, resolve_locks
 
 ON_FAILURE = "lineclear.dev/on-failure"
 BODY_TYPES = {Program: NodeType.POD, Steps: NodeType.STEPS, Dag: NodeType.DAG}
@@ -144,7 +144,7 @@ class _Decision:
             self._next_try(node)
 
     def _is_halting(self, node: NodeState) -> bool:
-        in_handler = node.name.startswith(EXIT_NODE)
+        in_handler = is_in_handler(node.name)
         return self.run.shutdown == "Terminate" or (not in_handler and (self.run.shutdown != "" or self.expired))
 
     def _halt(self, node: NodeState) -> None:

@@ -10,9 +10,14 @@ from dataclasses import replace
 from reconciler.model.spec import Dag, Steps, Template, WorkflowSpec
 from reconciler.model.state import NodeState, ResolvedLock, RunState
 from reconciler.workflow.tree import Tree
-from reconciler.workflow.values import Values, exit_values, node_values, resolve_locks, workflow_values
-
-EXIT_NODE = ".onExit"
+from reconciler.workflow.values import (
+    Values,
+    exit_values,
+    is_in_handler,
+    node_values,
+    resolve_locks,
+    workflow_values,
+)
 
 
 class Scope:
@@ -42,7 +47,7 @@ class Scope:
 
     def outside(self, name: str) -> Values:
         """The variables outside the node: the run's, and inside the exit handler also how the run ended."""
-        root = self._tree.get("") if name.startswith(EXIT_NODE) else None
+        root = self._tree.get("") if is_in_handler(name) else None
         return self.base if root is None else {**self.base, **exit_values(root, self._tree.stored, self._run)}
 
     def locks_of(self, template: Template, values: Values, parent: NodeState | None) -> tuple[ResolvedLock, ...]:

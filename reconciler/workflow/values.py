@@ -15,6 +15,12 @@ from reconciler.model.state import NodeState, ResolvedLock, RunState
 from reconciler.workflow.tree import Stored
 
 Values = Mapping[str, str]
+EXIT_NODE = ".onExit"
+
+
+def is_in_handler(name: str) -> bool:
+    """True for the exit handler's node and those below it; a task `onExits` is another."""
+    return name == EXIT_NODE or name.startswith((f"{EXIT_NODE}[", f"{EXIT_NODE}.", f"{EXIT_NODE}("))
 
 
 def workflow_values(run: RunState, spec: WorkflowSpec) -> dict[str, str]:
@@ -39,7 +45,7 @@ def workflow_values(run: RunState, spec: WorkflowSpec) -> dict[str, str]:
 
 def exit_values(root: NodeState, stored: Stored, run: RunState) -> dict[str, str]:
     """What an exit handler knows besides: how the main part ended and which of its processes failed."""
-    failures = [node for node in stored.failed_pods() if not node.name.startswith(".onExit")]
+    failures = [node for node in stored.failed_pods() if not is_in_handler(node.name)]
     listed = [
         {
             "displayName": node.display,
