@@ -27,6 +27,7 @@ $(VENV)/bin/python:
 $(VENV)/.runtime: $(VENV)/bin/python requirements-dev.lock pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q reconciler tui
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.runtime
