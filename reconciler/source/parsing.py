@@ -10,11 +10,13 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
+from reconciler.model.source import Revision
 from reconciler.model.spec import Finding, Images, ParsedFile, Place, Severity
 
 _ABOUT_OTHERS = frozenset({"LC401", "LC403", "LC504", "LC506"})
 CACHE_BYTES = 16 << 20
 _COUNTS_KEPT = 16
+_REVISION_FILES_KEPT = 100
 _ENTRY_BYTES = 512  # what a parsed file costs beside its text
 Parse = Callable[[str, str, bytes, bool], ParsedFile]  # path, blob SHA, content, held ours before
 
@@ -61,6 +63,7 @@ class ParsedCache:
         self._bytes = 0
         self._kept: OrderedDict[tuple[str, str], tuple[ParsedFile, int]] = OrderedDict()
         self._counts: dict[tuple[str, str], int] = {}
+        self._revision: Revision | None = None
         self._lock = threading.Lock()
 
     def find(self, path: str, blob: str) -> ParsedFile | None:
@@ -93,6 +96,16 @@ class ParsedCache:
             self._counts[sha, include] = count
             while len(self._counts) > _COUNTS_KEPT:
                 del self._counts[next(iter(self._counts))]
+
+    def find_revision(self, sha: str, previous: str | None) -> Revision | None:
+        """The revision read last, if it is this one: a push is read when it is checked and again when it is applied."""
+        seen = self._revision
+        return seen if seen is not None and (seen.sha, seen.previous) == (sha, previous) else None
+
+    def keep_revision(self, revision: Revision) -> None:
+        """Remember a small difference: it is told by two SHAs and can never become another."""
+        if not revision.is_whole and len(revision.changed) <= _REVISION_FILES_KEPT:
+            self._revision = revision
 
     def _keep(self, parsed: ParsedFile, cost: int) -> None:
         with self._lock:

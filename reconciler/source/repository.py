@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
 from typing import Any
@@ -49,6 +49,9 @@ _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _BRANCH = re.compile(r"(?![-/.])(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|\Z)))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
 _DIFF = ("diff-tree", "-r", "-z", "--raw", "--no-renames")
 _LFS = b"version https://git-lfs.github.com/spec/"
+
+
+_SHA_LINE = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +93,14 @@ class Repository:
         return Repository(self.path, scope=self.scope, cache=self._cache, quarantine=quarantine)
 
     def resolve(self, branch: str) -> str | None:
-        """The commit at the branch's head, None if there is no such branch; raises GitFailed if git fails."""
+        """The commit at the branch's head, None if there is no such branch; raises GitFailed if git fails.
+
+        A loose ref outranks a packed one, and a branch holds nothing but a commit: where its file has a SHA, that is the head,
+        and no child is paid for. Everything else (packed, symbolic, reftable) git answers.
+        """
+        loose = self._loose_ref(check_branch(branch))
+        if loose is not None:
+            return loose
         name = f"refs/heads/{check_branch(branch)}^{{commit}}"
         try:
             found = run_git(self.path, self._env, "rev-parse", "--verify", "--quiet", "--end-of-options", name)
@@ -99,6 +109,14 @@ class Repository:
                 raise
             return None
         return found.decode("ascii").strip()
+
+    def _loose_ref(self, branch: str) -> str | None:
+        try:
+            with open(os.path.join(self.path, "refs", "heads", branch), encoding="ascii") as file:
+                text = file.read(80)
+        except (OSError, ValueError):
+            return None
+        return text[:-1] if _SHA_LINE.fullmatch(text) else None
 
     def is_ancestor(self, older: str, newer: str) -> bool:
         """True if `newer` has `older` in its history."""
@@ -146,6 +164,9 @@ class Repository:
         children and the parsing of what changed, for any size of tree, once the number of files in `previous` is known.
         """
         known = standing or Standing()
+        seen = self._cache.find_revision(sha, previous)
+        if seen is not None and not known.refused and not any(_is_doubtful(file, known) for file in seen.changed):
+            return replace(seen, at=at)
         with ObjectReader(self.path, self._env) as reader:
             asked = check_sha(previous) if previous is not None else ZERO_SHA
             reader.ask(f"{name}{part}" for name in (check_sha(sha), asked) for part in ("^{commit}", f":{IGNORE_FILE}"))
@@ -170,7 +191,7 @@ class Repository:
         if again:
             changed += self.read_before(sha, [p for p in again if rule.is_manifest(p)])
         self._cache.keep_count(sha, self.scope.include, total)
-        return Revision(
+        revision = Revision(
             sha=sha,
             previous=previous,
             is_whole=base is None,
@@ -183,6 +204,8 @@ class Repository:
             notices=tuple(notices),
             total_files=total,
         )
+        self._cache.keep_revision(revision)
+        return revision
 
     def _is_forward(self, base: str, sha: str, commit: Commit) -> bool:
         return base == sha or base in commit.parents or self.is_ancestor(base, sha)
@@ -295,6 +318,11 @@ class Repository:
         except (git.InvalidGitRepositoryError, git.NoSuchPathError, OSError) as error:
             raise GitFailed(f"{self.path} could not be read: not a git repository: {error}; restore it") from error
         return int(result[0]), str(result[1]), str(result[2])
+
+
+def _is_doubtful(file: ParsedFile, known: Standing) -> bool:
+    """True for a file that says nothing of ours, but held something: only with that in mind is it read rightly."""
+    return not file.documents and not file.is_bad and file.path in known.live_paths
 
 
 def check_sha(sha: str) -> str:
