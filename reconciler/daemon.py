@@ -191,6 +191,7 @@ class Daemon:
         poll = engine.poller(wake_read)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: it is not walked again
+        gc.set_threshold(20_000, 20, 20)  # a tick makes values and drops them; few are ever part of a cycle
         log.info("ready", extra={"action": "ready", "home": self._home.root})
         engine.tick()
         while not self._is_over():

@@ -81,6 +81,7 @@ class Loop:
         self._pushes: list[tuple[datetime, Pushed]] = []
         self._sweep_at = clock.now()
         self._looked_at = ""
+        self._due: str | None = None  # None: ask; '': nothing is planned
         self.liveness: Callable[[int, int], Liveness] | None = None
         self.ticked_at = clock.monotonic()
         self.draining = False
@@ -91,7 +92,7 @@ class Loop:
         """Seconds until time itself brings something; never more than until the next sweep."""
         now = self._clock.now()
         waits = [(self._sweep_at - now).total_seconds()]
-        due = next_due(self._context(now), self._looked_at)
+        due = self._next_due(self._context(now))
         if due is not None:
             waits.append((from_text(due) - now).total_seconds())
         if self._started_at is not None:
@@ -140,8 +141,8 @@ class Loop:
                 messages.append(message)
         ctx = self._context(now)
         if to_text(now) < self._looked_at:  # the clock went back: what is due is not what it was
-            self._looked_at, self._sweep_at = "", now
-        due = next_due(ctx, self._looked_at)
+            self._looked_at, self._sweep_at, self._due = "", now, None
+        due = self._next_due(ctx)
         is_due = due is not None and due <= to_text(now)
         lazy = self._started_at is not None and now >= self._started_at + STARTED_AFTER
         sweep = now >= self._sweep_at
@@ -171,6 +172,13 @@ class Loop:
         log.warning("the clock moved by %s s", drift.total_seconds(), extra={"action": "clock"})
         with self.writer.write(to_text(ctx.at)):
             shift_limits(self.writer, drift)
+        self._due = None
+
+    def _next_due(self, ctx: Context) -> str | None:
+        """What time brings next: asked once after each transaction, for nothing else can change it."""
+        if self._due is None:
+            self._due = next_due(ctx, self._looked_at) or ""
+        return self._due or None
 
     def _sort(self, observations: Iterable[Observation], now: datetime) -> list[Observation]:
         """Ends at once; starts are only for people to see, so they wait for company instead of costing a commit."""
@@ -212,7 +220,7 @@ class Loop:
         self._outside.boundary("after-commit")
         self._started.clear()
         self._started_at = None
-        self._looked_at = to_text(ctx.at)
+        self._looked_at, self._due = to_text(ctx.at), None
         if sweep:
             self._sweep_at = ctx.at + SWEEP_EVERY
         runtime.acknowledge([seen.attempt_id for seen in ends if isinstance(seen, Exited | NotStarted | Lost)])

@@ -55,15 +55,13 @@ def _attempt(row: tuple) -> AttemptState:  # type: ignore[type-arg]  # a row
 
 
 def find_run_by_id(writer: Writer, run_id: RunId) -> RunState | None:
-    """The run, or None if it was removed. Within a transaction it is read once, until somebody changes it."""
+    """The run, or None if it was removed. It is read once, until somebody changes it."""
     found = writer.seen_runs.get(run_id)
     if found is None:
         row = writer.db.execute(_RUN + " WHERE id = ?", (run_id,)).fetchone()
         if row is None:
             return None
-        found = _run(row)
-        if writer.db.in_transaction:
-            writer.seen_runs[run_id] = found
+        found = writer.seen_runs[run_id] = _run(row)
     return found
 
 

@@ -17,6 +17,7 @@ from reconciler.model.state import RunId, RunState
 from reconciler.store.marks import Marks
 
 SCHEMA_VERSION = 1
+RUNS_KEPT = 512
 _PRAGMAS = (
     "PRAGMA page_size = 1024",  # of a new file: a commit writes whole pages, and ours touch many with a few bytes each
     "PRAGMA journal_mode = WAL",
@@ -42,7 +43,7 @@ class Writer:
         self.now = ""
         self.actor = ""
         self.commits = 0
-        self.seen_runs: dict[RunId, RunState] = {}  # read in this transaction and not changed since
+        self.seen_runs: dict[RunId, RunState] = {}  # read before and not changed since: nobody else writes
         self._epoch = int(self.meta("epoch") or 0)
         self._epoch_used = self._epoch
 
@@ -50,7 +51,8 @@ class Writer:
     def write(self, now: str) -> Iterator[None]:
         """One transaction at one instant: committed whole, or rolled back whole with its marks."""
         self.now = now
-        self.seen_runs.clear()
+        if len(self.seen_runs) > RUNS_KEPT:
+            self.seen_runs.clear()
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -64,9 +66,8 @@ class Writer:
                 self.db.execute("ROLLBACK")
             self._epoch = self._epoch_used
             self.marks.clear()
-            raise
-        finally:
             self.seen_runs.clear()
+            raise
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
