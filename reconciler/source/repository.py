@@ -10,9 +10,11 @@ Only committed objects are read; no work tree, no symlink, no submodule is ever 
 
 from __future__ import annotations
 
+import gc
 import os
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
@@ -186,7 +188,8 @@ class Repository:
                 raise ManifestError(f"{IGNORE_FILE}:1:1: {sha[:12]} cannot be read: {message}; ignore some")
             entries, notices = tree.sort_out(change.changed)
             gone = set(change.removed)
-            changed = self._parse(reader, entries, known)
+            with _uncollected():
+                changed = self._parse(reader, entries, known)
         again = known.refused - {e.path for e in entries} - gone
         if again:
             changed += self.read_before(sha, [p for p in again if rule.is_manifest(p)])
@@ -318,6 +321,18 @@ class Repository:
         except (git.InvalidGitRepositoryError, git.NoSuchPathError, OSError) as error:
             raise GitFailed(f"{self.path} could not be read: not a git repository: {error}; restore it") from error
         return int(result[0]), str(result[1]), str(result[2])
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without garbage collection meanwhile: parsing makes a great many values, and none of them is part of a cycle."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 def _is_doubtful(file: ParsedFile, known: Standing) -> bool:

@@ -19,12 +19,12 @@ from reconciler.store.marks import Marks
 SCHEMA_VERSION = 1
 RUNS_KEPT = 512
 _PRAGMAS = (
-    "PRAGMA page_size = 1024",  # of a new file: a commit writes whole pages, and ours touch many with a few bytes each
+    "PRAGMA page_size = 2048",  # of a new file: a commit writes whole pages, and ours touch many with a few bytes each
     "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
-    "PRAGMA wal_autocheckpoint = 16000",
+    "PRAGMA wal_autocheckpoint = 8000",
     "PRAGMA cache_size = -4000",
     "PRAGMA temp_store = MEMORY",
 )
