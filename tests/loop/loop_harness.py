@@ -28,16 +28,17 @@ class Crash(BaseException):
 
 
 class HandClock:
-    """Time passes only when the test says so."""
+    """Time passes only when the test says so; `set_by` is how far somebody has set the wall clock."""
 
     def __init__(self):
         self.at = START
+        self.set_by = timedelta(0)
 
     def now(self):
         return self.at
 
     def monotonic(self):
-        return (self.at - START).total_seconds()
+        return (self.at - START - self.set_by).total_seconds()
 
 
 class FakeRuntime:
