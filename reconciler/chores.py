@@ -16,7 +16,7 @@ from reconciler.home import Home
 from reconciler.loop.inbox import Inbox, Look, Noted
 from reconciler.source.export import export_tree, remove_tree
 from reconciler.source.repository import Repository
-from reconciler.store.lookup import read_commits, read_run_ids
+from reconciler.store.lookup import read_commits, read_forgotten_runs
 
 AGAIN_S = 1.0
 log = logging.getLogger(__name__)
@@ -71,7 +71,7 @@ class Chores:
                 else:
                     export_tree(self._repository, sha, Path(self._home.tree(sha)))
                     self._inbox.put(Look())
-            except Exception as error:  # the thread's boundary: a chore that failed is asked for again
+            except Exception as error:  # the thread's boundary: Look asks for a tree again, the next revision for a note
                 log.warning("a chore failed: %s", error, exc_info=not isinstance(error, LineclearError), extra={"commit": sha})
                 again = threading.Timer(AGAIN_S, self._inbox.put, (Look(),))
                 again.daemon = True
@@ -82,12 +82,13 @@ class Chores:
 
     def _prune(self) -> None:
         """Lists what is there first and asks the rows then: what came meanwhile is not on the list."""
-        for folder, read_kept in (("trees", read_commits), ("runs", read_run_ids)):
-            found = _names(self._home.path(folder))
-            kept = read_kept(self._home.database)
-            for name in found:
-                if name not in kept and name not in self._wanted:
-                    remove_tree(Path(self._home.path(folder)) / name)
+        trees, folders = _names(self._home.path("trees")), _names(self._home.path("runs"))
+        kept = read_commits(self._home.database) | self._wanted
+        for name in trees:
+            if name not in kept:
+                remove_tree(Path(self._home.path("trees")) / name)
+        for name in read_forgotten_runs(self._home.database, folders):
+            remove_tree(Path(self._home.path("runs")) / name)
 
 
 def _names(folder: str) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 
 from reconciler.manifest import parse_file
@@ -94,9 +94,15 @@ def read_commits(path: str) -> frozenset[str]:
     return frozenset(row[0] for row in _read(path, sql, ()))
 
 
-def read_run_ids(path: str) -> frozenset[str]:
-    """The runs that there are, as their folders are named."""
-    return frozenset(str(row[0]) for row in _read(path, "SELECT id FROM run", ()))
+def read_forgotten_runs(path: str, folders: Iterable[str]) -> list[str]:
+    """Those of the folders whose run was made by this database and removed from it.
+
+    A folder of a run that the database never made is somebody's: after an older copy was put back it may hold the only record
+    of a step that still runs.
+    """
+    known = frozenset(row[0] for row in _read(path, "SELECT id FROM run", ()))
+    highest = max((row[0] for row in _read(path, "SELECT seq FROM sqlite_sequence WHERE name = 'run'", ())), default=0)
+    return [name for name in folders if name.isdecimal() and int(name) <= highest and int(name) not in known]
 
 
 class LivePaths(Collection[str]):
