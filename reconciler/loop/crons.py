@@ -139,9 +139,6 @@ def trigger(ctx: Context, definition: catalogue.Definition, asked: Order) -> Run
     return start_run(ctx, definition, spec, active, asked)
 
 
-_POLICY_CLAIM = "SELECT 1 FROM claim WHERE run_id = ? AND level = 'policy' AND state <> 'released'"
-
-
 def rejoin(ctx: Context, run: RunState) -> None:
     """Puts an ended run that is to go on under its cron's policy again. Raises Refused where that leaves no room for it."""
     if not run.cron:
@@ -153,7 +150,7 @@ def rejoin(ctx: Context, run: RunState) -> None:
     if others and single:
         state = _describe(ctx, others[0]).state_text
         raise Refused(f"{run.name} cannot go on while {others[0].name} of the same cron is {state}; wait for it or end it")
-    if ctx.writer.db.execute(_POLICY_CLAIM, (run.id,)).fetchone() is None:
+    if not crons.has_policy_claim(ctx.writer, run.id):
         claims.request_policy(ctx.writer, run, run.cron, single=single)
 
 

@@ -108,6 +108,12 @@ def finished(writer: Writer, namespace: str, cron: str) -> list[tuple[int, str, 
     return [(r[0], r[1], r[2], r[3], r[4]) for r in writer.db.execute(sql, (namespace, cron))]
 
 
+def has_policy_claim(writer: Writer, run_id: RunId) -> bool:
+    """True while a run is under its cron's policy."""
+    sql = "SELECT 1 FROM claim WHERE run_id = ? AND level = 'policy' AND state <> 'released'"
+    return writer.db.execute(sql, (run_id,)).fetchone() is not None
+
+
 def waited_lock(writer: Writer, run_id: RunId) -> str:
     """The key of the first lock that a run waits for, or ''."""
     sql = (
