@@ -8,16 +8,18 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler.errors import UsageError
 from reconciler.home import Home
+from reconciler.model.images import Image
 
 DEFAULT = "default"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-_RUNTIMES = ("host",)
+_RUNTIMES = ("host", "sandbox")
+_HOST = "host"  # the image that always means this machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +34,7 @@ class Settings:
     lang: str = "C.UTF-8"
     tz: str = ""
     grace_s: float = 10.0
-    images: Mapping[str, str] = field(default_factory=lambda: {"host": "host"})
+    images: Mapping[str, Image] = field(default_factory=lambda: {_HOST: Image()})
     image_policy: str = "host"
     compatibility: str = ""
     receive: str = "refuse"
@@ -83,11 +85,8 @@ def _inside(value: object) -> str:
     return ""
 
 
-def _images(value: object) -> str:
-    if not isinstance(value, dict):
-        return "it must be a table of image = runtime"
-    wrong = [image for image, runtime in value.items() if runtime not in _RUNTIMES]
-    return f"image {wrong[0]!r} has the runtime {value[wrong[0]]!r}; there is {', '.join(_RUNTIMES)}" if wrong else ""
+def _table(value: object) -> str:
+    return "" if isinstance(value, dict) else "it must be a table of image = runtime"
 
 
 KEYS = (
@@ -137,7 +136,12 @@ KEYS = (
         meaning="seconds between the signal that asks a step to end and the one that makes it",
         check=_number(0),
     ),
-    Key(name="images", attribute="images", meaning="which runtime runs which image; there is `host`", check=_images),
+    Key(
+        name="images",
+        attribute="images",
+        meaning="which runtime runs which image, `host` or `sandbox`: as text, or as a table of runtime, command and path",
+        check=_table,
+    ),
 )
 
 
@@ -176,7 +180,7 @@ def parse(text: str, shown: str) -> Settings:
     origins = {key.name: DEFAULT for key in KEYS}
     known = {key.name: key for key in KEYS}
     for name, value in _flat(given).items():
-        place = f"{shown}:{_line_of(text, name)}"
+        place = f"{shown}:{_line_of(text, tuple(name.split('.')))}"
         key = known.get(name)
         if key is None:
             raise UsageError(f"{place}: there is no setting {name!r}; the settings are {', '.join(known)}")
@@ -186,7 +190,7 @@ def parse(text: str, shown: str) -> Settings:
         values[key.attribute] = float(value) if key.attribute.endswith("_s") else value
         origins[name] = place
     if "images" in values:
-        values["images"] = {"host": "host", **values["images"]}
+        values["images"] = {_HOST: Image(), **_parse_images(values["images"], text, shown)}
     return Settings(**values, origins=origins)
 
 
@@ -201,21 +205,59 @@ def _flat(given: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in found.items() if not (name in ("steps", "images") and value == {})}
 
 
-def _line_of(text: str, name: str) -> int:
-    """The line on which a key of `_flat` is written; 1 if it cannot be told."""
-    table, _, key = name.rpartition(".")
-    inside = ""
+def _parse_images(given: Mapping[str, Any], text: str, shown: str) -> dict[str, Image]:
+    found = {}
+    for image, value in given.items():
+        said = value if isinstance(value, dict) else {"runtime": value}
+        for key, wrong in _wrong_in_image(image, said):
+            raise UsageError(f"{shown}:{_line_of(text, ('images', image, key))}: image {image!r} {wrong}")
+        lists = {key: tuple(said[key]) for key in ("command", "path") if key in said}
+        found[image] = Image(runtime=said.get("runtime", _HOST), **lists)
+    return found
+
+
+def _wrong_in_image(image: str, said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Each key that is wrong, and what is."""
+    for key, value in said.items():
+        if key not in ("runtime", "command", "path"):
+            yield key, f"has the key {key!r}; there is runtime, command, path"
+        elif key == "runtime":
+            if value not in _RUNTIMES:
+                yield key, f"has the runtime {value!r}; there is {', '.join(_RUNTIMES)}"
+            elif image == _HOST and value != _HOST:
+                yield key, f"has the runtime {value!r}: it always means this machine; map another name"
+        elif not isinstance(value, list) or not all(isinstance(part, str) and part and "\0" not in part for part in value):
+            yield key, f"has the {key} {value!r}: it must be a list of texts"
+        elif key == "path" and not all(part.startswith("/") and ":" not in part for part in value):
+            yield key, f"has the path {value!r}: it must be a list of folders, each from / and without a colon"
+
+
+def _line_of(text: str, path: tuple[str, ...]) -> int:
+    """The line on which a key is written, or the nearest table around it; 1 if it cannot be told."""
+    table: tuple[str, ...] = ()
+    lines: dict[tuple[str, ...], int] = {}
     for number, line in enumerate(text.splitlines(), 1):
-        bare = line.split("#")[0].strip()
-        if bare.startswith("["):
-            inside = bare.strip("[] \t\"'")
-            if inside == name:
-                return number
-            continue
-        written = bare.split("=")[0].strip().strip("\"'") if "=" in bare else ""
-        if written and ((inside == table and written == key) or (not inside and written == name)):
-            return number
-    return 1
+        is_table = line.lstrip().startswith("[")
+        written = _keys_in(line if is_table else line.partition("=")[0] + "= 0")
+        if is_table and written:
+            table = written
+        where = written if is_table else (*table, *written)
+        for length in range(len(where) if written else 0):
+            lines.setdefault(where[: length + 1], number)
+    return next((lines[path[:length]] for length in range(len(path), 0, -1) if path[:length] in lines), 1)
+
+
+def _keys_in(line: str) -> tuple[str, ...]:
+    """The dotted key that a line of the file opens or sets; empty if it does neither by itself."""
+    try:
+        found: Any = tomllib.loads(line)
+    except tomllib.TOMLDecodeError:
+        return ()
+    keys = []
+    while isinstance(found, dict) and found:
+        key, found = next(iter(found.items()))
+        keys.append(key)
+    return tuple(keys)
 
 
 def commented_defaults() -> str:
@@ -239,8 +281,28 @@ def commented_defaults() -> str:
 def shown_value(value: object) -> str:
     """A value as it is written in the file."""
     if isinstance(value, Mapping):
-        return "{ " + ", ".join(f'{image} = "{runtime}"' for image, runtime in value.items()) + " }"
+        return "{ " + ", ".join(f"{_shown_key(key)} = {shown_value(inner)}" for key, inner in value.items()) + " }"
+    if isinstance(value, Image):
+        plain = plain_value(value)
+        return shown_value(value.runtime if len(plain) == 1 else plain)
+    if isinstance(value, list):
+        return "[" + ", ".join(map(shown_value, value)) + "]"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def plain_value(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, Mapping):
+        return {key: plain_value(inner) for key, inner in value.items()}
+    if isinstance(value, Image):
+        lists = {"command": list(value.command), "path": list(value.path)}
+        return {"runtime": value.runtime} | {key: parts for key, parts in lists.items() if parts}
+    return value
+
+
+def _shown_key(key: str) -> str:
+    is_bare = key.isascii() and key.replace("-", "a").replace("_", "a").isalnum()
+    return key if is_bare else shown_value(key)

@@ -20,13 +20,13 @@ def configure(parser: Parser) -> None:
 
 def run(args: Args) -> int:
     """Prints the settings; 0. Raises UsageError if the file is wrong."""
-    from reconciler.settings import KEYS, load, shown_value
+    from reconciler.settings import KEYS, load, plain_value, shown_value
 
     home = home_of(args)
     settings = load(home)
     shape = format_of(args)
     if shape not in ("table", "wide"):
-        values = {key.name: getattr(settings, key.attribute) for key in KEYS}
+        values = {key.name: plain_value(getattr(settings, key.attribute)) for key in KEYS}
         print_object(shape, {"home": home.root, "values": values, "origins": dict(settings.origins)}, "settings")
         return 0
     from reconciler.views.table import table

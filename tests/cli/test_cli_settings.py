@@ -8,13 +8,14 @@ import pytest
 
 from reconciler.errors import UsageError
 from reconciler.home import Home
-from reconciler.settings import KEYS, Settings, commented_defaults, load, parse
+from reconciler.model.images import Image
+from reconciler.settings import KEYS, Settings, commented_defaults, load, parse, shown_value
 
 
 def test_without_a_file_everything_is_the_default(tmp_path):
     found = load(Home(str(tmp_path)))
     assert set(found.origins.values()) == {"default"}
-    assert (found.branch, found.images, found.compatibility, found.receive) == ("main", {"host": "host"}, "", "refuse")
+    assert (found.branch, found.images, found.compatibility, found.receive) == ("main", {"host": Image()}, "", "refuse")
 
 
 def test_the_file_that_init_writes_says_only_defaults():
@@ -37,7 +38,7 @@ def test_values_are_read_with_the_line_that_they_came_from():
         3,
         "Europe/Berlin",
         2.0,
-        {"host": "host", "alpine": "host"},
+        {"host": Image(), "alpine": Image()},
     )
     origins = {name: place for name, place in found.origins.items() if place != "default"}
     assert origins == {
@@ -62,6 +63,12 @@ def test_values_are_read_with_the_line_that_they_came_from():
         ("branch = '-x'", r"it must be a branch's name"),
         ("path = '../other'", r"it must be a folder inside the repository"),
         ("[images]\nalpine = 'docker'", r"image 'alpine' has the runtime 'docker'; there is host"),
+        ("[images]\n\nx = {runtim = 'host'}", r"toml:3: image 'x' has the key 'runtim'; there is runtime, command, path"),
+        ("[images.'alpine:3']\nruntime = 'sandbox'\nroot = '/'", r"lineclear.toml:3: image 'alpine:3' has the key 'root'"),
+        ("[images]\n# of ours\nhost = 'sandbox'", r"toml:3: image 'host' .*: it always means this machine"),
+        ("[images]\nx = {command = 'sh -c'}", r"lineclear.toml:2: image 'x' has the command 'sh -c': it must be a list of texts"),
+        ("[images.x]\npath = ['bin']", r"toml:2: image 'x' has the path \['bin'\]: it must be a list of folders"),
+        ("[images]\nx = 3", r"lineclear.toml:2: image 'x' has the runtime 3; there is host, sandbox"),
         ("images = 3", r"it must be a table"),
         ("x = ", r"could not read the settings lineclear.toml: .*"),
     ],
@@ -69,6 +76,24 @@ def test_values_are_read_with_the_line_that_they_came_from():
 def test_a_mistake_is_refused_with_its_line_and_what_would_be_right(text, message):
     with pytest.raises(UsageError, match=message):
         parse(text, "lineclear.toml")
+
+
+def test_an_image_is_mapped_by_text_or_by_a_table():
+    text = """
+[images]
+alpine = "sandbox"
+"python:*" = { runtime = "sandbox", command = ["python3", "-"], path = ["/opt/python/bin"] }
+[images."registry.example/tool:3"]
+command = ["tool"]
+"""
+    found = parse(text, "lineclear.toml")
+    assert found.images == {
+        "host": Image(),
+        "alpine": Image(runtime="sandbox"),
+        "python:*": Image(runtime="sandbox", command=("python3", "-"), path=("/opt/python/bin",)),
+        "registry.example/tool:3": Image(command=("tool",)),
+    }
+    assert parse(f"images = {shown_value(found.images)}", "lineclear.toml").images == found.images
 
 
 def test_a_file_that_others_may_write_is_not_used(tmp_path):
@@ -84,12 +109,16 @@ def test_a_file_that_others_may_write_is_not_used(tmp_path):
 def test_the_command_prints_each_setting_with_its_origin(tmp_path, lineclear):
     home = tmp_path / "home"
     home.mkdir()
-    (home / "lineclear.toml").write_text("parallelism = 3\n")
+    (home / "lineclear.toml").write_text('parallelism = 3\nimages.alpine = { runtime = "sandbox", command = ["sh"] }\n')
     (home / "lineclear.toml").chmod(0o600)
     lines = lineclear("settings").out.splitlines()
     assert lines[2].split() == ["parallelism", "3", "lineclear.toml:1"]
     assert len(lines) == 2 + len(KEYS)
-    assert json.loads(lineclear("settings", "-o", "json").out)["values"]["parallelism"] == 3
+    images = lines[-1].removesuffix("lineclear.toml:2").split(maxsplit=1)[1].rstrip()
+    assert images == '{ host = "host", alpine = { runtime = "sandbox", command = ["sh"] } }'
+    values = json.loads(lineclear("settings", "-o", "json").out)["values"]
+    assert values["parallelism"] == 3
+    assert values["images"] == {"host": {"runtime": "host"}, "alpine": {"runtime": "sandbox", "command": ["sh"]}}
     (home / "lineclear.toml").write_text("paralelism = 3\n")
     found = lineclear("settings")
     assert (found.code, found.err.startswith("lineclear: lineclear.toml:1: there is no setting")) == (2, True)
