@@ -53,7 +53,7 @@ def _request(home: Home, verb: str, values: dict[str, Any]) -> dict[str, Any]:
     try:
         return client.request(home.root, verb, values)
     except client.Hung as error:
-        from reconciler.cli.daemon_state import hung
+        from reconciler.views.daemon import hung
 
         raise hung(home, str(error)) from error
 
@@ -64,7 +64,7 @@ def act(args: Args, verb: str, values: dict[str, Any]) -> dict[str, Any]:
     Raises Unreachable, naming pid and age, for a daemon that hangs.
     """
     from reconciler.cli.context import say
-    from reconciler.cli.daemon_state import get_state
+    from reconciler.views.daemon import get_state
 
     home = home_of(args)
     if get_state(home) is not None:

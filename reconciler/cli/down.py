@@ -6,9 +6,9 @@ import os
 import signal
 
 from reconciler.cli.context import home_of
-from reconciler.cli.daemon_state import Holder, find_living_holder, hung, wait_until_gone
 from reconciler.control import client
 from reconciler.errors import Unreachable, UsageError
+from reconciler.views.daemon import Holder, find_living_holder, hung, wait_until_gone
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

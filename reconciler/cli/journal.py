@@ -88,23 +88,15 @@ _HEADER = f"{'AT':<22}{'KIND':<26}{'ACTOR':<14}{'ABOUT':<40}DETAIL"
 
 def _print_lines(rows: list[Row]) -> None:
     from reconciler.views.clean import clean
+    from reconciler.views.journal import detail_of, detail_text
 
     lines = []
     for row in rows:
         about = " ".join(part for part in (row["run"], row["subject"]) if part)
-        line = f"{row['at'][:19] + 'Z':<22}{row['kind']:<25} {row['actor'] or '-':<13} {about:<39} {_detail(row)}"
+        detail = detail_text(detail_of(row["detail_json"]))
+        line = f"{row['at'][:19] + 'Z':<22}{row['kind']:<25} {row['actor'] or '-':<13} {about:<39} {detail}"
         lines.append(clean(line.rstrip()) + "\n")
     sys.stdout.write("".join(lines))
-
-
-def _detail(row: Row) -> str:
-    import json
-
-    if row["detail_json"] == "{}":
-        return ""
-    detail = json.loads(row["detail_json"])
-    given = [(name, value) for name, value in detail.items() if value not in (None, "", [], {})]
-    return ", ".join(f"{name}={value if isinstance(value, str) else json.dumps(value)}" for name, value in given)
 
 
 def _object(row: Row) -> dict[str, Any]:

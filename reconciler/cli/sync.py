@@ -59,11 +59,12 @@ def run(args: Args) -> int:
 
 def _print_table(args: Args, revisions: list[Row]) -> None:
     from reconciler.views.instants import age
+    from reconciler.views.revisions import outcome_text
     from reconciler.views.table import table
 
     now = now_s()
     rows = [
-        (row["sha"][:10], row["state"], age(row["seen_at"], now), row["author"] or "-", row["subject"], _outcome(row))
+        (row["sha"][:10], row["state"], age(row["seen_at"], now), row["author"] or "-", row["subject"], outcome_text(row))
         for row in revisions
     ]
     header = ("REVISION", "STATE", "AGE", "AUTHOR", "SUBJECT", "OUTCOME")
@@ -75,22 +76,10 @@ def _print_table(args: Args, revisions: list[Row]) -> None:
             print(clean(f"Let it through: lineclear sync approve {row['sha']}"))
 
 
-def _outcome(row: Row) -> str:
-    import json
-
-    if row["state"] == "held":
-        return row["message"] or "held"
-    counts: dict[str, int] = {}
-    for line in json.loads(row["outcome_json"]).get("lines", ()):
-        word = str(line).partition(":")[0]
-        counts[word] = counts.get(word, 0) + 1
-    return ", ".join(f"{count} {word}" for word, count in counts.items())
-
-
 def _print_outcome(newest: Row) -> None:
-    import json
+    from reconciler.views.revisions import outcome_lines
 
-    lines = json.loads(newest["outcome_json"]).get("lines", ())
+    lines = outcome_lines(newest)
     if lines:
         print(f"\nWhat {newest['sha'][:10]} did:")
         print("".join(clean(f"  {line}") + "\n" for line in lines), end="")

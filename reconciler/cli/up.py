@@ -8,10 +8,10 @@ import sys
 import time
 
 from reconciler.cli.context import home_of
-from reconciler.cli.daemon_state import Holder, find_living_holder, hung
 from reconciler.cli.serve import check_home
 from reconciler.control import client
 from reconciler.errors import LineclearError, Unreachable
+from reconciler.views.daemon import Holder, find_living_holder, hung
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:

@@ -14,10 +14,22 @@ from reconciler.errors import Unreachable
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _sqlite3 import Connection
-    from typing import Self
+    from typing import Any, Self
 
 SCHEMA_VERSION = 1
 _BUSY_TIMEOUT_S = 5.0
+
+
+class Gone(Unreachable):
+    """There is no database."""
+
+
+class Newer(Unreachable):
+    """A newer version of Lineclear wrote the database."""
+
+
+class Busy(Unreachable):
+    """Somebody keeps the database to himself at the moment: try again."""
 
 
 class Reader:
@@ -40,6 +52,12 @@ class Reader:
         """All rows of a statement with named parameters."""
         return self._connection.execute(statement, values).fetchall()
 
+    def tuples(self, statement: str, **values: str | int | None) -> list[tuple[Any, ...]]:
+        """As `rows`, without names: made and compared in a third of the time."""
+        cursor = self._connection.cursor()
+        cursor.row_factory = None
+        return cursor.execute(statement, values).fetchall()
+
     def row(self, statement: str, **values: str | int | None) -> Row | None:
         """The first row, or None."""
         found: Row | None = self._connection.execute(statement, values).fetchone()
@@ -59,31 +77,67 @@ class Reader:
         self._connection.close()
 
 
-def open_read(path: str) -> Reader:
-    """The database at `path`, which must be a home's state.db.
+def open_read(path: str, *, is_shared: bool = False) -> Reader:
+    """The database at `path`, which must be a home's state.db. With `is_shared` any thread may use it, one at a time.
 
-    Raises Unreachable if there is none, if it cannot be read, or if a newer version of Lineclear has written it.
+    Raises Unreachable: Gone if there is none, Newer if a newer version of Lineclear has written it, Busy if it is locked,
+    itself if it cannot be read.
     """
     home = os.path.dirname(path)
     if not os.path.exists(path):
         advice = "run `lineclear up`" if os.path.isdir(home) else f"run `lineclear init --home {home}`, or name another home"
-        raise Unreachable(f"could not read the state of {home}: there is no {os.path.basename(path)} in it; {advice}")
+        raise Gone(f"could not read the state of {home}: there is no {os.path.basename(path)} in it; {advice}")
     try:
-        connection = connect(f"file:{_quoted(path)}?mode=ro", uri=True, isolation_level=None, timeout=_BUSY_TIMEOUT_S)
+        connection = connect(
+            f"file:{_quoted(path)}?mode=ro",
+            uri=True,
+            isolation_level=None,
+            timeout=_BUSY_TIMEOUT_S,
+            check_same_thread=not is_shared,
+        )
         connection.row_factory = Row
         reader = Reader(path, connection)
         version = reader.number("PRAGMA user_version")
     except DatabaseError as error:
-        raise Unreachable(
-            f"could not read {path}: {error}; check that it is a home and that this account may read it"
-        ) from error
+        raise unreadable(path, error) from error
     if version > SCHEMA_VERSION:
         connection.close()
-        raise Unreachable(
+        raise Newer(
             f"could not read {path}: its schema is version {version}, this program knows {SCHEMA_VERSION};"
             " use the version of lineclear that the daemon runs"
         )
     return reader
+
+
+def unreadable(path: str, error: DatabaseError) -> Unreachable:
+    """What SQLite said, as one of ours."""
+    name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return Busy(f"could not read {path}: somebody keeps it locked ({error}); it is tried again")
+    return Unreachable(f"could not read {path}: {error}; check that it is a home and that this account may read it")
+
+
+class Reading:
+    """A transaction of a reader in which what SQLite raises becomes Unreachable; it is ended whatever happens inside."""
+
+    __slots__ = ("_reader",)
+
+    def __init__(self, reader: Reader) -> None:
+        self._reader = reader
+
+    def __enter__(self) -> Reader:
+        try:
+            return self._reader.__enter__()
+        except DatabaseError as error:
+            raise unreadable(self._reader.path, error) from error
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        try:
+            self._reader.__exit__()
+        except DatabaseError as failed:
+            raise unreadable(self._reader.path, failed) from failed
+        if isinstance(error, DatabaseError):
+            raise unreadable(self._reader.path, error) from error
 
 
 def _quoted(path: str) -> str:

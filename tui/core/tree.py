@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Set
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,7 +30,7 @@ class TreeLine:
     total: int
 
 
-def flatten(roots: tuple[NodeRow, ...], folded: Set[str] = frozenset(), *, only_bad: bool = False) -> tuple[TreeLine, ...]:
+def flatten(roots: tuple[NodeRow, ...], folded: frozenset[str] = frozenset(), *, only_bad: bool = False) -> tuple[TreeLine, ...]:
     """The lines of the tree from top to bottom. `folded` are names of nodes whose children are not shown.
 
     With `only_bad`, nodes that ended Failed or Error and the way to them.

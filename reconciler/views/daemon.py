@@ -19,6 +19,21 @@ if TYPE_CHECKING:
 _POLL_S = 0.02
 
 
+RUNS, HUNG, NONE = "runs", "hung", "none"
+
+
+class DaemonLook:
+    """What one look at the daemon showed: `kind` is RUNS, HUNG or NONE, `text` a sentence, `pid` 0 where there is none."""
+
+    __slots__ = ("kind", "pid", "text", "version")
+
+    def __init__(self, kind: str, text: str, pid: int = 0, version: str = "") -> None:
+        self.kind = kind
+        self.text = text
+        self.pid = pid
+        self.version = version
+
+
 class Holder:
     """What the instance lock's file says of the process that took it last."""
 
@@ -84,6 +99,27 @@ def get_state(home: Home) -> dict[str, Any] | None:
             idle = client.HUNG_AFTER_S if ticked is None else float(ticked)
             raise hung(home, f"it has not worked for {idle:.0f} s")
         time.sleep(_POLL_S)
+
+
+def look_at(home: Home) -> DaemonLook:
+    """One look, for a screen: never raises, and takes `PING_TIMEOUT_S` at most."""
+    try:
+        state = client.ping(home.root)
+    except client.NoDaemon:
+        holder = find_living_holder(home)
+        if holder is None:
+            text = "no daemon is running: nothing starts and no lock is handed on; steps that run go on; start it: lineclear up"
+            return DaemonLook(NONE, text)
+        return DaemonLook(HUNG, f"the daemon (pid {holder.pid}) has the home's lock and no socket: it begins or ends", holder.pid)
+    except Unreachable as error:
+        holder = read_holder(home)
+        return DaemonLook(HUNG, str(error), 0 if holder is None else holder.pid)
+    pid, version = int(state.get("pid") or 0), str(state.get("version") or "")
+    idle = float(state.get("ticked_s_ago") or 0)
+    if idle > client.HUNG_AFTER_S:
+        text = f"the daemon (pid {pid}) has not worked for {idle:.0f} s; end it with `lineclear down --force`: steps go on"
+        return DaemonLook(HUNG, text, pid, version)
+    return DaemonLook(RUNS, f"pid {pid}, version {version}", pid, version)
 
 
 def hung(home: Home, evidence: str) -> Unreachable:
