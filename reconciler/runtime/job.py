@@ -24,17 +24,20 @@ class NotStartable(Exception):
 class Job:
     """What a LAUNCH frame says; all bytes, as the kernel wants them."""
 
-    __slots__ = ("argv", "attempt", "cwd", "directory", "env", "grace_s", "source", "token")
+    __slots__ = ("argv", "attempt", "cwd", "directory", "env", "grace_s", "keep_stdout", "sandbox", "shown", "source", "token")
 
     def __init__(self, attempt: int, body: bytes) -> None:
         self.attempt = attempt
-        head = body.split(b"\0", 7)
+        head = body.split(b"\0", 10)
         self.directory, self.cwd, self.token = head[0], head[1], head[2]
         self.grace_s = float(head[3])
         arguments, variables = int(head[4]), int(head[5])
-        rest = head[7].split(b"\0", arguments + variables)
+        self.keep_stdout, self.sandbox = head[7] == b"1", head[8] == b"1"
+        shown = int(head[9])
+        rest = head[10].split(b"\0", arguments + variables + shown)
         self.argv = rest[:arguments]
         self.env = dict(pair.split(b"=", 1) for pair in rest[arguments : arguments + variables])
+        self.shown = rest[arguments + variables : arguments + variables + shown]
         self.source = rest[-1] if head[6] == b"1" else None
 
 
@@ -97,8 +100,10 @@ def write_script(job: Job) -> None:
     job.argv.append(path)
 
 
-def spawn(job: Job, record: int) -> int:
+def spawn(job: Job, record: int, output: int | None) -> int:
     """Start the step in a session of its own; its pid once it has exec'ed. Raises NotStartable or OSError.
+
+    `output` is where its standard output goes, None for the log.
 
     The record's descriptor is close-on-exec and stays open through vfork: whoever gets the lock later knows that the step
     has exec'ed, so that its token can be seen, or never will.
@@ -113,7 +118,7 @@ def spawn(job: Job, record: int) -> int:
             program,
             job.argv,
             job.env,
-            file_actions=[(os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)],
+            file_actions=[(os.POSIX_SPAWN_DUP2, log if output is None else output, 1), (os.POSIX_SPAWN_DUP2, log, 2)],
             setsid=True,
             setsigmask=(),
             setsigdef=STEP_SIGNALS,

@@ -44,9 +44,13 @@ def pack_launch(launch: Launch, token: str) -> bytes:
         str(len(arguments)).encode(),
         str(len(pairs)).encode(),
         b"0" if launch.source is None else b"1",
+        b"%d" % launch.keep_stdout,
+        b"%d" % launch.sandbox,
+        b"%d" % len(launch.shown),
     ]
+    shown = [_encode(folder, "a folder that is shown") for folder in launch.shown]
     source = (launch.source or "").encode("utf-8", "surrogatepass")
-    return wire.pack_frame(wire.LAUNCH, launch.attempt_id, b"\0".join([*head, *arguments, *pairs, source]))
+    return wire.pack_frame(wire.LAUNCH, launch.attempt_id, b"\0".join([*head, *arguments, *pairs, *shown, source]))
 
 
 def _encode(text: str, what: str) -> bytes:

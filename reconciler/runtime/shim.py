@@ -1,6 +1,6 @@
 """The zygote and its shim workers: start each step once, wait for its whole tree, write down how it ended.
 
-Run as `python -I -S` with nothing but this file, `job`, `wire` and `processes` of ours and as little of the standard
+Run as `python -I -S` with nothing but this file, `job`, `tee`, `wire` and `processes` of ours and as little of the standard
 library as possible, because every worker is a fork of it. It must never start an attempt whose claim it did not write
 itself under the record's lock, or report an end while a process of the step is left.
 """
@@ -17,6 +17,7 @@ import time
 
 from reconciler.runtime.job import Job, NotStartable, enter_directory, fail_at, spawn, write_script
 from reconciler.runtime.processes import become_subreaper, find_descendants, read_process, read_processes, send_signal
+from reconciler.runtime.tee import FILE, Tee
 from reconciler.runtime.wire import (
     ACKNOWLEDGE,
     CLAIM,
@@ -59,6 +60,16 @@ def poke(path: str) -> None:
         link.sendall(b'{"verb":"poke"}\n')
 
 
+def sync_file(path: bytes) -> None:
+    """Make a file durable, if it is there."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+
 class Worker:
     """Serves attempts one after the other; leaves when its daemon has hung up and nothing is left to do."""
 
@@ -74,7 +85,8 @@ class Worker:
         self.connected = True
         self.buffer = bytearray()
         self.inbox: list[tuple[int, int, bytes]] = []
-        self.unsettled: tuple[int, int, float] | None = None  # attempt, its record, when to stop waiting for the daemon
+        self.unsettled: tuple[Job, int, float] | None = None  # attempt, its record, when to stop waiting for the daemon
+        self.tee: Tee | None = None
         self.wanted = 0  # STOP or KILL, once asked for
         self.kill_at: float | None = None
         self.requests: dict[int, int] = {}  # what each signal asks for
@@ -104,7 +116,7 @@ class Worker:
                 if kind == LAUNCH:
                     self.settle()
                     self.attempt(Job(attempt, body))
-                elif kind == ACKNOWLEDGE and self.unsettled and self.unsettled[0] == attempt:
+                elif kind == ACKNOWLEDGE and self.unsettled and self.unsettled[0].attempt == attempt:
                     os.close(self.unsettled[1])
                     self.unsettled = None
             elif not self.connected or self.wanted:
@@ -124,11 +136,13 @@ class Worker:
     def settle(self) -> None:
         """Make the last exit record durable: nobody has said that it is stored elsewhere."""
         if self.unsettled is not None:
-            attempt, record, _ = self.unsettled
+            job, record, _ = self.unsettled
+            if job.keep_stdout:
+                sync_file(job.directory + FILE)
             os.fsync(record)
             os.close(record)
             self.unsettled = None
-            self.tell(SETTLED, attempt)
+            self.tell(SETTLED, job.attempt)
 
     def tell(self, kind: int, attempt: int, body: bytes = b"") -> None:
         with contextlib.suppress(ConnectionError):  # the poll sees the end of the socket
@@ -139,6 +153,9 @@ class Worker:
         ready = [fd for fd, _ in self.poll.poll(timeout_ms)]
         if self.wake in ready:
             os.read(self.wake, 512)
+        if self.tee is not None and self.tee.fd in ready:
+            self.tee.take()
+            self.forget_closed(self.tee)
         if self.link.fileno() in ready:
             try:
                 data = self.link.recv(1 << 18)
@@ -176,7 +193,7 @@ class Worker:
         fail_at("K13")
         self.wanted = 0  # what was asked of this attempt says nothing of the next
         self.tell(ENDED, job.attempt, os.pread(record, RECORD_BYTES, 0).rstrip(b"\0"))
-        self.unsettled = (job.attempt, record, time.monotonic() + ACKNOWLEDGE_WITHIN_S)
+        self.unsettled = (job, record, time.monotonic() + ACKNOWLEDGE_WITHIN_S)
         os.chdir("/")
 
     def carry_out(self, job: Job, record: int) -> dict[str, object]:
@@ -185,7 +202,7 @@ class Worker:
             enter_directory(job)
             write_script(job)
             self.set_score(min(1000, self.own_score + STEP_SCORE))
-            pid = spawn(job, record)
+            pid = self.start(job, record)
         except NotStartable as error:
             return {"kind": "not-started", "code": NOT_STARTED_CODE, "message": error}
         except OSError as error:
@@ -205,8 +222,46 @@ class Worker:
         code = 128 + number if number or ended is None else ended.si_status
         write_slot(record, SEEN, {"code": code, "signal": number})
         stopped = int(self.kill_at is not None)
+        if self.tee is not None and self.tee.is_open:
+            self.tee.drain()
+            self.forget_closed(self.tee)
         self.end_tree(job, pid)
-        return {"kind": "exited", "code": code, "signal": number, "stopped": stopped, "message": ""}
+        message = self.store_output()
+        return {"kind": "exited", "code": code, "signal": number, "stopped": stopped, "message": message}
+
+    def start(self, job: Job, record: int) -> int:
+        """The step's pid; raises NotStartable or OSError."""
+        tee = Tee(job.directory) if job.keep_stdout else None
+        try:
+            pid = spawn(job, record, tee.writing if tee is not None else None)
+        except BaseException:
+            if tee is not None:
+                tee.close()
+            raise
+        if tee is not None:
+            tee.begin()
+            self.poll.register(tee.fd, select.POLLIN)
+            self.tee = tee
+        return pid
+
+    def forget_closed(self, tee: Tee) -> None:
+        if not tee.is_open:
+            self.poll.unregister(tee.fd)
+
+    def store_output(self) -> str:
+        """Keep the step's standard output, if it is wanted; why that could not be done, or ''."""
+        tee, self.tee = self.tee, None
+        if tee is None:
+            return ""
+        if tee.is_open:
+            self.poll.unregister(tee.fd)
+        try:
+            tee.store()
+        except OSError as error:
+            return f"cannot keep the step's standard output: {error.strerror}; make room"
+        finally:
+            tee.close()
+        return ""
 
     def set_score(self, score: int) -> None:
         """How readily the kernel takes this process, and what it starts now, when memory ends. Steps go first."""

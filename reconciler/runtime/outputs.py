@@ -1,0 +1,96 @@
+"""What a step leaves for others: its standard output and the files that it was asked for, as text.
+
+Called when the step's end is proven. It must never follow a name out of the step's view of the file system, nor wait for
+what is not a regular file.
+"""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from reconciler.errors import UsageError
+
+LIMIT_BYTES = 256 * 1024
+_LINKS = 40  # as many as the kernel follows
+
+
+def read_result(directory: str) -> str | None:
+    """The last 256 KiB of a step's standard output without one final newline; None if they were not kept whole.
+
+    That is so if the launch did not ask for them, or if the worker ended before the step did. Argo: outputs.result.
+    """
+    try:
+        fd = os.open(f"{directory}/stdout", os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    except OSError:
+        return None
+    try:
+        facts = os.fstat(fd)
+        if not stat.S_ISREG(facts.st_mode):
+            return None
+        start = max(0, facts.st_size - LIMIT_BYTES)
+        data = _read(fd, start)
+    finally:
+        os.close(fd)
+    return _text(data, is_cut=len(data) == LIMIT_BYTES)
+
+
+def read_parameter(directory: str, path: str, *, sandboxed: bool) -> str | None:
+    """The text of the file that the step saw as `path`, without one final newline; None if there is none.
+
+    A relative path is in the attempt's work/. Raises UsageError for what is not a regular file, may not be read, is longer
+    than 256 KiB or has a NUL byte in its name.
+    """
+    if "\0" in path:
+        raise UsageError(f"could not read the output {path!r}: its path has a NUL byte; remove it")
+    if sandboxed:
+        raise UsageError(f"could not read the output {path}: steps in a sandbox leave none yet; use the host runtime")
+    place = os.path.join(directory, "work", path)
+    try:
+        fd = os.open(place, os.O_PATH | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise UsageError(f"could not read the output {path}: {error.strerror}; write a regular file") from error
+    try:
+        return _read_file(fd, path)
+    finally:
+        os.close(fd)
+
+
+def _read_file(found: int, path: str) -> str:
+    """The text of an O_PATH descriptor: nothing is opened for reading before it is known to be a regular file."""
+    facts = os.fstat(found)
+    if not stat.S_ISREG(facts.st_mode):
+        raise UsageError(f"could not read the output {path}: it is a {_kind(facts.st_mode)}; write a regular file")
+    if facts.st_size > LIMIT_BYTES:
+        text = f"it has {facts.st_size} bytes, a parameter at most {LIMIT_BYTES}; write less, or hand on the file's name"
+        raise UsageError(f"could not read the output {path}: {text}")
+    try:
+        fd = os.open(f"/proc/self/fd/{found}", os.O_RDONLY | os.O_CLOEXEC)
+    except OSError as error:
+        raise UsageError(f"could not read the output {path}: {error.strerror}; let its owner read it") from error
+    try:
+        return _text(_read(fd, 0), is_cut=False)
+    finally:
+        os.close(fd)
+
+
+def _read(fd: int, start: int) -> bytes:
+    data = bytearray()
+    while len(data) < LIMIT_BYTES and (more := os.pread(fd, LIMIT_BYTES - len(data), start + len(data))):
+        data += more
+    return bytes(data)
+
+
+def _text(data: bytes, *, is_cut: bool) -> str:
+    """`is_cut`: the first bytes may be the rest of a character."""
+    start = 0
+    while is_cut and start < min(3, len(data)) and data[start] & 0xC0 == 0x80:
+        start += 1
+    return data[start:].decode("utf-8", "replace").removesuffix("\n")
+
+
+def _kind(mode: int) -> str:
+    kinds = {stat.S_IFDIR: "folder", stat.S_IFIFO: "pipe", stat.S_IFSOCK: "socket", stat.S_IFLNK: "symbolic link"}
+    return kinds.get(stat.S_IFMT(mode), "device")
