@@ -14,11 +14,15 @@ from typing import Any
 
 from reconciler.errors import ManifestError
 from reconciler.manifest import rules, schema
+from reconciler.manifest.calls import EXIT, Site, read_arguments, read_hooks
+from reconciler.manifest.locks import read_locks
 from reconciler.manifest.positions import Path
 from reconciler.manifest.reading import Reading
-from reconciler.manifest.templates import read_locks, read_parameters, read_templates
+from reconciler.manifest.references import find_result_calls
+from reconciler.manifest.retries import read_retry
+from reconciler.manifest.templates import read_defaults, read_templates
 from reconciler.model.cron import ConcurrencyPolicy, CronSpec
-from reconciler.model.spec import Kind, Severity, TtlStrategy, WorkflowSpec
+from reconciler.model.spec import Hook, Kind, Severity, Template, TtlStrategy, WorkflowSpec
 
 _DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -28,6 +32,7 @@ _LONGEST_PREFIX = 253
 _LONGEST_DEADLINE_S = 10**9
 
 DEFAULT_NAMESPACE = "default"
+STORED = "storedTemplates"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +49,16 @@ class Metadata:
 def decode_spec(body_spec: Mapping[str, Any]) -> WorkflowSpec:
     """The value of the `spec` of a Workflow or WorkflowTemplate, or of a CronWorkflow's `workflowSpec`, as plain data.
 
-    Raises ManifestError, naming each field, if the data is no spec that can be run.
+    A frozen spec may also have `storedTemplates`: the documents that it refers to as {"namespaced/NAME" or "cluster/NAME":
+    {"templates": [...]}}, whose templates get keys of that scope. The spec's own templateDefaults count for these too, and no
+    others, as in Argo. Raises ManifestError, naming each field, if the data is no spec that can be run.
     """
     r = Reading()
-    spec = read_spec(r, body_spec, (), needs_entrypoint=False)
+    own = body_spec
+    stored = body_spec.get(STORED)
+    if stored is not None:
+        own = {name: value for name, value in body_spec.items() if name != STORED}
+    spec = read_spec(r, own, (), needs_entrypoint=False, stored=stored)
     wrong = [note for note in r.notes if note.rule.severity is Severity.ERROR]
     if wrong:
         told = "; ".join(f"{dotted(note.at)}: {note.message}" for note in wrong)
@@ -62,7 +73,10 @@ def dotted(at: Path) -> str:
 
 
 def read_metadata(r: Reading, value: Any, kind: Kind) -> Metadata:
-    """The metadata of a document; names are checked as Kubernetes does (DNS-1123)."""
+    """The metadata of a document; names are checked as Kubernetes does (DNS-1123).
+
+    A ClusterWorkflowTemplate belongs to no namespace: its `namespace` is '', whatever is written.
+    """
     at: Path = ("metadata",)
     fields = r.fields(value, at, schema.METADATA)
     name = r.text(fields.get("name"), (*at, "name"))
@@ -77,69 +91,102 @@ def read_metadata(r: Reading, value: Any, kind: Kind) -> Metadata:
         place: Path = at if isinstance(value, dict) else ()
         wanted = "name or generateName" if kind is Kind.WORKFLOW else "name"
         r.note(rules.NAME, place, f"the {kind} has no {wanted}; add metadata.name")
-    namespace = r.text(fields.get("namespace"), (*at, "namespace")) or DEFAULT_NAMESPACE
-    if len(namespace) > 63 or not _LABEL_1123.fullmatch(namespace):
-        message = f'namespace "{namespace}" is not allowed: {_name_rule(63)}; rename it'
-        r.note(rules.NAME, (*at, "namespace"), message)
     return Metadata(
         name=name,
         generate_name=prefix,
-        namespace=namespace,
+        namespace=_namespace(r, fields.get("namespace"), (*at, "namespace"), kind),
         labels=r.text_map(fields.get("labels"), (*at, "labels")),
         annotations=r.text_map(fields.get("annotations"), (*at, "annotations")),
     )
+
+
+def _namespace(r: Reading, value: Any, at: Path, kind: Kind) -> str:
+    namespace = r.text(value, at)
+    if kind is Kind.CLUSTER_TEMPLATE:
+        if namespace:
+            message = f'namespace "{namespace}" is ignored: a {kind} belongs to no namespace; remove it'
+            r.note(rules.IGNORED, at, message, on_key=True)
+        return ""
+    namespace = namespace or DEFAULT_NAMESPACE
+    if len(namespace) > 63 or not _LABEL_1123.fullmatch(namespace):
+        r.note(rules.NAME, at, f'namespace "{namespace}" is not allowed: {_name_rule(63)}; rename it')
+    return namespace
 
 
 def _name_rule(longest: int) -> str:
     return f"lower-case letters, digits and '-', at most {longest}, starting and ending with a letter or digit"
 
 
-def read_spec(r: Reading, value: Any, at: Path, *, needs_entrypoint: bool) -> WorkflowSpec:
+def read_spec(r: Reading, value: Any, at: Path, *, needs_entrypoint: bool, stored: Any = None) -> WorkflowSpec:
     """One workflow spec. `needs_entrypoint`: it is submitted as it is, so it must say where to start."""
     if value is None:
         r.missing(str(at[-1]), at[:-1], "the spec" if len(at) > 1 else "the manifest")
         return WorkflowSpec()
     fields = r.fields(value, at, schema.WORKFLOW_SPEC)
-    reference = _template_ref(r, fields, at)
+    reference, is_cluster = _template_ref(r, fields, at)
     metadata = r.fields(fields.get("workflowMetadata"), (*at, "workflowMetadata"), schema.WORKFLOW_METADATA)
-    arguments = r.fields(fields.get("arguments"), (*at, "arguments"), schema.ARGUMENTS)
     entrypoint = r.text(fields.get("entrypoint"), (*at, "entrypoint"))
     is_told = fields.get("entrypoint") or fields.get("workflowTemplateRef") is not None or not isinstance(value, dict)
     if needs_entrypoint and not is_told:
         r.missing("entrypoint", at, "the spec")
-    suspend = r.boolean(fields.get("suspend"), (*at, "suspend"))
-    if suspend:
-        message = "a workflow that starts suspended is not supported yet; remove suspend"
-        r.note(rules.UNSUPPORTED, (*at, "suspend"), message, on_key=True)
     return WorkflowSpec(
         entrypoint=entrypoint,
-        on_exit=r.text(fields.get("onExit"), (*at, "onExit")),
-        arguments=read_parameters(r, arguments.get("parameters"), (*at, "arguments", "parameters")),
-        templates=read_templates(r, fields.get("templates"), (*at, "templates")),
+        on_exit=_exit_hook(r, fields, at),
+        arguments=read_arguments(r, fields.get("arguments"), (*at, "arguments")),
+        templates=_templates(r, fields, at, stored),
         locks=read_locks(r, fields.get("synchronization"), (*at, "synchronization")),
         priority=r.integer(fields.get("priority"), (*at, "priority"), least=-(2**31)),
         parallelism=r.integer(fields.get("parallelism"), (*at, "parallelism"), least=1),
         active_deadline_s=r.integer(fields.get("activeDeadlineSeconds"), (*at, "activeDeadlineSeconds"), least=1),
         ttl=_ttl(r, fields.get("ttlStrategy"), (*at, "ttlStrategy")),
-        suspend=suspend,
+        suspend=r.boolean(fields.get("suspend"), (*at, "suspend")),
+        retry=read_retry(r, fields.get("retryStrategy"), (*at, "retryStrategy")),
         template_ref=reference,
+        template_ref_cluster=is_cluster,
         labels=r.text_map(metadata.get("labels"), (*at, "workflowMetadata", "labels")),
         annotations=r.text_map(metadata.get("annotations"), (*at, "workflowMetadata", "annotations")),
+        result_calls=find_result_calls(value if stored is None else [value, stored]),
     )
 
 
-def _template_ref(r: Reading, spec: Mapping[str, Any], at: Path) -> str:
+def _templates(r: Reading, fields: Mapping[str, Any], at: Path, stored: Any) -> dict[str, Template]:
+    defaults = read_defaults(r, fields.get("templateDefaults"), (*at, "templateDefaults"))
+    templates = read_templates(r, fields.get("templates"), (*at, "templates"), defaults=defaults)
+    if stored is None:
+        return templates
+    if not isinstance(stored, dict):
+        r.wrong_type(stored, (*at, STORED), "a mapping")
+        return templates
+    for scope, document in stored.items():
+        path = (*at, STORED, scope)
+        if not scope.startswith(("namespaced/", "cluster/")):
+            r.note(rules.NOT_ALLOWED, path, f'"{scope}" names no document; write namespaced/NAME or cluster/NAME', on_key=True)
+        parts = r.fields(document, path, schema.STORED)
+        path = (*path, "templates")
+        templates.update(read_templates(r, parts.get("templates"), path, scope=scope, defaults=defaults))
+    return templates
+
+
+def _exit_hook(r: Reading, fields: Mapping[str, Any], at: Path) -> Hook | None:
+    if "onExit" not in fields and "hooks" not in fields:
+        return None
+    hooks = read_hooks(Site(r=r), fields, at)
+    for name in hooks.keys() - {EXIT}:
+        message = f'hook "{name}" of the workflow is not supported yet, only "exit" is; give it to a step or a task'
+        r.note(rules.UNSUPPORTED, (*at, "hooks", name), message, on_key=True)
+    return hooks.get(EXIT)
+
+
+def _template_ref(r: Reading, spec: Mapping[str, Any], at: Path) -> tuple[str, bool]:
     if spec.get("workflowTemplateRef") is None:
-        return ""
+        return "", False
     path = (*at, "workflowTemplateRef")
     fields = r.fields(spec["workflowTemplateRef"], path, schema.TEMPLATE_REF)
-    if r.boolean(fields.get("clusterScope"), (*path, "clusterScope")):
-        message = "a ClusterWorkflowTemplate is not supported yet; use a WorkflowTemplate of the same namespace"
-        r.note(rules.UNSUPPORTED, (*path, "clusterScope"), message, on_key=True)
     if spec.get("templates"):
         message = 'a spec with "workflowTemplateRef" cannot have "templates"; keep one of them'
         r.note(rules.CONFLICT, (*at, "templates"), message, on_key=True)
-    return r.needed_text(fields, "name", path, "workflowTemplateRef")
+    is_cluster = r.boolean(fields.get("clusterScope"), (*path, "clusterScope"))
+    return r.needed_text(fields, "name", path, "workflowTemplateRef"), is_cluster
 
 
 def _ttl(r: Reading, value: Any, at: Path) -> TtlStrategy | None:

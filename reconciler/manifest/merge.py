@@ -11,16 +11,25 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.manifest import schema
+from reconciler.manifest.calls import EXIT
+from reconciler.manifest.defaults import layered
 from reconciler.manifest.scalars import go_text
-from reconciler.model.spec import Kind, Parameter, TtlStrategy, WorkflowSpec
+from reconciler.model.spec import Backoff, Kind, Parameter, Retry, TtlStrategy, WorkflowSpec
 
-_MERGED = frozenset({"arguments", "ttlStrategy", "workflowMetadata", "templates", "workflowTemplateRef"})
+_MERGED = frozenset(
+    {"arguments", "hooks", "onExit", "retryStrategy", "suspend", "templateDefaults", "templates", "ttlStrategy"}
+    | {"workflowMetadata", "workflowTemplateRef"}
+)
+_SOURCES = frozenset({"value", "valueFrom", "default"})
 
 
 def merge_template(own: WorkflowSpec, template: WorkflowSpec) -> WorkflowSpec:
     """`own` with everything it does not say itself taken from `template`; `template_ref` is gone.
 
-    Arguments are merged by name, field by field; own locks replace the template's as a whole.
+    Arguments are merged by name; one that says where its value comes from takes no such word from the template. Own locks and
+    an own exit hook replace the template's as a whole, retryStrategy is merged field by field, and whether the run starts
+    suspended is said by `own` alone, as in Argo. Own templateDefaults do not reach the template's templates here, as they are
+    no longer told apart: `merge_body` does that.
     """
     return WorkflowSpec(
         entrypoint=own.entrypoint or template.entrypoint,
@@ -32,10 +41,12 @@ def merge_template(own: WorkflowSpec, template: WorkflowSpec) -> WorkflowSpec:
         parallelism=template.parallelism if own.parallelism is None else own.parallelism,
         active_deadline_s=template.active_deadline_s if own.active_deadline_s is None else own.active_deadline_s,
         ttl=_merge_ttl(own.ttl, template.ttl),
-        suspend=own.suspend or template.suspend,
+        suspend=own.suspend,
+        retry=_merge_retry(own.retry, template.retry),
         template_ref="",
         labels={**template.labels, **own.labels},
         annotations={**template.annotations, **own.annotations},
+        result_calls=own.result_calls | template.result_calls,
     )
 
 
@@ -48,10 +59,14 @@ def _merge_arguments(own: tuple[Parameter, ...], template: tuple[Parameter, ...]
 def _merge_parameter(own: Parameter | None, below: Parameter) -> Parameter:
     if own is None:
         return below
+    is_told = own.value is not None or own.default is not None or own.value_from is not None
+    source = own if is_told else below
     return replace(
         own,
-        value=below.value if own.value is None else own.value,
-        default=below.default if own.default is None else own.default,
+        value=source.value,
+        default=source.default,
+        value_from=source.value_from,
+        global_name=own.global_name or below.global_name,
         enum=own.enum or below.enum,
         description=own.description or below.description,
     )
@@ -67,6 +82,28 @@ def _merge_ttl(own: TtlStrategy | None, below: TtlStrategy | None) -> TtlStrateg
     )
 
 
+def _merge_retry(own: Retry | None, below: Retry | None) -> Retry | None:
+    if own is None or below is None:
+        return own or below
+    return Retry(
+        limit=own.limit or below.limit,
+        policy=own.policy or below.policy,
+        expression=own.expression or below.expression,
+        backoff=_merge_backoff(own.backoff, below.backoff),
+    )
+
+
+def _merge_backoff(own: Backoff | None, below: Backoff | None) -> Backoff | None:
+    if own is None or below is None:
+        return own or below
+    return Backoff(
+        duration=own.duration or below.duration,
+        factor=own.factor or below.factor,
+        cap=own.cap or below.cap,
+        max_duration=own.max_duration or below.max_duration,
+    )
+
+
 def merge_body(own_body_spec: Mapping[str, Any], template_body_spec: Mapping[str, Any]) -> dict[str, Any]:
     """The plain data that `decode_spec` turns into `merge_template` of both, without workflowTemplateRef.
 
@@ -76,14 +113,28 @@ def merge_body(own_body_spec: Mapping[str, Any], template_body_spec: Mapping[str
     merged = {name: value for name, value in below.items() if name not in _MERGED}
     merged.update((name, value) for name, value in own.items() if name not in _MERGED and not _says_nothing(value))
     arguments = _arguments_body(own.get("arguments"), below.get("arguments"))
-    layered = {
+    parts = {
         "arguments": arguments,
         "ttlStrategy": _layered(own.get("ttlStrategy"), below.get("ttlStrategy"), schema.TTL),
         "workflowMetadata": _metadata_body(own.get("workflowMetadata"), below.get("workflowMetadata")),
+        "templateDefaults": layered(own.get("templateDefaults") or {}, below.get("templateDefaults") or {}),
         "templates": _all_templates(own.get("templates"), below.get("templates")),
+        "suspend": own.get("suspend"),
+        **_exit_body(own if _names_exit(own) else below),
     }
-    merged.update((name, value) for name, value in layered.items() if value)
+    merged.update((name, value) for name, value in parts.items() if value)
+    retries = [side["retryStrategy"] for side in (own, below) if "retryStrategy" in side]
+    if retries:  # an empty one means something: no limit
+        merged["retryStrategy"] = layered(retries[0], retries[-1])
     return merged
+
+
+def _names_exit(spec: Mapping[str, Any]) -> bool:
+    return bool(spec.get("onExit") or (spec.get("hooks") or {}).get(EXIT))
+
+
+def _exit_body(spec: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: spec.get(name) for name in ("onExit", "hooks")}
 
 
 def workflow_body_spec(body: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -106,9 +157,15 @@ def _says_nothing(value: Any) -> bool:
 
 def _arguments_body(own: Any, below: Any) -> dict[str, Any]:
     wanted, standing = _parameters_by_name(own), _parameters_by_name(below)
-    merged = [{**item, **wanted.pop(name, {})} for name, item in standing.items()]
+    merged = [_parameter_body(wanted.pop(name, {}), item) for name, item in standing.items()]
     parameters = [*merged, *wanted.values()]
     return {"parameters": parameters} if parameters else {}
+
+
+def _parameter_body(own: dict[str, Any], below: dict[str, Any]) -> dict[str, Any]:
+    if own.keys() & _SOURCES:
+        below = {name: value for name, value in below.items() if name not in _SOURCES}
+    return {**below, **own}
 
 
 def _parameters_by_name(arguments: Any) -> dict[str, dict[str, Any]]:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from reconciler.manifest import rules, schema
-from reconciler.manifest.decode import DEFAULT_NAMESPACE, read_cron, read_metadata, read_spec
+from reconciler.manifest.decode import read_cron, read_metadata, read_spec
 from reconciler.manifest.positions import Positions, unpack
 from reconciler.manifest.reading import Reading, one_line
 from reconciler.manifest.text import Problem, RawDocument, UnreadableText, read_documents
@@ -23,9 +23,9 @@ ARGO_API = "argoproj.io/v1alpha1"
 LINECLEAR_API = "lineclear.dev/v1alpha1"
 MAX_FINDINGS = 1000
 
-_ARGO_KINDS = frozenset({Kind.WORKFLOW, Kind.WORKFLOW_TEMPLATE, Kind.CRON_WORKFLOW})
+_ARGO_KINDS = frozenset({Kind.WORKFLOW, Kind.WORKFLOW_TEMPLATE, Kind.CLUSTER_TEMPLATE, Kind.CRON_WORKFLOW})
 _LATER = {
-    ARGO_API: ("ClusterWorkflowTemplate", "WorkflowEventBinding"),
+    ARGO_API: ("WorkflowEventBinding",),
     LINECLEAR_API: ("InfrastructureDefinition", "ResourceConstraint", "LockPolicy"),
 }
 _OURS = (b"argoproj.io/", b"lineclear.dev/")
@@ -171,7 +171,7 @@ def _decode(r: Reading, path: str, raw: RawDocument, kind: Kind, positions: Posi
     line, column = unpack(raw.spots[0])
     return Document(
         kind=kind,
-        namespace=metadata.namespace or DEFAULT_NAMESPACE,
+        namespace=metadata.namespace,
         name=metadata.name,
         generate_name=metadata.generate_name,
         labels=metadata.labels,

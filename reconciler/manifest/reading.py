@@ -7,6 +7,7 @@ input: it notes the problem and goes on with the type's empty value. It knows no
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,7 @@ MOST = 2**31 - 1  # as int32 in Argo; longer than any instant can be away
 _SHOWN = 60
 _MOST_ADVICE = 1000  # looking for a near name is dear, and nobody reads on
 _LONGEST_MESSAGE = 500
+_DURATION = re.compile(r"\+?(0|[0-9]+|([0-9]+(\.[0-9]*)?(ns|us|µs|μs|ms|s|m|h))+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +89,8 @@ class Reading:
         if item in (None, {}) or (shape.what, name) in self._warned:
             return
         self._warned.add((shape.what, name))
-        message = f'field "{name}" of {shape.what} is ignored: it makes sense only in a pod'
+        reason = shape.reasons.get(name, "it makes sense only in a pod")
+        message = f'field "{name}" of {shape.what} is ignored: {reason}'
         self.note(rules.IGNORED, at, message, on_key=True)
 
     def _refused(self, name: str, item: Any, at: Path, shape: Shape) -> None:
@@ -124,15 +127,27 @@ class Reading:
             self.note(rules.BOOLEAN_NAME, (*at, name), message)
         return self.text(value, (*at, name))
 
+    def integer_text(self, value: Any, at: Path, *, least: int = 0) -> str:
+        """An integer of at least `least`, or a text with tags that will be one, as text; '' for null."""
+        if value.__class__ is str and ("{{" in value or not value):
+            return value
+        number = self.integer(value, at, least=least, from_text=True)
+        return "" if number is None else str(number)
+
+    def duration(self, value: Any, at: Path) -> str:
+        """Seconds or a Go duration such as 1h30m, or a text with tags that will be one; '' for null."""
+        text = self.text(value, at, style="f")
+        if not text or "{{" in text or _DURATION.fullmatch(text):
+            return text
+        self.note(rules.NOT_ALLOWED, at, f'{label(at)} "{text}" is no duration; write seconds, or units such as 1h30m or 500ms')
+        return ""
+
     def integer(self, value: Any, at: Path, *, least: int = 0, from_text: bool = False) -> int | None:
         """An integer of at least `least`; None for null. `from_text` also takes digits as text, as IntOrString does."""
         if value is None:
             return None
         number = value
         if from_text and isinstance(value, str):
-            if "{{" in value:
-                self.note(rules.UNSUPPORTED, at, f'{label(at)} "{value}": tags are not supported here yet; write a number')
-                return None
             digits = value.removeprefix("-")
             number = int(value) if digits.isascii() and digits.isdigit() and len(digits) < 19 else value
         if isinstance(number, float) and number.is_integer():

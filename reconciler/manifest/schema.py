@@ -15,7 +15,8 @@ class Shape:
     """The fields of one kind of object.
 
     `refused` maps a field to what to do about it. `bare` names refused fields that mean something even when empty
-    (`suspend: {}`). `what` names the object in messages. `folded` maps lower case to the true spelling.
+    (`http: {}`). `reasons` says of some ignored fields why, where it is not that they make sense only in a pod. `what` names
+    the object in messages. `folded` maps lower case to the true spelling.
     """
 
     what: str
@@ -23,16 +24,24 @@ class Shape:
     ignored: frozenset[str] = frozenset()
     refused: Mapping[str, str] = field(default_factory=dict)
     bare: frozenset[str] = frozenset()
+    reasons: Mapping[str, str] = field(default_factory=dict)
     folded: Mapping[str, str] = field(default_factory=dict)
 
 
 _LATER = "remove it"
 _NO_VOLUMES = "keep files in the repository (LINECLEAR_REPO) or at a path of this machine"
 _NO_ARTIFACTS = "pass data through parameters or a path of this machine"
-_NO_OUTPUTS = "write results to a path of this machine"
+_NO_POD = "write it to a file and use path"
 
 
-def _shape(what: str, supported: str, ignored: str = "", refused: Mapping[str, str] | None = None, bare: str = "") -> Shape:
+def _shape(
+    what: str,
+    supported: str,
+    ignored: str = "",
+    refused: Mapping[str, str] | None = None,
+    bare: str = "",
+    reasons: Mapping[str, str] | None = None,
+) -> Shape:
     refused = refused or {}
     names = [*supported.split(), *ignored.split(), *refused]
     return Shape(
@@ -41,6 +50,7 @@ def _shape(what: str, supported: str, ignored: str = "", refused: Mapping[str, s
         ignored=frozenset(ignored.split()),
         refused=refused,
         bare=frozenset(bare.split()),
+        reasons=reasons or {},
         folded={name.lower(): name for name in names},
     )
 
@@ -72,16 +82,13 @@ _POD = (
 
 WORKFLOW_SPEC = _shape(
     "a workflow's spec",
-    "activeDeadlineSeconds arguments entrypoint onExit parallelism priority suspend synchronization templates ttlStrategy"
-    " workflowMetadata workflowTemplateRef",
+    "activeDeadlineSeconds arguments entrypoint hooks onExit parallelism priority retryStrategy suspend synchronization"
+    " templateDefaults templates ttlStrategy workflowMetadata workflowTemplateRef",
     _POD + " archiveLogs artifactGC artifactRepositoryRef dnsConfig dnsPolicy hostNetwork imagePullSecrets"
     " podDisruptionBudget podGC podMetadata podPriority podPriorityClassName podResources volumeClaimGC",
     {
-        **_refused("use onExit, or a step at the end", "hooks"),
         **_refused("name the hosts in this machine's hosts file", "hostAliases"),
-        **_refused("give each template its own retryStrategy", "retryStrategy"),
         **_refused("use `lineclear stop` or `lineclear terminate`", "shutdown"),
-        **_refused("write the values into each template", "templateDefaults"),
         **_refused(_NO_VOLUMES, "volumes volumeClaimTemplates resourceClaims"),
         **_refused(_LATER, "executorPlugins"),
     },
@@ -89,24 +96,31 @@ WORKFLOW_SPEC = _shape(
 TEMPLATE_REF = _shape("workflowTemplateRef", "name clusterScope")
 TTL = _shape("ttlStrategy", "secondsAfterCompletion secondsAfterFailure secondsAfterSuccess")
 
-TEMPLATE = _shape(
-    "a template",
-    "activeDeadlineSeconds container dag inputs metadata name retryStrategy script steps synchronization",
-    _POD + " archiveLocation podMetadata podResources priority priorityClassName",
-    {
-        **_refused(_LATER, "annotations data http memoize plugin resource resourceClaims"),
-        **_refused("write it as a dag or as steps", "containerSet"),
-        **_refused("start the service outside the workflow", "daemon sidecars"),
-        **_refused("make it a step before this one", "initContainers"),
-        **_refused("use spec.parallelism", "parallelism failFast"),
-        **_refused("name the hosts in this machine's hosts file", "hostAliases"),
-        **_refused(_NO_OUTPUTS, "outputs"),
-        **_refused("use activeDeadlineSeconds", "timeout pendingTimeout"),
-        **_refused("split the workflow at this place", "suspend"),
-        **_refused("call the template from steps or a dag", "template templateRef arguments"),
-        **_refused(_NO_VOLUMES, "volumes"),
-    },
-    bare="containerSet data http memoize plugin resource suspend",
+_TEMPLATE_FIELDS = (
+    "activeDeadlineSeconds container dag failFast inputs metadata name outputs parallelism retryStrategy script steps suspend"
+    " synchronization timeout"
+)
+_TEMPLATE_IGNORED = (
+    _POD + " annotations archiveLocation hooks pendingTimeout podMetadata podResources priority priorityClassName"
+)
+_TEMPLATE_REFUSED = {
+    **_refused(_LATER, "data http memoize plugin resource resourceClaims"),
+    **_refused("write it as a dag or as steps", "containerSet"),
+    **_refused("start the service outside the workflow", "daemon sidecars"),
+    **_refused("make it a step before this one", "initContainers"),
+    **_refused("name the hosts in this machine's hosts file", "hostAliases"),
+    **_refused("call the template from steps or a dag", "template templateRef arguments"),
+    **_refused(_NO_VOLUMES, "volumes"),
+}
+_TEMPLATE_BARE = "containerSet data http memoize plugin resource"
+_TEMPLATE_REASONS = {
+    "annotations": "only Argo's own screens show them; write those of Lineclear under metadata",
+    "hooks": "Argo reads hooks of steps, tasks and the spec only; move them there",
+    "pendingTimeout": "no pod is waited for; use timeout",
+}
+TEMPLATE = _shape("a template", _TEMPLATE_FIELDS, _TEMPLATE_IGNORED, _TEMPLATE_REFUSED, _TEMPLATE_BARE, _TEMPLATE_REASONS)
+TEMPLATE_DEFAULTS = _shape(
+    "templateDefaults", _TEMPLATE_FIELDS, _TEMPLATE_IGNORED, _TEMPLATE_REFUSED, _TEMPLATE_BARE, _TEMPLATE_REASONS
 )
 _CONTAINER_IGNORED = (
     "imagePullPolicy ports readinessProbe resizePolicy resources restartPolicy securityContext startupProbe stdin stdinOnce"
@@ -131,37 +145,31 @@ ENV_SOURCE = _shape(
 SECRET_KEY = _shape("secretKeyRef", "key name optional")
 
 INPUTS = _shape("inputs", "parameters", refused=_refused(_NO_ARTIFACTS, "artifacts"))
+OUTPUTS = _shape(
+    "outputs",
+    "parameters",
+    refused={**_refused(_NO_ARTIFACTS, "artifacts"), **_refused("remove it: it is read from the process", "exitCode result")},
+)
 ARGUMENTS = _shape("arguments", "parameters", refused=_refused(_NO_ARTIFACTS, "artifacts"))
-PARAMETER = _shape(
-    "a parameter",
-    "default description enum name value",
-    refused={**_refused("write the value", "valueFrom"), **_refused(_NO_OUTPUTS, "globalName")},
-    bare="valueFrom",
+PARAMETER = _shape("a parameter", "default description enum globalName name value valueFrom")
+VALUE_FROM = _shape(
+    "valueFrom",
+    "configMapKeyRef default expression parameter path supplied",
+    refused={**_refused(_NO_POD, "jqFilter jsonPath"), **_refused("hand the value in as an argument", "event")},
 )
 
-_LOOP = "write the steps out"
-_CALL_REFUSED = {
-    **_refused("let the step's program exit with 0", "continueOn"),
-    **_refused("use the workflow's onExit", "hooks onExit"),
-    **_refused("give the template a name and call it", "inline"),
-    **_refused("copy the template into this workflow, or use workflowTemplateRef", "templateRef"),
-    **_refused("test the condition inside the step's program", "when"),
-    **_refused(_LOOP, "withItems withParam withSequence"),
-}
-STEP = _shape("a step", "arguments name template", refused=_CALL_REFUSED, bare="inline templateRef withSequence")
-TASK = _shape(
-    "a task",
-    "arguments dependencies name template",
-    refused={**_CALL_REFUSED, **_refused("use dependencies", "depends")},
-    bare="inline templateRef withSequence",
-)
-DAG = _shape("a dag", "failFast tasks", refused=_refused("remove the tasks that are not wanted", "target"))
-RETRY = _shape(
-    "retryStrategy",
-    "limit retryPolicy",
-    "affinity",
-    _refused("only the number of retries can be set: use limit", "backoff expression"),
-)
+_CALL = "arguments continueOn hooks inline name onExit template templateRef when withItems withParam withSequence"
+STEP = _shape("a step", _CALL)
+TASK = _shape("a task", _CALL + " dependencies depends")
+REFERENCE = _shape("templateRef", "clusterScope name template")
+HOOK = _shape("a hook", "arguments expression template templateRef")
+CONTINUE_ON = _shape("continueOn", "error failed")
+SEQUENCE = _shape("withSequence", "count end format start")
+DAG = _shape("a dag", "failFast target tasks")
+SUSPEND = _shape("suspend", "duration")
+RETRY = _shape("retryStrategy", "backoff expression limit retryPolicy", "affinity")
+BACKOFF = _shape("backoff", "cap duration factor maxDuration")
+STORED = _shape("a stored document", "templateDefaults templates")
 
 SYNCHRONIZATION = _shape("synchronization", "mutex mutexes semaphore semaphores")
 MUTEX = _shape("a mutex", "database name namespace")

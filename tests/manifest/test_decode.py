@@ -13,12 +13,14 @@ from reconciler.model.spec import (
     Call,
     Dag,
     EnvVar,
+    Hook,
     Kind,
     LockKind,
     LockRef,
     Parameter,
     Place,
     Program,
+    Retry,
     Steps,
     Template,
     TtlStrategy,
@@ -111,15 +113,15 @@ def parse(text: str | bytes):
 STEP = Template(
     name="step",
     inputs=(Parameter(name="cmd", default=""),),
-    active_deadline_s=30,
-    retry_limit=2,
+    active_deadline="30",
+    retry=Retry(limit="2", policy="OnFailure"),
     annotations={"note": "true"},
     locks=(LockRef(kind=LockKind.MUTEX, name="db"),),
     body=Program(image="host", command=("bash", "-e"), source="echo {{inputs.parameters.cmd}}\n"),
 )
 REPORT = Template(
     name="report",
-    retry_limit=-1,
+    retry=Retry(),
     body=Program(
         image="host",
         command=("echo",),
@@ -152,7 +154,7 @@ INNER = Template(
 )
 SPEC = WorkflowSpec(
     entrypoint="main",
-    on_exit="report",
+    on_exit=Hook(template="report"),
     priority=-2,
     parallelism=3,
     active_deadline_s=600,
@@ -197,14 +199,14 @@ def test_the_frozen_data_of_a_spec_decodes_to_the_same_value():
 
 
 def test_a_frozen_spec_that_cannot_be_run_names_every_field():
-    body = {"templates": [{"name": "a", "when": 1}, {"name": "b", "suspend": {}}], "priority": "x"}
+    body = {"templates": [{"name": "a", "when": 1}, {"name": "b", "http": {}}], "priority": "x"}
     with pytest.raises(ManifestError) as told:
         decode_spec(body)
     assert str(told.value) == (
         'the spec cannot be run: spec.templates[0].when: field "when" of a template does not exist; remove it; '
-        "spec.templates[0]: a template has no body; add one of container, script, steps, dag; "
-        'spec.templates[1].suspend: field "suspend" of a template is not supported yet and would change the outcome; '
-        "split the workflow at this place; "
+        "spec.templates[0]: a template has no body; add one of container, script, steps, dag, suspend; "
+        'spec.templates[1].http: field "http" of a template is not supported yet and would change the outcome; '
+        "remove it; "
         'spec.priority: priority is the text "x", not a whole number; write a whole number'
     )
 
@@ -250,7 +252,7 @@ def test_a_field_in_another_case_is_read_as_go_reads_it():
     text = "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {Name: a}\nSpec: {EntryPoint: a, ONEXIT: b}\n"
     parsed = parse_file("f.yaml", "0" * 40, text.encode())
     assert (parsed.is_bad, parsed.documents[0].name) == (False, "a")
-    assert parsed.documents[0].spec == WorkflowSpec(entrypoint="a", on_exit="b")
+    assert parsed.documents[0].spec == WorkflowSpec(entrypoint="a", on_exit=Hook(template="b"))
     assert workflow_body_spec(parsed.documents[0].body) == {"EntryPoint": "a", "ONEXIT": "b"}
 
 

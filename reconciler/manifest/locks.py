@@ -1,0 +1,64 @@
+"""Wanted locks as values, their names still templated.
+
+Owns what a synchronization block means, in its plural and its legacy spelling. It never looks at a limit or a holder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from reconciler.manifest import rules, schema
+from reconciler.manifest.positions import Path
+from reconciler.manifest.reading import Reading
+from reconciler.model.spec import LockKind, LockRef
+
+
+def read_locks(r: Reading, value: Any, at: Path) -> tuple[LockRef, ...]:
+    """All wanted locks: semaphores in their order, then mutexes (Argo: workflow/sync/syncitems.go)."""
+    if value is None:
+        return ()
+    fields = r.fields(value, at, schema.SYNCHRONIZATION)
+    return (*_lock_list(r, fields, "semaphore", at), *_lock_list(r, fields, "mutex", at))
+
+
+def _lock_list(r: Reading, fields: Mapping[str, Any], singular: str, at: Path) -> list[LockRef]:
+    plural = "mutexes" if singular == "mutex" else "semaphores"
+    read = _mutex if singular == "mutex" else _semaphore
+    path: Path = (*at, plural)
+    locks = [read(r, item, (*path, number)) for number, item in enumerate(r.items(fields.get(plural), path))]
+    if fields.get(singular) is not None:
+        path = (*at, singular)
+        r.note(rules.LEGACY, path, f'field "{singular}" is the legacy spelling; write the list "{plural}"', on_key=True)
+        locks.append(read(r, fields[singular], path))
+    return locks
+
+
+def _mutex(r: Reading, value: Any, at: Path) -> LockRef:
+    fields = r.fields(value, at, schema.MUTEX)
+    if r.boolean(fields.get("database"), (*at, "database")):
+        message = "a database mutex is not supported yet and would be another lock; remove database"
+        r.note(rules.UNSUPPORTED, (*at, "database"), message, on_key=True)
+    return LockRef(
+        kind=LockKind.MUTEX,
+        name=r.needed_text(fields, "name", at, "a mutex"),
+        namespace=r.text(fields.get("namespace"), (*at, "namespace")) or None,
+    )
+
+
+def _semaphore(r: Reading, value: Any, at: Path) -> LockRef:
+    fields = r.fields(value, at, schema.SEMAPHORE)
+    path = (*at, "configMapKeyRef")
+    reference = r.fields(fields.get("configMapKeyRef"), path, schema.CONFIG_KEY)
+    configmap = key = ""
+    if fields.get("configMapKeyRef") is not None:
+        configmap = r.needed_text(reference, "name", path, "configMapKeyRef")
+        key = r.needed_text(reference, "key", path, "configMapKeyRef")
+    elif not (isinstance(value, dict) and value.get("database") is not None):
+        r.missing("configMapKeyRef", at, "a semaphore")
+    return LockRef(
+        kind=LockKind.SEMAPHORE,
+        configmap=configmap,
+        key=key,
+        namespace=r.text(fields.get("namespace"), (*at, "namespace")) or None,
+    )

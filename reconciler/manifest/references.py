@@ -1,0 +1,63 @@
+"""What a spec's texts and calls lead to: templates of other documents, and calls whose standard output somebody reads.
+
+Owns the finding only. It never looks a document up.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from reconciler.model.spec import Call, Dag, Hook, Steps, Template, TemplateRef, WorkflowSpec
+
+
+def _part(name: str) -> str:
+    """A field access in JSON text: `.name`, `?.name`, `['name']` or `["name"]`, its quotes escaped any number of times."""
+    quote = r"""\\*["']"""
+    return rf"(?:\??\.{name}|(?:\?\.)?\[\s*{quote}{name}{quote}\s*\])"
+
+
+_RESULT = re.compile(
+    r"(?<![-\w])(?:steps|tasks)"
+    r"""(?:\??\.([-\w]+)|(?:\?\.)?\[\s*\\*["']([-\w]+)\\*["']\s*\])"""
+    + _part("outputs")
+    + _part("result")
+    + r"(?![-\w])"
+)
+
+
+def find_result_calls(body: Any) -> frozenset[str]:
+    """Names of the steps and tasks whose `outputs.result` is read anywhere in plain data."""
+    text = json.dumps(body)
+    if "outputs" not in text or "result" not in text:
+        return frozenset()
+    return frozenset(dotted or quoted for dotted, quoted in _RESULT.findall(text))
+
+
+def references_of(spec: WorkflowSpec) -> tuple[TemplateRef, ...]:
+    """Every template of another document that the spec's templates and hooks name: each once, in the order of writing."""
+    found: dict[TemplateRef, None] = {}
+    if spec.on_exit is not None and spec.on_exit.reference is not None:
+        found[spec.on_exit.reference] = None
+    for template in spec.templates.values():
+        for call in calls_in(template):
+            for holder in _holders(call):
+                if holder.reference is not None:
+                    found[holder.reference] = None
+    return tuple(found)
+
+
+def calls_in(template: Template) -> Iterator[Call]:
+    """The steps or tasks of a template."""
+    if isinstance(template.body, Steps):
+        for group in template.body.groups:
+            yield from group
+    elif isinstance(template.body, Dag):
+        yield from template.body.tasks
+
+
+def _holders(call: Call) -> Iterator[Call | Hook]:
+    yield call
+    yield from call.hooks.values()
