@@ -6,16 +6,16 @@ import sys
 
 from reconciler.cli.context import namespace_of, now_s, reader_of, run_name, say
 from reconciler.cli.output import format_of, print_object
-from reconciler.errors import NotFound, Refused, UsageError
+from reconciler.errors import Refused, UsageError
 from reconciler.views.clean import clean
-from reconciler.views.doing import HEALTHY, WINDING_UP
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from _sqlite3 import Row
     from typing import Any
 
     from reconciler.cli.options import Args, Parser
+    from reconciler.store.read import Reader
+    from reconciler.views.clearing import Choice
 
 
 def configure(parser: Parser) -> None:
@@ -41,7 +41,10 @@ def run(args: Args) -> int:
     """Shows the plan, and carries it out unless --dry-run; 0."""
     if args.flag("yes") and not (args.given("epoch") and args.given("reason")):
         raise UsageError("--yes wants --epoch N and --reason TEXT: the holder that was looked at, and why")
-    plan = _plan(args)
+    from reconciler.views.clearing import check_choice, plan_text
+
+    choice = _choice(args)
+    plan = _plan(args, choice)
     shape = format_of(args)
     if shape not in ("table", "wide"):
         print_object(shape, plan, "")
@@ -49,117 +52,45 @@ def run(args: Args) -> int:
         sys.stdout.write(plan_text(plan))
     if args.flag("dry-run"):
         return 0
-    _check(args, plan)
+    check_choice(plan, choice)
     reason = args.text("reason").strip()
     if not args.flag("yes"):
         reason = _confirm(args, plan)
-    return _act(args, plan, reason)
+    return _act(args, plan, choice, reason)
 
 
-def _plan(args: Args) -> dict[str, Any]:
+def _plan(args: Args, choice: Choice) -> dict[str, Any]:
     """What would be done, to whom, and what follows; all of one instant."""
-    from reconciler.store import read_locks
-    from reconciler.views import locks
+    from reconciler.views.clearing import plan_clearing
     from reconciler.views.doing import read_boot_id
+    from reconciler.views.locks import get_lock
 
-    if args.given("epoch"):
-        args.number("epoch", 0)
     with reader_of(args) as reader:
-        row = locks.get_lock(reader, args.text("LOCK"), namespace_of(args))
-        found = locks.lock_object(reader, locks.line_of(reader, row), now_s(), read_boot_id())
-        holder = _choose(args, found)
-        rows = read_locks.list_holders(reader, row["id"])
-        claim = next(one for one in rows if one["claim_id"] == holder["claim"])
-        held = read_locks.list_held_by(reader, claim["run_id"])
-        live = read_locks.list_live_attempts(reader, claim["run_id"])
-    also = sorted({one["key"] for one in held if one["key"] != row["key"] and not one["nested"]})
-    queue = found["queue"]
-    return {
-        "lock": found["key"],
-        "state": found["state"],
-        "verdict": found["verdict"],
-        "holder": holder,
-        "steps": [{"node": step["node"].removeprefix(".") or step["display"], "pid": step["pid"]} for step in live],
-        "alsoReleased": [] if args.flag("node-only") else also,
-        "next": queue[0] if queue else None,
-        "following": max(0, len(queue) - 1),
-        "refused": _refusal(args, holder, live),
-    }
+        row = get_lock(reader, args.text("LOCK"), namespace_of(args))
+        if args.given("holder"):
+            choice.holder = _holder_word(args, reader, row["id"])
+        return plan_clearing(reader, row, choice, now_s(), read_boot_id())
 
 
-def _refusal(args: Args, holder: dict[str, Any], live: list[Row]) -> str:
-    """Why the daemon will not do it as things are; '' if it will, or cannot tell before it has looked at the processes."""
-    if args.flag("not-stuck") or args.flag("release-unproven") or not live or holder["verdict"] not in (HEALTHY, WINDING_UP):
-        return ""
-    return f"unless --not-stuck is given: {holder['run']} is not stuck, its steps are alive as far as is known"
+def _choice(args: Args) -> Choice:
+    from reconciler.views.clearing import Choice
+
+    choice = Choice(epoch=args.number("epoch", 0) if args.given("epoch") else None)
+    choice.is_node_only = args.flag("node-only")
+    choice.is_not_stuck = args.flag("not-stuck")
+    choice.is_unproven = args.flag("release-unproven")
+    return choice
 
 
-def _choose(args: Args, lock: dict[str, Any]) -> dict[str, Any]:
-    """The holder that is meant; raises Refused if it no longer is one, UsageError if that cannot be told."""
-    holders: list[dict[str, Any]] = lock["holders"]
-    if not holders:
-        raise Refused(f"could not end the holder of {lock['key']}: nobody holds it now; its state is {lock['state']}")
+def _holder_word(args: Args, reader: Reader, lock_id: int) -> str:
+    """RUN or RUN/NODE; `workflow/RUN`, as -o name prints it, is the same as RUN unless a run of that name holds the lock."""
+    from reconciler.store import read_locks
+
     wanted = args.text("holder")
-    if wanted:
-        if all(one["run"] != "workflow" for one in holders):
-            wanted = wanted.removeprefix("workflow/")
-        run, _, node = wanted.partition("/")
-        run = run_name(args, run)
-        holders = [one for one in holders if one["run"] == run and (not node or one["node"] == node)]
-        if not holders:
-            names = ", ".join(_who(one) for one in lock["holders"])
-            raise NotFound(f"{wanted!r} does not hold {lock['key']}; it is held by {names}")
-    if args.given("epoch"):
-        epoch = args.number("epoch", 0)
-        matching = [one for one in holders if one["epoch"] == epoch]
-        if not matching:
-            now = ", ".join(f"{_who(one)} with {one['id']} since {one['since']} ({one['verdict']})" for one in lock["holders"])
-            raise Refused(f"the state changed: {lock['key']}#{epoch} is over; it is held by {now}")
-        return matching[0]
-    if len(holders) > 1:
-        names = ", ".join(f"{_who(one)} ({one['id']})" for one in holders)
-        raise UsageError(f"{lock['key']} has {len(holders)} holders: say which with --holder RUN[/NODE]: {names}")
-    return holders[0]
-
-
-def _who(holder: dict[str, Any]) -> str:
-    return f"{holder['run']}/{holder['node']}" if holder["node"] else str(holder["run"])
-
-
-def plan_text(plan: dict[str, Any]) -> str:
-    """The plan for people."""
-    holder = plan["holder"]
-    rows = [
-        ("Lock", plan["lock"]),
-        ("State", f"{plan['state']}: {plan['verdict']}" if plan["verdict"] else plan["state"]),
-        ("Holder", f"{_who(holder)} ({holder['namespace']}), {holder['id']}, since {holder['since']}"),
-        ("", f"it {holder['doing']}"),
-        ("Evidence", f"{holder['verdict']}: {holder['evidence']}"),
-        ("Will do", _what(plan)),
-    ]
-    if plan["refused"]:
-        rows.append(("Refused", plan["refused"]))
-    if plan["alsoReleased"]:
-        rows.append(("Also released", ", ".join(plan["alsoReleased"])))
-    following = f", then {plan['following']} more" if plan["following"] else ""
-    after = plan["next"]
-    rows.append(("Next", f"{_who(after)}, waiting since {after['since']}{following}" if after else "nobody waits"))
-    return "".join(clean(f"{name:<15}{value}".rstrip()) + "\n" for name, value in rows)
-
-
-def _what(plan: dict[str, Any]) -> str:
-    holder = plan["holder"]
-    if holder["verdict"] == "holding for a failure":
-        return f"release; {holder['run']} has ended and stays {holder['phase']}"
-    steps = ", ".join(f"{step['node']} (pid {step['pid']})" if step["pid"] else step["node"] for step in plan["steps"])
-    if steps:
-        return f"end {steps}: ask, wait the grace time, kill, prove; then release"
-    return f"end {holder['run']}, then release"
-
-
-def _check(args: Args, plan: dict[str, Any]) -> None:
-    if args.flag("node-only") and not plan["holder"]["node"]:
-        raise UsageError(f"--node-only: {plan['lock']} is held by the whole run {plan['holder']['run']}, not by one of its steps")
+    if all(one["run"] != "workflow" for one in read_locks.list_holders(reader, lock_id)):
+        wanted = wanted.removeprefix("workflow/")
+    run, slash, node = wanted.partition("/")
+    return run_name(args, run) + slash + node
 
 
 def _confirm(args: Args, plan: dict[str, Any]) -> str:
@@ -167,9 +98,11 @@ def _confirm(args: Args, plan: dict[str, Any]) -> str:
     if not sys.stdin.isatty():
         epoch = plan["holder"]["epoch"]
         raise UsageError(f"could not ask: standard input is no terminal; in a script say --epoch {epoch} --reason TEXT --yes")
+    from reconciler.views.clearing import is_confirmed
+
     wanted = plan["holder"]["id"]
     say(f"\nType {wanted} to go on, anything else to leave all as it is.")
-    if input("> ").strip() not in (wanted, f"{args.text('LOCK')}#{plan['holder']['epoch']}"):
+    if not is_confirmed(plan, input("> "), args.text("LOCK")):
         raise Refused(f"nothing was done: {wanted} was not typed")
     reason = args.text("reason").strip()
     while not reason:
@@ -177,19 +110,11 @@ def _confirm(args: Args, plan: dict[str, Any]) -> str:
     return reason
 
 
-def _act(args: Args, plan: dict[str, Any], reason: str) -> int:
+def _act(args: Args, plan: dict[str, Any], choice: Choice, reason: str) -> int:
     from reconciler.cli import asking
+    from reconciler.views.clearing import VERB, request_values
 
-    values = {
-        "lock": plan["lock"],
-        "holder_claim": plan["holder"]["claim"],
-        "epoch": plan["holder"]["epoch"],
-        "reason": reason,
-        "node_only": args.flag("node-only"),
-        "not_stuck": args.flag("not-stuck"),
-        "release_unproven": args.flag("release-unproven"),
-    }
-    answer = asking.act(args, "terminate_stuck_holder", values)
+    answer = asking.act(args, VERB, request_values(plan, choice, reason))
     after = f"; next: {answer['next']}" if answer.get("next") else ""
     print(clean(f"{answer.get('message', 'done')}{after}"))
     return 0
