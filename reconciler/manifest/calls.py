@@ -8,18 +8,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from reconciler.manifest import rules, schema
 from reconciler.manifest.parameters import read_parameters
 from reconciler.manifest.positions import Path
 from reconciler.manifest.reading import Reading, label, shown
-from reconciler.model.spec import Call, Dag, Hook, Sequence, Steps, TemplateRef, template_key
+from reconciler.model.spec import Call, Dag, Hook, Parameter, Sequence, Steps, TemplateRef, template_key
 
 EXIT = "exit"
 _NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
-_PLAIN = frozenset({"name", "template", "arguments", "dependencies"})
 _LOOPS = ("withItems", "withParam", "withSequence")
 _LARGEST_PLAIN = 1e21
 
@@ -110,18 +109,19 @@ def _call(site: Site, value: Any, at: Path, shape: schema.Shape) -> Call:
     if template is None and fields.get("templateRef") is None and fields.get("inline") is None:
         r.missing("template", at, f'{shape.what.removeprefix("a ")} "{name}"' if name else shape.what)
     arguments = fields.get("arguments")
-    more = {} if fields.keys() <= _PLAIN else _more(site, fields, at, name)
-    return Call(
+    dependencies = fields.get("dependencies")
+    call = Call(
         name=name,
-        template=more.pop("template", "") or site.key(r.text(template, (*at, "template"))),
+        template=template if template.__class__ is str and not site.scope else site.key(r.text(template, (*at, "template"))),
         arguments=() if arguments is None else read_arguments(r, arguments, (*at, "arguments")),
-        dependencies=r.texts(fields.get("dependencies"), (*at, "dependencies")),
-        **more,
+        dependencies=() if dependencies is None else r.texts(dependencies, (*at, "dependencies")),
     )
+    is_plain = len(fields) == 1 + (template is not None) + (arguments is not None) + (dependencies is not None)
+    return call if is_plain else replace(call, **_more(site, fields, at, name))
 
 
-def read_arguments(r: Reading, value: Any, at: Path) -> Any:
-    """The parameters of an `arguments` block."""
+def read_arguments(r: Reading, value: Any, at: Path) -> tuple[Parameter, ...]:
+    """The parameters of an `arguments` block; none for null."""
     fields = r.fields(value, at, schema.ARGUMENTS)
     return read_parameters(r, fields.get("parameters"), (*at, "parameters"))
 

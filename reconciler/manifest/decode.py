@@ -145,7 +145,7 @@ def read_spec(r: Reading, value: Any, at: Path, *, needs_entrypoint: bool, store
         template_ref_cluster=is_cluster,
         labels=r.text_map(metadata.get("labels"), (*at, "workflowMetadata", "labels")),
         annotations=r.text_map(metadata.get("annotations"), (*at, "workflowMetadata", "annotations")),
-        result_calls=find_result_calls(value if stored is None else [value, stored]),
+        result_calls=find_result_calls([value, stored]) if r.may_read_results else frozenset(),
     )
 
 

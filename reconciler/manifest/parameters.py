@@ -6,6 +6,8 @@ Owns what one entry of a `parameters` list means. It never fills a value in: tha
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from reconciler.manifest import rules, schema
@@ -25,8 +27,8 @@ def read_parameters(r: Reading, value: Any, at: Path) -> tuple[Parameter, ...]:
     parameters = tuple([_parameter(r, item, (*at, number)) for number, item in enumerate(items)])
     if len(parameters) > 1:
         r.unique(((p.name, (*at, number)) for number, p in enumerate(parameters)), "parameter")
-    for number, parameter in enumerate(parameters):
-        if parameter.value_from is not None or parameter.global_name:
+    if any(parameter.value_from is not None or parameter.global_name for parameter in parameters):
+        for number, parameter in enumerate(parameters):
             _check_input(r, parameter, (*at, number))
     return parameters
 
@@ -88,20 +90,30 @@ def _parameter(r: Reading, value: Any, at: Path) -> Parameter:
             r.note(rules.NAME, (*at, "name"), message)
     given = fields.get("value")
     default = fields.get("default")
-    description = fields.get("description")
-    source = _value_from(r, fields["valueFrom"], (*at, "valueFrom")) if fields.get("valueFrom") is not None else None
-    if source is not None and given is not None:
-        message = f'parameter "{name}" has "value" and "valueFrom"; keep one'
-        r.note(rules.CONFLICT, (*at, "valueFrom"), message, on_key=True)
-    return Parameter(
+    parameter = Parameter(
         name=name,
         value=None if given is None else r.text(given, (*at, "value"), style="f"),
         default=None if default is None else r.text(default, (*at, "default"), style="f"),
-        enum=_enum(r, fields["enum"], at) if "enum" in fields else (),
-        description="" if description is None else r.text(description, (*at, "description")),
-        value_from=source,
-        global_name=_global_name(r, fields["globalName"], (*at, "globalName")) if fields.get("globalName") else "",
     )
+    is_plain = len(fields) == 1 + (given is not None) + (default is not None)
+    return parameter if is_plain else replace(parameter, **_more(r, fields, at, name))
+
+
+def _more(r: Reading, fields: Mapping[str, Any], at: Path, name: str) -> dict[str, Any]:
+    """What only few parameters say, as the fields of a Parameter."""
+    more: dict[str, Any] = {}
+    if fields.get("description") is not None:
+        more["description"] = r.text(fields["description"], (*at, "description"))
+    if fields.get("enum") is not None:
+        more["enum"] = _enum(r, fields["enum"], at)
+    if fields.get("globalName"):
+        more["global_name"] = _global_name(r, fields["globalName"], (*at, "globalName"))
+    if fields.get("valueFrom") is not None:
+        more["value_from"] = _value_from(r, fields["valueFrom"], (*at, "valueFrom"))
+        if fields.get("value") is not None:
+            message = f'parameter "{name}" has "value" and "valueFrom"; keep one'
+            r.note(rules.CONFLICT, (*at, "valueFrom"), message, on_key=True)
+    return more
 
 
 def _global_name(r: Reading, value: Any, at: Path) -> str:

@@ -157,6 +157,8 @@ def _nearest_kind(kind: str, known: Iterable[str]) -> str:
 
 def _decode(r: Reading, path: str, raw: RawDocument, kind: Kind, positions: Positions) -> Document:
     body: dict[str, Any] = raw.data
+    text = _canonical(body)
+    r.may_read_results = "result" in text
     fields = r.fields(body, (), schema.CONFIG_MAP if kind is Kind.CONFIG_MAP else schema.DOCUMENT)
     metadata = read_metadata(r, fields.get("metadata"), kind)
     spec: WorkflowSpec | None = None
@@ -178,7 +180,7 @@ def _decode(r: Reading, path: str, raw: RawDocument, kind: Kind, positions: Posi
         annotations=metadata.annotations,
         place=Place(path=path, line=line, column=column),
         index=raw.index,
-        digest=content_digest(body),
+        digest=sha256(text.encode()).hexdigest(),
         body=body,
         spec=spec,
         cron=cron,
@@ -189,4 +191,8 @@ def _decode(r: Reading, path: str, raw: RawDocument, kind: Kind, positions: Posi
 
 def content_digest(body: Mapping[str, Any]) -> str:
     """SHA-256 (hex) of the canonical JSON of `body`: sorted keys, no spaces, ASCII."""
-    return sha256(json.dumps(body, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    return sha256(_canonical(body).encode()).hexdigest()
+
+
+def _canonical(body: Mapping[str, Any]) -> str:
+    return json.dumps(body, sort_keys=True, separators=(",", ":"))

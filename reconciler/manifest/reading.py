@@ -37,12 +37,13 @@ class Note:
 
 
 class Reading:
-    """Collects the notes of one document."""
+    """Collects the notes of one document. `may_read_results` False: its text is known to name no `outputs.result`."""
 
-    __slots__ = ("_warned", "notes")
+    __slots__ = ("_warned", "may_read_results", "notes")
 
     def __init__(self) -> None:
         self.notes: list[Note] = []
+        self.may_read_results = True
         self._warned: set[tuple[str, str]] = set()
 
     def note(self, rule: Rule, at: Path, message: str, *, on_key: bool = False) -> None:
