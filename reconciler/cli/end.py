@@ -17,6 +17,10 @@ def configure(parser: Parser) -> None:
     parser.option("-l", "--selector", metavar="SELECTOR", text="all runs whose labels match, instead of names")
     parser.everywhere()
     parser.option("--message", metavar="TEXT", text="why; shown with the run and in the journal")
+    if parser.command == "stop":
+        parser.option(
+            "--node-field-selector", metavar="FIELD=VALUE,...", text="only end the suspend nodes that this fits, as Failed"
+        )
     parser.flag("--dry-run", text="only say which runs would be ended")
     if parser.command == "stop":
         parser.note("Running steps get the time to end; exit handlers run; then the run's locks go to the next in their queues.")
@@ -36,6 +40,8 @@ def run(args: Args) -> int:
 
     def end(namespace: str, name: str) -> str:
         values = {"namespace": namespace, "run": name, "message": args.text("message")}
+        if args.command == "stop":
+            values["selector"] = args.text("node-field-selector")
         is_terminate = args.command == "terminate"
         answer = asking.act(args, "terminate", values) if is_terminate else asking.ask(args, args.command, **values)
         return f"{name}: {answer.get('message') or args.command}"

@@ -12,7 +12,7 @@ from typing import Any
 from reconciler.manifest import decode_spec
 from reconciler.model.attempt import Liveness
 from reconciler.model.spec import WorkflowSpec
-from reconciler.model.state import ResolvedLock, RunState
+from reconciler.model.state import NO_OUTPUTS, AttemptState, Outputs, ResolvedLock, RunState
 from reconciler.store.runs import spec_json
 from reconciler.store.writer import Writer
 from reconciler.workflow.engine import Rules
@@ -62,7 +62,8 @@ class Options:
 class Context:
     """One tick's surroundings. `at` is the tick's instant; `new_uid` makes run uids; `liveness` looks at (run, attempt).
 
-    `boundary` is told of each point at which a crash must do no harm; tests crash there.
+    `boundary` is told of each point at which a crash must do no harm; tests crash there. `collect` reads what an ended
+    attempt left behind, and says what is missing.
     """
 
     writer: Writer
@@ -74,6 +75,7 @@ class Context:
     offline: bool = False  # no daemon: recovery, termination and release only
     liveness: Callable[[int, int], Liveness] | None = None
     boundary: Callable[[str], None] = lambda _point: None
+    collect: Callable[[AttemptState], tuple[Outputs, str]] = lambda _attempt: (NO_OUTPUTS, "")
 
     def locks_of(self, run: RunState) -> tuple[ResolvedLock, ...]:
         """The workflow-level locks that a run asks for. Raises UnresolvedTag or ManifestError if one cannot be named."""

@@ -8,15 +8,21 @@ from reconciler.clock import from_text, to_text
 from reconciler.loop.context import Context
 from reconciler.model.state import RunId
 from reconciler.store import claims, runs
-from reconciler.store.apply import request_stop
 from reconciler.store.writer import Writer
 
 _NEXT = (
     "SELECT min(at) FROM ("
     " SELECT min(deadline_at) AS at FROM run WHERE deadline_at > :after AND finished_at IS NULL"
     " UNION ALL SELECT min(deadline_at) FROM node WHERE deadline_at > :after AND finished_at IS NULL"
+    " UNION ALL SELECT min(wake_at) FROM node WHERE wake_at > :after AND finished_at IS NULL"
     " UNION ALL SELECT min(ttl_at) FROM run WHERE ttl_at > :after"
     " UNION ALL SELECT min(next_at) FROM cron WHERE next_at > :after)"
+)
+_OVERDUE = (
+    "WITH RECURSIVE late (run_id, id, name, depth) AS ("
+    " SELECT run_id, id, name, 0 FROM node WHERE deadline_at <= ? AND finished_at IS NULL"
+    " UNION SELECT n.run_id, n.id, n.name, depth + 1 FROM late JOIN node n ON n.parent_id = late.id WHERE n.finished_at IS NULL)"
+    " SELECT run_id, name FROM late ORDER BY depth DESC, id"  # children before parents
 )
 
 
@@ -27,19 +33,17 @@ def next_due(ctx: Context, after: str) -> str | None:
 
 
 def pass_deadlines(ctx: Context) -> None:
-    """Marks runs past their deadline, and asks steps past theirs to end."""
+    """Marks runs past their deadline, nodes past theirs with all that is below them, and nodes whose pause has ended."""
     writer = ctx.writer
     sql = "SELECT id FROM run WHERE deadline_at <= ? AND finished_at IS NULL AND phase = 'Running'"
     for (run_id,) in writer.db.execute(sql, (writer.now,)).fetchall():
         stored = runs.StoredNodes(writer, RunId(run_id))
         writer.marks.run(RunId(run_id), *(node.name for node in stored.unfinished()))
-    sql = (
-        "SELECT n.id FROM node n JOIN attempt a ON a.node_id = n.id"
-        " WHERE n.deadline_at <= ? AND n.finished_at IS NULL AND a.stop = '' AND a.state IN ('intended', 'live')"
-    )
-    for (node_id,) in writer.db.execute(sql, (writer.now,)).fetchall():
-        runs.set_node_message(writer, node_id, "Pod was active on the node longer than the specified deadline")
-        request_stop(writer, node_id, "stop")
+    for run_id, name in writer.db.execute(_OVERDUE, (writer.now,)).fetchall():
+        writer.marks.run(RunId(run_id), name)
+    sql = "SELECT run_id, name FROM node WHERE wake_at <= ? AND finished_at IS NULL"
+    for run_id, name in writer.db.execute(sql, (writer.now,)).fetchall():
+        writer.marks.run(RunId(run_id), name)
 
 
 def pass_ttl(ctx: Context) -> list[RunId]:
@@ -61,8 +65,8 @@ def remove_run(ctx: Context, run_id: RunId, reason: str) -> None:
 
 def shift_limits(writer: Writer, drift: timedelta) -> None:
     """Moves every deadline and end that is still to come by the drift of the wall clock."""
-    for table, column in (("run", "deadline_at"), ("node", "deadline_at"), ("run", "ttl_at")):
-        open_rows = f"{column} IS NOT NULL AND {'finished_at IS NULL' if column == 'deadline_at' else '1'}"
+    for table, column in (("run", "deadline_at"), ("node", "deadline_at"), ("node", "wake_at"), ("run", "ttl_at")):
+        open_rows = f"{column} IS NOT NULL AND {'1' if column == 'ttl_at' else 'finished_at IS NULL'}"
         for row_id, at in writer.db.execute(f"SELECT id, {column} FROM {table} WHERE {open_rows}").fetchall():
             moved = to_text(from_text(at) + drift)
             writer.db.execute(f"UPDATE {table} SET {column} = ? WHERE id = ?", (moved, row_id))

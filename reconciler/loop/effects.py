@@ -14,9 +14,10 @@ from typing import Protocol
 from reconciler.errors import LineclearError
 from reconciler.loop.context import Context
 from reconciler.loop.launch import Surroundings, build_launch
+from reconciler.loop.outputs import collect
 from reconciler.model.attempt import AttemptId, Launch, NotStarted, Observation
-from reconciler.model.state import AttemptState, RunId
-from reconciler.store import runs
+from reconciler.model.state import AttemptState, Outputs, RunId
+from reconciler.store import attempts
 
 log = logging.getLogger(__name__)
 
@@ -54,7 +55,7 @@ class Effects:
 
     def act(self, ctx: Context, removed: Iterable[RunId]) -> None:
         """One comparison of rows and world."""
-        active = runs.active_attempts(ctx.writer)
+        active = attempts.active_attempts(ctx.writer)
         known = {attempt.id for attempt in active}
         self._launched &= known
         self.is_behind = False
@@ -89,6 +90,10 @@ class Effects:
     def has_failed(self) -> bool:
         """True while such attempts wait for the next tick: it is due at once."""
         return bool(self._failed)
+
+    def collect(self, ctx: Context, attempt: AttemptState) -> tuple[Outputs, str]:
+        """What an ended attempt left behind, and what is missing of it."""
+        return collect(ctx, self._around, attempt)
 
     def knows(self, attempt_id: int) -> None:
         """The runtime has taken this attempt up again by itself."""

@@ -10,6 +10,7 @@ from reconciler.errors import ManifestError
 from reconciler.home import Home
 from reconciler.loop.context import Context
 from reconciler.model.attempt import AttemptId, Launch
+from reconciler.model.images import Image, Images
 from reconciler.model.spec import Program
 from reconciler.model.state import AttemptState, NodeState, RunState
 from reconciler.settings import Settings
@@ -27,6 +28,11 @@ class Surroundings:
     user: str
     account_home: str
 
+    @property
+    def images(self) -> Images:
+        """The image map of the settings."""
+        return Images(mapped=self.settings.images, mapped_only=self.settings.image_policy == "mapped-only")
+
 
 def build_launch(ctx: Context, around: Surroundings, attempt: AttemptState) -> Launch:
     """The launch of an attempt, computed from rows alone: the same whenever it is computed.
@@ -39,21 +45,32 @@ def build_launch(ctx: Context, around: Surroundings, attempt: AttemptState) -> L
     spec = ctx.specs.get(run.spec_digest)
     body = spec.templates[node.template].body
     assert isinstance(body, Program)
-    command = render(body, scope_of(run, spec, stored, node))
-    argv = command.argv
-    if not argv and command.source is None:
-        raise ManifestError(f"image {command.image!r} has no command here: set command in template {node.template!r}")
+    command = render(body, scope_of(run, spec, stored, node, ctx.writer.now))
+    image = around.images.find(command.image) or Image()
+    argv = (*(command.command or image.command), *command.args)
+    if not argv or (not command.command and not image.command):
+        raise ManifestError(
+            f"image {command.image!r} has no command here: set command in template {node.template!r}, or under [images] in the"
+            " settings"
+        )
     directory = around.home.attempt(run.id, attempt.id)
+    env = {**_base_env(around, directory), **dict(command.env), **_own_env(ctx, around, run, node, attempt)}
+    if image.path:
+        env["PATH"] = os.pathsep.join((*image.path, env.get("PATH", "")))
+    call = node.display.partition("(")[0]
     secrets = tuple((variable, around.home.path("secrets", name, key)) for variable, name, key in command.secrets)
     return Launch(
         attempt_id=AttemptId(attempt.id),
         directory=directory,
         argv=argv,
-        env={**_base_env(around, directory), **dict(command.env), **_own_env(ctx, around, run, node, attempt)},
+        env=env,
         source=command.source,
         cwd=command.working_dir or None,
         grace_s=around.settings.grace_s,
         extra_env_from=secrets,
+        keep_stdout=call in spec.result_calls,
+        sandbox=image.runtime == "sandbox",
+        shown=tuple(folder for folder in (env.get("LINECLEAR_REPO"), *image.path) if folder),
     )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from reconciler.loop.context import Context
 from reconciler.model.attempt import Exited, Lost, NotStarted, Observation, Started
-from reconciler.model.state import AttemptPhase, AttemptState
-from reconciler.store import runs
+from reconciler.model.state import NO_OUTPUTS, AttemptPhase, AttemptState
+from reconciler.store import attempts, runs
 
 COMMAND_NOT_FOUND = 64
 
@@ -15,12 +15,12 @@ COMMAND_NOT_FOUND = 64
 def take_over(ctx: Context, observations: Iterable[Observation]) -> None:
     """Writes down each end. A late or repeated one changes nothing."""
     for seen in observations:
-        attempt = runs.get_attempt(ctx.writer, seen.attempt_id)
+        attempt = attempts.get_attempt(ctx.writer, seen.attempt_id)
         if attempt is None:
             continue
         match seen:
             case Started():
-                runs.note_started(ctx.writer, attempt, seen.pid)
+                attempts.note_started(ctx.writer, attempt, seen.pid)
             case Exited():
                 _end(ctx, attempt, AttemptPhase.EXITED, seen.exit_code, seen.signal, seen.message)
             case NotStarted():
@@ -36,8 +36,12 @@ def take_over(ctx: Context, observations: Iterable[Observation]) -> None:
 def _end(
     ctx: Context, attempt: AttemptState, state: AttemptPhase, code: int | None, signal: int | None, message: str
 ) -> None:
-    if not runs.end_attempt(ctx.writer, attempt, state, code, signal):
+    if not attempts.end_attempt(ctx.writer, attempt, state, code, signal):
         return
+    if state is AttemptPhase.EXITED:
+        outputs, problem = ctx.collect(attempt)
+        if outputs != NO_OUTPUTS or problem:
+            attempts.keep_outputs(ctx.writer, attempt, outputs, problem)
     node = runs.StoredNodes(ctx.writer, attempt.run_id).node_by_id(attempt.node_id)
     if message and not node.message:
         runs.set_node_message(ctx.writer, attempt.node_id, message)

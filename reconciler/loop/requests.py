@@ -11,6 +11,7 @@ from typing import Any
 
 from reconciler.errors import ManifestError, NotFound, Refused, UsageError
 from reconciler.loop import crons as cron_runs
+from reconciler.loop import pausing
 from reconciler.loop.context import Context
 from reconciler.loop.due import remove_run
 from reconciler.loop.naming import check_names
@@ -143,8 +144,25 @@ def _release_taken(ctx: Context, taken: RunState, heir: RunState, reason: str) -
     ctx.writer.journal("claim.taken-over", namespace=heir.namespace, run=heir.name, detail=detail)
 
 
+def do_suspend(ctx: Context, args: Args) -> Answer:
+    """Nothing more of a run begins until it is resumed."""
+    return pausing.suspend(ctx, find_run(ctx, args))
+
+
+def do_resume(ctx: Context, args: Args) -> Answer:
+    """Lets a suspended run, or its suspend nodes, go on."""
+    return pausing.resume(ctx, find_run(ctx, args), args)
+
+
+def do_node_set(ctx: Context, args: Args) -> Answer:
+    """Supplies outputs of suspend nodes, or ends them."""
+    return pausing.set_node(ctx, find_run(ctx, args), args)
+
+
 def do_stop(ctx: Context, args: Args) -> Answer:
-    """Ends a run; its exit handler runs."""
+    """Ends a run; its exit handler runs. With a node selector only suspend nodes that it fits are ended, as Failed."""
+    if args.get("selector"):
+        return pausing.fail_nodes(ctx, find_run(ctx, args), str(args["selector"]), str(args.get("message") or ""))
     return _shut_down(ctx, args, "Stop", "stop")
 
 
@@ -255,6 +273,9 @@ VERBS: Mapping[str, Callable[[Context, Args], Answer]] = {
     "submit": do_submit,
     "stop": do_stop,
     "terminate": do_terminate,
+    "suspend": do_suspend,
+    "resume": do_resume,
+    "node_set": do_node_set,
     "retry": do_retry,
     "resubmit": do_resubmit,
     "delete": do_delete,

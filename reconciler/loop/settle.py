@@ -15,11 +15,11 @@ from reconciler.errors import InvariantViolated, LineclearError
 from reconciler.locks.admission import is_admitted, waits_for
 from reconciler.loop.context import Context
 from reconciler.model.plan import RunPlan, RunUpdate
-from reconciler.model.spec import Template
 from reconciler.model.state import AttemptState, ClaimId, LockId, Phase, RunId
-from reconciler.store import claims, runs
+from reconciler.store import attempts, claims, runs
 from reconciler.store.apply import apply_run_plan
-from reconciler.workflow.engine import decide
+from reconciler.workflow.calls import seconds
+from reconciler.workflow.engine import decide, scope_of
 
 log = logging.getLogger(__name__)
 MAX_ROUNDS = 10_000
@@ -166,15 +166,12 @@ def slot_pass(ctx: Context) -> None:
     if not writer.marks.slots:
         return
     writer.marks.slots = False
-    active = runs.active_attempts(writer)
+    active = attempts.active_attempts(writer)
     free = ctx.options.parallelism - len(active)
     if free <= 0 or ctx.draining:
         return
     for attempt in _next_attempts(ctx, active, free):
-        run = runs.get_run(writer, attempt.run_id)
-        stored = runs.StoredNodes(writer, run.id)
-        template = ctx.specs.get(run.spec_digest).templates[stored.node_by_id(attempt.node_id).template]
-        runs.intend_attempt(writer, attempt, ctx.options.boot_id, _deadline(ctx, template))
+        attempts.intend_attempt(writer, attempt, ctx.options.boot_id, _deadline(ctx, attempt))
 
 
 def _next_attempts(ctx: Context, active: list[AttemptState], free: int) -> list[AttemptState]:
@@ -183,7 +180,7 @@ def _next_attempts(ctx: Context, active: list[AttemptState], free: int) -> list[
         running[attempt.run_id] = running.get(attempt.run_id, 0) + 1
     limit = free
     while True:
-        queued = runs.queued_attempts(ctx.writer, limit)
+        queued = attempts.queued_attempts(ctx.writer, limit)
         chosen: list[AttemptState] = []
         taken = dict(running)
         for attempt in queued:
@@ -200,10 +197,21 @@ def _cap(ctx: Context, run_id: RunId) -> int | None:
     return ctx.specs.get(runs.get_run(ctx.writer, run_id).spec_digest).parallelism
 
 
-def _deadline(ctx: Context, template: Template) -> str | None:
-    if template.active_deadline_s is None:
+def _deadline(ctx: Context, attempt: AttemptState) -> str | None:
+    """When the process is to be ended: activeDeadlineSeconds from now; None for never. A bad one counts as passed."""
+    run = runs.get_run(ctx.writer, attempt.run_id)
+    stored = runs.StoredNodes(ctx.writer, run.id)
+    node = stored.node_by_id(attempt.node_id)
+    spec = ctx.specs.get(run.spec_digest)
+    text = spec.templates[node.template].active_deadline
+    if not text:
         return None
-    return to_text(from_text(ctx.writer.now) + timedelta(seconds=template.active_deadline_s))
+    try:
+        length_s = seconds(text, scope_of(run, spec, stored, node, ctx.writer.now)) or 0.0
+    except LineclearError as error:
+        runs.set_node_message(ctx.writer, node.id, f"activeDeadlineSeconds cannot be used: {error}")
+        length_s = 0.0
+    return to_text(from_text(ctx.writer.now) + timedelta(seconds=length_s))
 
 
 

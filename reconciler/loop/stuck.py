@@ -12,7 +12,7 @@ from reconciler.errors import NotFound, Refused, UsageError
 from reconciler.loop.context import Context
 from reconciler.model.attempt import Liveness
 from reconciler.model.state import ClaimId, LockId, NodeType, RunId, RunState
-from reconciler.store import claims, runs
+from reconciler.store import attempts, claims, runs
 from reconciler.store.apply import request_stop
 
 _CLAIM = (
@@ -72,7 +72,7 @@ def _evidence(ctx: Context, run: RunState) -> list[Liveness]:
     look = ctx.liveness
     if look is None:
         return []
-    return [look(run.id, attempt.id) for attempt in runs.active_attempts(ctx.writer) if attempt.run_id == run.id]
+    return [look(run.id, attempt.id) for attempt in attempts.active_attempts(ctx.writer) if attempt.run_id == run.id]
 
 
 def _release_unproven(
@@ -104,7 +104,7 @@ def _stop_below(ctx: Context, run: RunState, node_id: int) -> None:
     for node in inside:
         runs.set_node_message(ctx.writer, node.id, "terminated by an operator")
         request_stop(ctx.writer, node.id, "stop")
-        if runs.withdraw_queued(ctx.writer, node.id):
+        if attempts.withdraw_queued(ctx.writer, node.id):
             ctx.writer.marks.run(run.id, node.name)
 
 

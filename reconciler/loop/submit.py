@@ -6,14 +6,14 @@ Everything that a run will be is frozen here: the spec with its template merged 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any
 
 from reconciler.errors import ManifestError, NotFound, Refused
 from reconciler.loop.context import Context
-from reconciler.manifest import content_digest, merge_body, workflow_body_spec
+from reconciler.manifest import content_digest, merge_body, references_of, workflow_body_spec
 from reconciler.model.spec import Kind, WorkflowSpec
 from reconciler.model.state import RunId, RunState
 from reconciler.store import catalogue, runs
@@ -60,7 +60,8 @@ def submit(ctx: Context, source: Source, order: Order) -> RunState:
     """Creates one Pending run. Raises ManifestError or NotFound, and then nothing was written."""
     spec_json, digest, spec, inherited = _freeze(ctx, source, order.entrypoint)
     owner = f"{source.kind or Kind.WORKFLOW.value}/{order.name or source.name or order.generate_name}"
-    arguments = resolve_arguments(spec.arguments, order.parameters, owner)
+    config = config_of(ctx, source.namespace)
+    arguments = resolve_arguments(spec.arguments, order.parameters, owner, config)
     if spec.entrypoint not in spec.templates:
         raise ManifestError(f"{source.place or owner}: entrypoint {spec.entrypoint!r} is not one of its templates")
     uid = ctx.new_uid()
@@ -83,6 +84,7 @@ def submit(ctx: Context, source: Source, order: Order) -> RunState:
         scheduled_at=order.scheduled_at,
         successor_of=order.successor_of,
         queue_order=order.queue_order,
+        suspended=spec.suspend,
     )
     return runs.get_run(ctx.writer, runs.create_run(ctx.writer, new))
 
@@ -103,21 +105,63 @@ def _freeze(ctx: Context, source: Source, entrypoint: str) -> tuple[str, str, Wo
     inherited: dict[str, str] = {}
     body = workflow_body_spec(source.body)
     own = ctx.specs.decoded(content_digest(body), body)
+    where = source.place or "the manifest"
     if own.template_ref:
-        template = catalogue.find_definition(ctx.writer, Kind.WORKFLOW_TEMPLATE, source.namespace, own.template_ref)
+        template = find_template(ctx, source.namespace, own.template_ref, cluster=own.template_ref_cluster)
         if template is None:
-            known = ", ".join(catalogue.live_names(ctx.writer, Kind.WORKFLOW_TEMPLATE, source.namespace)) or "none"
-            where = source.place or "the manifest"
-            raise NotFound(
-                f"{where}: workflowTemplateRef names {own.template_ref!r}, which is not in namespace {source.namespace};"
-                f" live there: {known}"
-            )
+            known = _known_templates(ctx, source.namespace, cluster=own.template_ref_cluster)
+            raise NotFound(f"{where}: workflowTemplateRef names {own.template_ref!r}, which is not live here; there is {known}")
         body = merge_body(body, workflow_body_spec(template.body))
         inherited = own_annotations(template.annotations)
+        own = ctx.specs.decoded(content_digest(body), body)
     if entrypoint:
         body = {**body, "entrypoint": entrypoint}
+    stored = _stored_templates(ctx, source.namespace, own, where)
+    if stored:
+        body = {**body, "storedTemplates": stored}
     digest = content_digest(body)
     return json.dumps(body, separators=(",", ":")), digest, ctx.specs.decoded(digest, body), inherited
+
+
+def find_template(ctx: Context, namespace: str, name: str, *, cluster: bool) -> catalogue.Definition | None:
+    """The live WorkflowTemplate of the namespace, or the ClusterWorkflowTemplate, of that name."""
+    if cluster:
+        return catalogue.find_definition(ctx.writer, Kind.CLUSTER_TEMPLATE, "", name)
+    return catalogue.find_definition(ctx.writer, Kind.WORKFLOW_TEMPLATE, namespace, name)
+
+
+def _known_templates(ctx: Context, namespace: str, *, cluster: bool) -> str:
+    kind, where = (Kind.CLUSTER_TEMPLATE, "") if cluster else (Kind.WORKFLOW_TEMPLATE, namespace)
+    return ", ".join(catalogue.live_names(ctx.writer, kind, where)) or f"no {kind.value}"
+
+
+def _stored_templates(ctx: Context, namespace: str, spec: WorkflowSpec, where: str) -> dict[str, Any]:
+    """The documents whose templates the spec refers to, and theirs in turn, as they are now: frozen with the run.
+
+    Raises NotFound for one that is not live.
+    """
+    found: dict[str, Any] = {}
+    waiting = list(references_of(spec))
+    while waiting:
+        reference = waiting.pop()
+        if reference.scope in found:
+            continue
+        definition = find_template(ctx, namespace, reference.name, cluster=reference.cluster)
+        if definition is None:
+            raise NotFound(
+                f"{where}: templateRef names {reference.name!r}, which is not live here; there is"
+                f" {_known_templates(ctx, namespace, cluster=reference.cluster)}"
+            )
+        body = workflow_body_spec(definition.body)
+        found[reference.scope] = {key: body[key] for key in ("templates", "templateDefaults") if key in body}
+        waiting += references_of(ctx.specs.decoded(content_digest(body), body))
+    return found
+
+
+def config_of(ctx: Context, namespace: str) -> Callable[[str, str], str | None]:
+    """Look-up of a live ConfigMap's value by name and key."""
+    stored = runs.StoredNodes(ctx.writer, RunId(0))
+    return lambda name, key: stored.config_value(namespace, name, key)
 
 
 def own_annotations(annotations: Mapping[str, str]) -> dict[str, str]:

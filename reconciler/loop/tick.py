@@ -28,7 +28,7 @@ from reconciler.loop.waiting import waiting_text
 from reconciler.model.attempt import AttemptId, Exited, Liveness, Lost, NotStarted, Observation, Started
 from reconciler.model.source import BranchMissing, Revision
 from reconciler.model.state import RunId
-from reconciler.store import catalogue, runs
+from reconciler.store import attempts, catalogue, runs
 from reconciler.store.apply import request_stop
 from reconciler.store.writer import Writer
 
@@ -101,7 +101,7 @@ class Loop:
 
     def has_active_attempts(self) -> bool:
         """True while a process is to be running."""
-        return bool(runs.active_attempts(self.writer))
+        return bool(attempts.active_attempts(self.writer))
 
     def is_ending_something(self) -> bool:
         """True while a run that was asked to end has not."""
@@ -110,7 +110,7 @@ class Loop:
     def stop_everything(self) -> None:
         """Asks every running process to end: the daemon is to go down without them."""
         with self.writer.write(to_text(self._clock.now())):
-            for attempt in runs.active_attempts(self.writer):
+            for attempt in attempts.active_attempts(self.writer):
                 runs.set_node_message(self.writer, attempt.node_id, "ended by lineclear down --kill-steps")
                 request_stop(self.writer, attempt.node_id, "stop")
         self._sweep_at = self._clock.now()
@@ -140,6 +140,7 @@ class Loop:
             else:
                 messages.append(message)
         ctx = self._context(now)
+        ctx.collect = lambda attempt: effects.collect(ctx, attempt)
         if to_text(now) < self._looked_at:  # the clock went back: what is due is not what it was
             self._looked_at, self._sweep_at, self._due = "", now, None
         due = self._next_due(ctx)

@@ -20,7 +20,9 @@ class Launch:
     `directory` is absolute and the attempt's own: record, log, work/ and tmp/ lie in it. `argv[0]` is looked up on
     the PATH of `env`. `source`, when not None, is written to the file `script` (mode 0700) in `directory` and its path is
     appended to argv. `cwd` None means the attempt's work/. `env` is complete: nothing else is inherited.
-    `extra_env_from` names secrets as (variable, file): read just before the start, stored nowhere.
+    `extra_env_from` names secrets as (variable, file): read just before the start, stored nowhere. `keep_stdout`: standard
+    output goes to the file `stdout` in `directory` as well as to the log. `sandbox`: the step sees a private copy of the file
+    system; `shown` are folders outside it that it sees as they are.
     """
 
     attempt_id: AttemptId
@@ -31,6 +33,9 @@ class Launch:
     cwd: str | None = None
     grace_s: float = 10.0
     extra_env_from: tuple[tuple[str, str], ...] = ()
+    keep_stdout: bool = False
+    sandbox: bool = False
+    shown: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

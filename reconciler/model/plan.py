@@ -8,12 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from reconciler.model.state import NodeType, Phase, ResolvedLock
+from reconciler.model.state import NO_OUTPUTS, NodeType, Outputs, Phase, ResolvedLock
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewNode:
-    """A node to create. `parent` is a name, or None for the root and the exit handler."""
+    """A node to create. `parent` is a name, or None for the root and the exit handler.
+
+    It is to be ended `deadline_s` seconds from now, and to be looked at again after `wake_s`.
+    """
 
     name: str
     parent: str | None
@@ -23,17 +26,26 @@ class NewNode:
     phase: Phase
     message: str = ""
     inputs: Mapping[str, str] = field(default_factory=dict)
+    outputs: Outputs = NO_OUTPUTS
+    item_json: str = ""
+    deadline_s: float | None = None
+    wake_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeUpdate:
-    """A node's next phase; `expected` guards the write."""
+    """A node's next phase; `expected` guards the write. Outputs None: as they are.
+
+    `wake_s` seconds from now it is to be looked at again; 0 ends a pause, None leaves it.
+    """
 
     name: str
     expected: Phase
     phase: Phase
     message: str = ""
     exit_code: int | None = None
+    outputs: Outputs | None = None
+    wake_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,3 +88,4 @@ class RunPlan:
     claims: tuple[ClaimRequest, ...] = ()
     claim_ends: tuple[ClaimEnd, ...] = ()
     run: RunUpdate | None = None
+    run_outputs: Mapping[str, str] = field(default_factory=dict)

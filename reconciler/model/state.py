@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
@@ -37,6 +37,9 @@ class NodeType(StrEnum):
     STEP_GROUP = "StepGroup"
     DAG = "DAG"
     RETRY = "Retry"
+    TASK_GROUP = "TaskGroup"
+    SKIPPED = "Skipped"
+    SUSPEND = "Suspend"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +68,8 @@ class RunState:
     started_at: str | None
     finished_at: str | None
     deadline_at: str | None
+    suspended: bool = False
+    outputs: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_final(self) -> bool:
@@ -77,9 +82,24 @@ class RunState:
         return f"{self.namespace}/{self.name}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """What a node hands on: its output parameters, and its standard output where somebody reads it."""
+
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    result: str | None = None
+
+
+NO_OUTPUTS = Outputs()
+
+
 @dataclass(frozen=True, slots=True)
 class NodeState:
-    """One vertex of a run. `name` lacks the run's own: '' is the root, '[0].build' a step. Id 0: not stored yet."""
+    """One vertex of a run. `name` lacks the run's own: '' is the root, '[0].build' a step. Id 0: not stored yet.
+
+    `template` is the key of a template. `item_json` is the loop's item ('' for none). `deadline_at` ends the node, `wake_at`
+    is when it is to be looked at again: the end of a pause.
+    """
 
     id: NodeId
     parent_id: NodeId | None
@@ -94,6 +114,10 @@ class NodeState:
     started_at: str | None
     finished_at: str | None
     deadline_at: str | None
+    created_at: str = ""
+    outputs: Outputs = NO_OUTPUTS
+    item_json: str = ""
+    wake_at: str | None = None
 
     @property
     def is_final(self) -> bool:
@@ -114,7 +138,10 @@ class AttemptPhase(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class AttemptState:
-    """One process of a Pod node. `stop` is '' or the request to end it: 'stop' (with grace) or 'kill'."""
+    """One process of a Pod node. `stop` is '' or the request to end it: 'stop' (with grace) or 'kill'.
+
+    `problem` says why an output that the step owes could not be read.
+    """
 
     id: int
     run_id: RunId
@@ -123,6 +150,8 @@ class AttemptState:
     stop: str
     exit_code: int | None
     boot_id: str
+    outputs: Outputs = NO_OUTPUTS
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)

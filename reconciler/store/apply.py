@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
@@ -10,15 +11,19 @@ from reconciler.errors import Conflict
 from reconciler.model.plan import NewNode, NodeUpdate, RunPlan, RunUpdate
 from reconciler.model.state import FINAL, NodeId, Phase, RunState
 from reconciler.store import claims
+from reconciler.store.attempts import outputs_json
 from reconciler.store.writer import Writer
 
 _NEW_NODE = (
-    "INSERT INTO node (run_id, parent_id, name, display, type, template, phase, message, inputs_json, created_at, started_at,"
-    " finished_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    "INSERT INTO node (run_id, parent_id, name, display, type, template, phase, message, inputs_json, outputs_json,"
+    " item_json, deadline_at, wake_at, created_at, started_at, finished_at)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _NODE_UPDATE = (
     "UPDATE node SET phase = :phase, message = :message, exit_code = ifnull(:exit_code, exit_code),"
-    " started_at = CASE WHEN :phase = 'Running' THEN :now ELSE started_at END, finished_at = :finished_at"
+    " outputs_json = ifnull(:outputs, outputs_json), wake_at = CASE WHEN :wake_at IS NULL THEN wake_at ELSE"
+    " nullif(:wake_at, '') END, started_at = CASE WHEN :phase = 'Running' THEN ifnull(started_at, :now) ELSE started_at END,"
+    " finished_at = :finished_at"
     " WHERE run_id = :run AND name = :name AND phase = :expected"
 )
 _QUEUE = (
@@ -48,6 +53,8 @@ def apply_run_plan(writer: Writer, run: RunState, plan: RunPlan) -> None:
     for claim in plan.claims:
         owner = None if claim.node is None else _node_id(writer, run, claim.node, ids)
         claims.request(writer, run, owner, claim.locks)
+    if plan.run_outputs:
+        _keep_run_outputs(writer, run, plan.run_outputs)
     if plan.run is not None:
         _update_run(writer, run, plan.run)
 
@@ -67,7 +74,8 @@ def _create_node(writer: Writer, run: RunState, new: NewNode, ids: dict[str | No
     finished = writer.now if new.phase in FINAL else None
     inputs = json.dumps(new.inputs) if new.inputs else "{}"
     values = (
-        run.id, parent, new.name, new.display, new.type.value, new.template, new.phase.value, new.message, inputs, writer.now,
+        run.id, parent, new.name, new.display, new.type.value, new.template, new.phase.value, new.message, inputs,
+        outputs_json(new.outputs), new.item_json, _from_now(writer, new.deadline_s), _from_now(writer, new.wake_s), writer.now,
         started, finished,
     )  # fmt: skip
     return NodeId(writer.db.execute(_NEW_NODE, values).lastrowid or 0)
@@ -78,6 +86,8 @@ def _update_node(writer: Writer, run: RunState, update: NodeUpdate) -> None:
         "phase": update.phase.value,
         "message": update.message,
         "exit_code": update.exit_code,
+        "outputs": None if update.outputs is None else outputs_json(update.outputs),
+        "wake_at": "" if update.wake_s == 0 else _from_now(writer, update.wake_s),
         "now": writer.now,
         "finished_at": writer.now if update.phase in FINAL else None,
         "run": run.id,
@@ -86,6 +96,12 @@ def _update_node(writer: Writer, run: RunState, update: NodeUpdate) -> None:
     }
     if writer.db.execute(_NODE_UPDATE, values).rowcount != 1:
         raise Conflict(f"{run.holder}: node {update.name!r} is not {update.expected.value} any more")
+
+
+def _keep_run_outputs(writer: Writer, run: RunState, outputs: Mapping[str, str]) -> None:
+    writer.forget_run(run.id)
+    sql = "UPDATE run SET outputs_json = json_patch(outputs_json, ?) WHERE id = ?"
+    writer.db.execute(sql, (json.dumps(dict(outputs)), run.id))
 
 
 def _revoke(writer: Writer, node: NodeId) -> None:
@@ -127,5 +143,9 @@ def _update_run(writer: Writer, run: RunState, update: RunUpdate) -> None:
         claims.run_ended(writer, run, update.phase, keep=update.keep_locks)
 
 
-def _after(now: str, seconds: int) -> str:
+def _from_now(writer: Writer, seconds: float | None) -> str | None:
+    return None if seconds is None else _after(writer.now, seconds)
+
+
+def _after(now: str, seconds: float) -> str:
     return to_text(from_text(now) + timedelta(seconds=seconds))

@@ -47,13 +47,6 @@ _MAKERS = """
 SELECT run.id, max(journal.actor) FROM run JOIN journal ON journal.namespace = run.namespace AND journal.run = run.name
 WHERE run.id IN (SELECT value FROM json_each(:ids)) AND journal.kind = 'run.created' AND journal.actor <> '' GROUP BY run.id"""
 _AUTHORS = "SELECT sha, author FROM revision WHERE author <> '' ORDER BY id"
-_TICKS = """
-SELECT namespace, cron, due_at, decision FROM (
-  SELECT namespace, cron, due_at, decision, row_number() OVER (PARTITION BY namespace, cron ORDER BY due_at DESC) AS place
-  FROM tick) WHERE place <= :limit ORDER BY namespace, cron, due_at DESC"""
-_ACTIVE = """
-SELECT namespace, cron, count(*) FROM run WHERE cron <> '' AND (finished_at IS NULL
-  OR id IN (SELECT run_id FROM claim_lock WHERE state = 'held')) GROUP BY namespace, cron"""
 _JOURNAL = """
 SELECT seq, at, kind, actor, namespace, run, subject, detail_json FROM journal
 WHERE seq < :before AND seq > :after AND (:run IS NULL OR (namespace = :namespace AND run = :run))
@@ -129,17 +122,6 @@ def list_authors(reader: Reader) -> dict[str, str]:
     """Authors of the branch's revisions by hash."""
     found: list[Values] = reader.tuples(_AUTHORS)
     return dict(found)
-
-
-def list_last_ticks(reader: Reader, limit: int) -> list[Values]:
-    """(namespace, cron, instant, decision) of each cron's last ticks, newest first."""
-    return reader.tuples(_TICKS, limit=limit)
-
-
-def count_active_by_cron(reader: Reader) -> dict[tuple[str, str], int]:
-    """How many runs of each cron are not over, or keep locks."""
-    found: list[Values] = reader.tuples(_ACTIVE)
-    return {(namespace, cron): count for namespace, cron, count in found}
 
 
 class JournalPage:

@@ -11,35 +11,37 @@ from hashlib import sha256
 from reconciler.clock import from_text, to_text
 from reconciler.errors import Conflict, InvariantViolated
 from reconciler.model.state import (
-    AttemptPhase,
     AttemptState,
     ClaimPhase,
     NodeId,
     NodeState,
     NodeType,
+    Outputs,
     Phase,
     RunId,
     RunState,
 )
+from reconciler.store import attempts
+from reconciler.store.attempts import outputs_json, read_outputs
 from reconciler.store.writer import Writer
 
 _RUN = (
     "SELECT id, uid, namespace, name, phase, message, priority, queue_order, spec_digest, arguments_json, labels_json,"
     " annotations_json, commit_sha, cron, scheduled_at, successor_of, shutdown, ended_by, created_at, started_at, finished_at,"
-    " deadline_at FROM run"
+    " deadline_at, suspended, outputs_json FROM run"
 )
 _NODE = (
     "SELECT id, parent_id, name, display, type, template, phase, message, inputs_json, exit_code, started_at, finished_at,"
-    " deadline_at FROM node"
+    " deadline_at, created_at, outputs_json, item_json, wake_at FROM node"
 )
-_ATTEMPT = "SELECT id, run_id, node_id, state, stop, exit_code, boot_id FROM attempt"
 
 
 def _run(row: tuple) -> RunState:  # type: ignore[type-arg]  # a row
     parts = list(row)
     parts[4] = Phase(row[4])
-    for index in (9, 10, 11):
+    for index in (9, 10, 11, 23):
         parts[index] = json.loads(row[index]) if row[index] != "{}" else {}
+    parts[22] = bool(row[22])
     return RunState(*parts)
 
 
@@ -47,11 +49,8 @@ def _node(row: tuple) -> NodeState:  # type: ignore[type-arg]  # a row
     parts = list(row)
     parts[4], parts[6] = NodeType(row[4]), Phase(row[6])
     parts[8] = json.loads(row[8]) if row[8] != "{}" else {}
+    parts[14] = read_outputs(row[14])
     return NodeState(*parts)
-
-
-def _attempt(row: tuple) -> AttemptState:  # type: ignore[type-arg]  # a row
-    return AttemptState(row[0], row[1], row[2], AttemptPhase(row[3]), *row[4:])
 
 
 def find_run_by_id(writer: Writer, run_id: RunId) -> RunState | None:
@@ -146,8 +145,17 @@ class StoredNodes:
         return [_node(row) for row in self._db.execute(sql, (self._run,))]
 
     def attempt(self, node_id: NodeId) -> AttemptState | None:
-        row = self._db.execute(_ATTEMPT + " WHERE node_id = ?", (node_id,)).fetchone()
-        return None if row is None else _attempt(row)
+        return attempts.of_node(self._db, node_id)
+
+    def expanded(self, parent_id: NodeId, name: str) -> Sequence[NodeState]:
+        sql = _NODE + " WHERE parent_id = ? AND name >= ? AND name < ? ORDER BY id"  # '(' and the character after it
+        return [_node(row) for row in self._db.execute(sql, (parent_id, f"{name}(", f"{name})"))]
+
+    def config_value(self, namespace: str, name: str, key: str) -> str | None:
+        sql = "SELECT body_json FROM definition WHERE kind = 'ConfigMap' AND namespace = ? AND name = ? AND retired_at IS NULL"
+        row = self._db.execute(sql, (namespace, name)).fetchone()
+        value = None if row is None else (json.loads(row[0]).get("data") or {}).get(key)
+        return None if value is None else str(value)
 
     def claim(self, node_id: NodeId | None) -> ClaimPhase | None:
         level, node = ("run", 0) if node_id is None else ("node", node_id)
@@ -186,6 +194,7 @@ class NewRun:
     scheduled_at: str | None = None
     successor_of: RunId | None = None
     queue_order: int | None = None
+    suspended: bool = False
 
 
 def create_run(writer: Writer, new: NewRun) -> RunId:
@@ -197,13 +206,13 @@ def create_run(writer: Writer, new: NewRun) -> RunId:
     cursor = db.execute(
         "INSERT INTO run (uid, namespace, name, phase, priority, queue_order, spec_digest, arguments_json, labels_json,"
         " annotations_json, origin, origin_kind, origin_name, origin_place, commit_sha, cron, scheduled_at, successor_of,"
-        " created_at) VALUES (?, ?, ?, 'Pending', ?,"
+        " suspended, created_at) VALUES (?, ?, ?, 'Pending', ?,"
         " ifnull(?, 1 + ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'run'), 0)),"
-        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             new.uid, new.namespace, new.name, new.priority, new.queue_order, new.spec_digest, json.dumps(new.arguments),
             json.dumps(new.labels), json.dumps(new.annotations), new.origin, new.origin_kind, new.origin_name, new.origin_place,
-            new.commit_sha, new.cron, new.scheduled_at, new.successor_of, writer.now,
+            new.commit_sha, new.cron, new.scheduled_at, new.successor_of, int(new.suspended), writer.now,
         ),
     )  # fmt: skip
     run_id = RunId(cursor.lastrowid or 0)
@@ -262,9 +271,12 @@ def reopen(writer: Writer, run: RunState, deadline_s: int | None, *, keeps_runni
     db.execute(f"DELETE FROM node WHERE {handler}", (run.id,))
     again = "run_id = ? AND phase NOT IN ('Succeeded', 'Skipped')"
     db.execute(
-        f"WITH RECURSIVE gone (id) AS (SELECT id FROM node WHERE {again} AND type IN ('Pod', 'Retry')"
-        " UNION SELECT n.id FROM node n JOIN gone ON n.parent_id = gone.id) DELETE FROM node WHERE id IN gone",
-        (run.id,),
+        "WITH RECURSIVE gone (id, name) AS ("
+        f" SELECT id, name FROM node WHERE {again} AND type IN ('Pod', 'Retry', 'Skipped', 'Suspend')"
+        " UNION SELECT n.id, n.name FROM gone JOIN node n"
+        " ON n.parent_id = gone.id OR (n.run_id = ? AND n.name = gone.name || '.onExit'))"
+        " DELETE FROM node WHERE id IN (SELECT id FROM gone)",
+        (run.id, run.id),
     )
     sql = f"UPDATE node SET phase = 'Pending', message = '', started_at = NULL, finished_at = NULL WHERE {again}"
     db.execute(sql, (run.id,))
@@ -319,61 +331,43 @@ def delete_run(writer: Writer, run: RunState) -> None:
     writer.journal("run.deleted", namespace=run.namespace, run=run.name, detail={"id": run.id})
 
 
-# attempts ----------------------------------------------------------------------------------------------------------------
-
-
-def active_attempts(writer: Writer) -> list[AttemptState]:
-    """Every attempt that is to be running, by id."""
-    return [_attempt(r) for r in writer.db.execute(_ATTEMPT + " WHERE state IN ('intended', 'live') ORDER BY id")]
-
-
-def queued_attempts(writer: Writer, limit: int) -> list[AttemptState]:
-    """The first attempts that wait for a slot: by priority, arrival of the run, then their own."""
-    sql = _ATTEMPT + " WHERE state = 'queued' ORDER BY priority DESC, queue_order, id LIMIT ?"
-    return [_attempt(r) for r in writer.db.execute(sql, (limit,))]
-
-
-def get_attempt(writer: Writer, attempt_id: int) -> AttemptState | None:
-    """The attempt, or None if its run was deleted."""
-    row = writer.db.execute(_ATTEMPT + " WHERE id = ?", (attempt_id,)).fetchone()
-    return None if row is None else _attempt(row)
-
-
-def intend_attempt(writer: Writer, attempt: AttemptState, boot_id: str, deadline_at: str | None) -> None:
-    """Gives the attempt its slot: from here on it is started, once, whatever crashes."""
-    cursor = writer.db.execute(
-        "UPDATE attempt SET state = 'intended', boot_id = ?, intended_at = ? WHERE id = ? AND state = 'queued'",
-        (boot_id, writer.now, attempt.id),
-    )
-    if cursor.rowcount != 1:
-        raise Conflict(f"attempt {attempt.id} is not queued any more")
-    writer.db.execute(
-        "UPDATE node SET phase = 'Running', started_at = ?, deadline_at = ? WHERE id = ? AND phase = 'Pending'",
-        (writer.now, deadline_at, attempt.node_id),
-    )
-
-
-def note_started(writer: Writer, attempt: AttemptState, pid: int) -> None:
-    """Remembers the process for people to see; nothing depends on it."""
-    sql = "UPDATE attempt SET state = 'live', pid = ? WHERE id = ? AND state = 'intended'"
-    writer.db.execute(sql, (pid, attempt.id))
-
-
-def end_attempt(writer: Writer, attempt: AttemptState, state: AttemptPhase, code: int | None, signal: int | None) -> bool:
-    """Records an attempt's end; False if it had ended before (a late result never revives it)."""
-    cursor = writer.db.execute(
-        "UPDATE attempt SET state = ?, exit_code = ?, signal = ?, finished_at = ? WHERE id = ? AND state IN ('intended', 'live')",
-        (state.value, code, signal, writer.now, attempt.id),
-    )
-    return cursor.rowcount == 1
-
-
-def withdraw_queued(writer: Writer, node_id: NodeId) -> bool:
-    """Ends a process that waits for its slot before it begins; False if there is none."""
-    sql = "UPDATE attempt SET state = 'revoked', stop = 'stop', finished_at = ? WHERE node_id = ? AND state = 'queued'"
-    return writer.db.execute(sql, (writer.now, node_id)).rowcount == 1
-
-
 def set_node_message(writer: Writer, node_id: NodeId, message: str) -> None:
     """Says why a node will end, before it does."""
     writer.db.execute("UPDATE node SET message = ? WHERE id = ? AND finished_at IS NULL", (message, node_id))
+
+
+# pauses ------------------------------------------------------------------------------------------------------------------
+
+
+def set_suspended(writer: Writer, run: RunState, *, suspended: bool) -> None:
+    """Nothing more of the run begins, or it goes on."""
+    writer.forget_run(run.id)
+    writer.db.execute("UPDATE run SET suspended = ? WHERE id = ?", (int(suspended), run.id))
+    kind = "run.suspended" if suspended else "run.resumed"
+    writer.journal(kind, namespace=run.namespace, run=run.name)
+    writer.marks.run(run.id, *(node.name for node in StoredNodes(writer, run.id).unfinished()))
+    writer.marks.slots = True
+
+
+def wake_node(writer: Writer, run: RunState, node: NodeState, kind: str) -> None:
+    """Ends the pause of a suspend node now."""
+    sql = "UPDATE node SET wake_at = ? WHERE id = ? AND finished_at IS NULL"
+    writer.db.execute(sql, (writer.now, node.id))
+    writer.journal(kind, namespace=run.namespace, run=run.name, detail={"node": node.name})
+    writer.marks.run(run.id, node.name)
+
+
+def supply_outputs(writer: Writer, run: RunState, node: NodeState, outputs: Outputs, message: str) -> None:
+    """What a person or script hands to a suspend node."""
+    sql = "UPDATE node SET outputs_json = ?, message = ifnull(nullif(?, ''), message) WHERE id = ? AND finished_at IS NULL"
+    writer.db.execute(sql, (outputs_json(outputs), message, node.id))
+    detail = {"node": node.name, "outputs": sorted(outputs.parameters), "message": message}
+    writer.journal("node.supplied", namespace=run.namespace, run=run.name, detail=detail)
+
+
+def fail_node(writer: Writer, run: RunState, node: NodeState) -> None:
+    """Ends a suspend node as Failed now."""
+    sql = "UPDATE node SET deadline_at = ? WHERE id = ? AND finished_at IS NULL"
+    writer.db.execute(sql, (writer.now, node.id))
+    writer.journal("node.failed", namespace=run.namespace, run=run.name, detail={"node": node.name})
+    writer.marks.run(run.id, node.name)

@@ -11,10 +11,11 @@ from reconciler.workflow.values import Values
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
-    """What to run. `argv` may be empty: then the image decides. `secrets` are (variable, NAME, KEY)."""
+    """What to run. `command` may be empty: then the image decides. `secrets` are (variable, NAME, KEY)."""
 
     image: str
-    argv: tuple[str, ...]
+    command: tuple[str, ...]
+    args: tuple[str, ...]
     env: tuple[tuple[str, str], ...]
     secrets: tuple[tuple[str, str, str], ...]
     working_dir: str
@@ -27,12 +28,12 @@ def render(program: Program, values: Values) -> Command:
     Argo: a script's source goes to a file whose path follows the command; a container's args follow its command.
     Raises UnresolvedTag if any field names a variable that has no value.
     """
-    argv = tuple(substitute(word, values) for word in (*program.command, *program.args))
     plain = tuple((v.name, substitute(v.value, values)) for v in program.env if v.secret is None)
     secrets = tuple((v.name, *v.secret) for v in program.env if v.secret is not None)
     return Command(
         image=substitute(program.image, values),
-        argv=argv,
+        command=tuple(substitute(word, values) for word in program.command),
+        args=tuple(substitute(word, values) for word in program.args),
         env=plain,
         secrets=secrets,
         working_dir=substitute(program.working_dir, values),

@@ -1,56 +1,132 @@
-"""What a decision looks up about a node: its template's body, its variables, and the locks that it wants.
+"""What a decision looks up about a node: its template's body, the variables in and around it, and the locks that it wants.
 
 It reads and never changes the tree.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from datetime import datetime
 
-from reconciler.model.spec import Dag, Steps, Template, WorkflowSpec
-from reconciler.model.state import NodeState, ResolvedLock, RunState
+from reconciler.model.spec import Call, Dag, Steps, Template, WorkflowSpec
+from reconciler.model.state import NodeState, NodeType, ResolvedLock, RunState
+from reconciler.workflow.producers import Producers
 from reconciler.workflow.tree import Tree
-from reconciler.workflow.values import (
-    Values,
-    exit_values,
-    is_in_handler,
-    node_values,
-    resolve_locks,
-    workflow_values,
-)
+from reconciler.workflow.values import exit_values, input_values, is_in_run_handler, resolve_locks, workflow_values
+from reconciler.workflow.variables import Variables
+
+_BEFORE_FIRST = {"exitCode": "0", "status": "", "duration": "0", "message": ""}
 
 
 class Scope:
     """One run's names and their meaning. `base` are the variables of the run itself."""
 
-    def __init__(self, run: RunState, spec: WorkflowSpec, tree: Tree) -> None:
-        self.base: Values = workflow_values(run, spec)
+    def __init__(self, run: RunState, spec: WorkflowSpec, tree: Tree, now: str) -> None:
+        self.now = now
         self._run = run
         self._spec = spec
         self._tree = tree
+        self._flat = workflow_values(run, spec, now)
+        self._flat["workflow.status"] = run.phase.value
+        self.base = Variables(self._flat)
+
+    def add_outputs(self, outputs: Mapping[str, str]) -> None:
+        """Global outputs that this decision made: what comes after it sees them."""
+        self._flat.update((f"workflow.outputs.parameters.{name}", value) for name, value in outputs.items())
+
+    def template(self, node: NodeState) -> Template:
+        """The template of a node that has one."""
+        return self._spec.templates[node.template]
 
     def steps(self, node: NodeState) -> Steps:
         """The groups of a steps node."""
-        body = self._spec.templates[node.template].body
+        body = self.template(node).body
         assert isinstance(body, Steps)
         return body
 
     def dag(self, node: NodeState) -> Dag:
         """The tasks of a DAG node."""
-        body = self._spec.templates[node.template].body
+        body = self.template(node).body
         assert isinstance(body, Dag)
         return body
 
-    def of(self, node: NodeState) -> Values:
-        """The variables inside a node."""
-        return node_values(self.outside(node.name), self._run, node.name, node.inputs)
+    def outside(self, name: str) -> Variables:
+        """The run's variables; inside its exit handler also how the run ended."""
+        root = self._tree.get("") if is_in_run_handler(name) else None
+        if root is None:
+            return self.base
+        return Variables(exit_values(root, self._tree.stored, self._run), outer=self.base)
 
-    def outside(self, name: str) -> Values:
-        """The variables outside the node: the run's, and inside the exit handler also how the run ended."""
-        root = self._tree.get("") if is_in_handler(name) else None
-        return self.base if root is None else {**self.base, **exit_values(root, self._tree.stored, self._run)}
+    def of(self, node: NodeState) -> Variables:
+        """The variables inside a node: of its template, of its earlier siblings among tries, of the calls that it makes."""
+        template = self._spec.templates.get(node.template)
+        body = template.body if template is not None else None
+        producers = None
+        if isinstance(body, (Steps, Dag)) and node.type in (NodeType.STEPS, NodeType.DAG):
+            producers = Producers(self._tree, node, body, self._spec.templates, self._run.name)
+        flat = {**input_values(node.inputs), "pod.name": self._run.name + node.name, "node.name": self._run.name + node.name}
+        parent = self._tree.parent(node)
+        if parent is not None and parent.type is NodeType.RETRY:
+            flat |= self.tries(parent, before=node)
+        if template is not None:
+            for parameter in template.outputs:
+                if parameter.value_from is not None and parameter.value_from.path:
+                    flat[f"outputs.parameters.{parameter.name}.path"] = parameter.value_from.path
+        outer = self.around(node) if template is not None and template.is_inline else self.outside(node.name)
+        return Variables(flat, outer=outer, producers=producers)
 
-    def locks_of(self, template: Template, values: Values, parent: NodeState | None) -> tuple[ResolvedLock, ...]:
+    def around(self, node: NodeState) -> Variables:
+        """What the call that made a node sees: the variables of the steps or dag node above, and the loop's item."""
+        owner = self.owner(node)
+        if owner is None:
+            return self.outside(node.name)
+        turn = node
+        while not turn.item_json:
+            above = self._tree.parent(turn)
+            if above is None or above == owner:
+                break
+            turn = above
+        return Variables({}, outer=self.of(owner), item_json=turn.item_json)
+
+    def owner(self, node: NodeState) -> NodeState | None:
+        """The steps or dag node whose call made a node."""
+        above = self._tree.parent(node)
+        while above is not None and above.type not in (NodeType.STEPS, NodeType.DAG):
+            above = self._tree.parent(above)
+        return above
+
+    def for_call(self, owner: NodeState, call: Call, item_json: str = "") -> Variables:
+        """What a call of the steps or dag node sees, in its arguments and its condition."""
+        root = "steps" if isinstance(self.template(owner).body, Steps) else "tasks"
+        return Variables({f"{root}.name": call.name}, outer=self.of(owner), item_json=item_json)
+
+    def tries(self, retry: NodeState, before: NodeState | None = None) -> dict[str, str]:
+        """`retries` and `lastRetry.*`: for a new try, or for the judgement on the last one (`before` None)."""
+        done = [child for child in self._tree.children(retry) if child.is_final and (before is None or child.name != before.name)]
+        if before is not None:
+            number = int(before.name.rpartition("(")[2][:-1])
+            done = done[:number]
+        found = {"retries": str(len(done) if before is not None else max(0, len(done) - 1))}
+        last = dict(_BEFORE_FIRST)
+        if done:
+            node = done[-1]
+            last = {
+                "exitCode": str(node.exit_code if node.exit_code is not None else -1),
+                "status": node.phase.value,
+                "duration": self._duration(node),
+                "message": node.message,
+            }
+        return found | {f"lastRetry.{name}": value for name, value in last.items()}
+
+    def _duration(self, node: NodeState) -> str:
+        start = node.started_at or node.created_at
+        end = node.finished_at or self.now
+        if not start or not end:
+            return "0"
+        return f"{max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds()):.0f}"
+
+    def locks_of(self, template: Template, values: Variables, parent: NodeState | None) -> tuple[ResolvedLock, ...]:
         """The locks that a node of the template wants; those that an enclosing node or the run holds are marked nested.
 
         Raises UnresolvedTag or ManifestError if one cannot be named.

@@ -5,12 +5,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
 from reconciler.model.plan import ClaimEnd, ClaimRequest, NewNode, NodeUpdate, RunPlan, RunUpdate
-from reconciler.model.state import AttemptState, ClaimPhase, NodeId, NodeState, Phase
+from reconciler.model.state import FINAL, AttemptState, ClaimPhase, NodeId, NodeState, Outputs, Phase
 
 
 class Stored(Protocol):
@@ -34,6 +34,12 @@ class Stored(Protocol):
     def failed_pods(self) -> Sequence[NodeState]:
         """Stored Pod nodes that ended Failed or Error."""
 
+    def expanded(self, parent_id: NodeId, name: str) -> Sequence[NodeState]:
+        """The stored children that are turns of the loop `name`, and their exit handlers, in order of creation."""
+
+    def config_value(self, namespace: str, name: str, key: str) -> str | None:
+        """One value of a live ConfigMap, or None."""
+
     def attempt(self, node_id: NodeId) -> AttemptState | None:
         """The attempt of a Pod node, or None if none was queued."""
 
@@ -47,8 +53,9 @@ class Stored(Protocol):
 class Tree:
     """Stored nodes with the changes of one decision over them; collects the plan."""
 
-    def __init__(self, stored: Stored) -> None:
+    def __init__(self, stored: Stored, now: str) -> None:
         self.stored = stored
+        self._now = now
         self._nodes: dict[str, NodeState] = {}
         self._parents: dict[str, str | None] = {}
         self._new: dict[str, NewNode] = {}
@@ -79,6 +86,21 @@ class Tree:
         found += [self._nodes[name] for name, above in self._parents.items() if above == node.name]
         return found
 
+    def expanded(self, parent: NodeState, name: str) -> list[NodeState]:
+        """The children that are turns of the loop `name`, and their exit handlers, stored ones first."""
+        found = [self._nodes.get(c.name, c) for c in self.stored.expanded(parent.id, name)] if parent.id else []
+        new = [n for n, above in self._parents.items() if above == parent.name and n.startswith(f"{name}(")]
+        return found + [self._nodes[n] for n in new]
+
+    def count_unfinished(self, node: NodeState, limit: int) -> int:
+        """How many children have not ended; no more than `limit` are counted."""
+        found = {name for name, above in self._parents.items() if above == node.name and not self._nodes[name].is_final}
+        if node.id:
+            ended = sum(1 for update in self._updates if self._nodes[update].is_final)
+            names = self.stored.unfinished_children(node.id, limit + ended)
+            found.update(name for name in names if name not in self._nodes or not self._nodes[name].is_final)
+        return min(limit, len(found))
+
     def has_unfinished_child(self, node: NodeState) -> bool:
         """True while a child has not ended."""
         if any(above == node.name and not self._nodes[name].is_final for name, above in self._parents.items()):
@@ -93,23 +115,40 @@ class Tree:
         """Adds a node; it has no id until it is stored."""
         node = NodeState(
             NodeId(0), None, new.name, new.display, new.type, new.template, new.phase, new.message, new.inputs,
-            None, None, None, None,
+            None, None, None, None, self._now, new.outputs, new.item_json,
         )  # fmt: skip
         self._nodes[new.name], self._parents[new.name], self._new[new.name] = node, new.parent, new
         return node
 
-    def update(self, node: NodeState, phase: Phase, message: str = "", exit_code: int | None = None) -> NodeState:
-        """Moves a node to another phase."""
-        changed = replace(node, phase=phase, message=message, exit_code=exit_code)
+    def update(
+        self,
+        node: NodeState,
+        phase: Phase,
+        message: str = "",
+        exit_code: int | None = None,
+        outputs: Outputs | None = None,
+        wake_s: float | None = None,
+    ) -> NodeState:
+        """Moves a node to another phase. `wake_s`: it is to be looked at again then; 0 ends a pause."""
+        kept = node.outputs if outputs is None else outputs
+        finished = self._now if phase in FINAL else None
+        changed = replace(node, phase=phase, message=message, exit_code=exit_code, outputs=kept, finished_at=finished)
         self._nodes[node.name] = changed
         if node.name in self._new:
-            self._new[node.name] = replace(self._new[node.name], phase=phase, message=message)
-        else:
-            before = self._updates.get(node.name)
-            expected = before.expected if before else node.phase
-            self._updates[node.name] = NodeUpdate(
-                name=node.name, expected=expected, phase=phase, message=message, exit_code=exit_code
-            )
+            new = self._new[node.name]
+            wake = new.wake_s if wake_s is None else wake_s or None
+            self._new[node.name] = replace(new, phase=phase, message=message, outputs=kept, wake_s=wake)
+            return changed
+        before = self._updates.get(node.name)
+        self._updates[node.name] = NodeUpdate(
+            name=node.name,
+            expected=before.expected if before else node.phase,
+            phase=phase,
+            message=message,
+            exit_code=exit_code,
+            outputs=outputs if outputs is not None or before is None else before.outputs,
+            wake_s=wake_s if wake_s is not None or before is None else before.wake_s,
+        )
         return changed
 
     def queue_attempt(self, node: NodeState) -> None:
@@ -149,7 +188,7 @@ class Tree:
         """True if this decision asked for the node's locks."""
         return any(claim.node == name for claim in self._claims)
 
-    def plan(self, run: RunUpdate | None) -> RunPlan:
+    def plan(self, run: RunUpdate | None, outputs: Mapping[str, str]) -> RunPlan:
         """Everything collected."""
         return RunPlan(
             new_nodes=tuple(self._new.values()),
@@ -160,4 +199,5 @@ class Tree:
             claims=tuple(self._claims),
             claim_ends=tuple(self._claim_ends),
             run=run,
+            run_outputs=outputs,
         )

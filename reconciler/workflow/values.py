@@ -1,4 +1,4 @@
-"""What `{{tags}}` mean: the variables of a run and of a node, and the resolution of arguments, inputs and lock names.
+"""The variables of a run, and the resolution of arguments, inputs and lock names.
 
 Argo: docs/variables.md. One pass only: a value that holds a tag is not looked into again.
 """
@@ -6,28 +6,41 @@ Argo: docs/variables.md. One pass only: a value that holds a tag is not looked i
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
 
 from reconciler.errors import ManifestError
-from reconciler.expr.tags import UnresolvedTag, resolve, substitute
-from reconciler.model.spec import LockKind, LockRef, Parameter, WorkflowSpec
+from reconciler.expr.errors import AbsentValue
+from reconciler.expr.language import evaluate, to_text
+from reconciler.expr.tags import UnresolvedTag, Variables, resolve, substitute
+from reconciler.model.spec import LockKind, LockRef, Parameter, ValueFrom, WorkflowSpec
 from reconciler.model.state import NodeState, ResolvedLock, RunState
 from reconciler.workflow.tree import Stored
 
-Values = Mapping[str, str]
+Values = Variables | Mapping[str, str]
+ConfigValue = Callable[[str, str], str | None]
 EXIT_NODE = ".onExit"
+_TURN = re.compile(r"\([^()]*\)")
+_IN_HANDLER = re.compile(r"(?:^|[^\]])\.onExit(?=$|[\[.(])")
 
 
 def is_in_handler(name: str) -> bool:
-    """True for the exit handler's node and those below it; a task `onExits` is another."""
+    """True for an exit handler's node, of the run or of a call, and those below it; a task `onExits` is another."""
+    return ".onExit" in name and _IN_HANDLER.search(_TURN.sub("", name)) is not None
+
+
+def is_in_run_handler(name: str) -> bool:
+    """True for the run's own exit handler and the nodes below it."""
     return name == EXIT_NODE or name.startswith((f"{EXIT_NODE}[", f"{EXIT_NODE}.", f"{EXIT_NODE}("))
 
 
-def workflow_values(run: RunState, spec: WorkflowSpec) -> dict[str, str]:
-    """The `workflow.*` variables that are known before the run has ended."""
+def workflow_values(run: RunState, spec: WorkflowSpec, now: str = "") -> dict[str, str]:
+    """The `workflow.*` variables that are known before the run has ended. `now` is for `workflow.duration`."""
     values = {f"workflow.parameters.{name}": value for name, value in run.arguments.items()}
     values |= {f"workflow.labels.{name}": value for name, value in run.labels.items()}
     values |= {f"workflow.annotations.{name}": value for name, value in run.annotations.items()}
+    values |= {f"workflow.outputs.parameters.{name}": value for name, value in run.outputs.items()}
     values["workflow.name"] = run.name
     values["workflow.namespace"] = run.namespace
     values["workflow.uid"] = run.uid
@@ -35,12 +48,20 @@ def workflow_values(run: RunState, spec: WorkflowSpec) -> dict[str, str]:
     values["workflow.mainEntrypoint"] = spec.entrypoint
     values["workflow.serviceAccountName"] = "default"
     values["workflow.creationTimestamp"] = run.created_at[:19] + "Z"
-    values["workflow.creationTimestamp.RFC3339"] = run.created_at[:19] + "Z"
+    values["workflow.duration"] = f"{_seconds_between(run.started_at or run.created_at, now):.6f}"
     if run.scheduled_at:
         values["workflow.scheduledTime"] = run.scheduled_at[:19] + "Z"
     parameters = [{"name": name, "value": value} for name, value in run.arguments.items()]
     values["workflow.parameters"] = values["workflow.parameters.json"] = json.dumps(parameters)
+    values["workflow.labels"] = values["workflow.labels.json"] = json.dumps(dict(run.labels))
+    values["workflow.annotations"] = values["workflow.annotations.json"] = json.dumps(dict(run.annotations))
     return values
+
+
+def _seconds_between(start: str, end: str) -> float:
+    if not start or not end:
+        return 0.0
+    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
 
 
 def exit_values(root: NodeState, stored: Stored, run: RunState) -> dict[str, str]:
@@ -60,51 +81,127 @@ def exit_values(root: NodeState, stored: Stored, run: RunState) -> dict[str, str
     return {"workflow.status": root.phase.value, "workflow.failures": json.dumps(json.dumps(listed))}
 
 
-def node_values(base: Values, run: RunState, name: str, inputs: Values) -> dict[str, str]:
-    """The variables inside one node's template: the run's, its inputs, and its own name."""
-    values = dict(base)
-    for key, value in inputs.items():
-        values[f"inputs.parameters.{key}"] = value
-    values["inputs.parameters"] = json.dumps([{"name": k, "value": v} for k, v in inputs.items()])
-    values["pod.name"] = values["node.name"] = run.name + name
+def input_values(inputs: Mapping[str, str]) -> dict[str, str]:
+    """The `inputs.*` variables inside a template."""
+    values = {f"inputs.parameters.{key}": value for key, value in inputs.items()}
+    values["inputs.parameters"] = json.dumps([{"name": key, "value": value} for key, value in inputs.items()])
     return values
 
 
-def resolve_arguments(declared: Sequence[Parameter], given: Mapping[str, str], owner: str) -> dict[str, str]:
-    """A workflow's arguments: given values over declared ones over defaults.
+def resolve_arguments(
+    declared: Sequence[Parameter], given: Mapping[str, str], owner: str, config: ConfigValue | None = None
+) -> dict[str, str]:
+    """A workflow's arguments: given values over declared ones, over a ConfigMap's, over defaults.
 
-    Raises ManifestError for a declared parameter without any value, for a given one that is not declared, and for a value
-    outside `enum`.
+    `config` gives the value of a ConfigMap's (name, key), or None. Raises ManifestError for a declared parameter without any
+    value, for a given one that is not declared, and for a value outside `enum`.
     """
     names = {parameter.name for parameter in declared}
     for name in given:
         if name not in names:
             known = ", ".join(sorted(names)) or "none"
             raise ManifestError(f"{owner}: parameter {name!r} is not declared in spec.arguments; declared: {known}")
-    return {parameter.name: _value_of(parameter, given.get(parameter.name), owner) for parameter in declared}
+    found: dict[str, str] = {}
+    for parameter in declared:
+        scope = {f"workflow.parameters.{name}": value for name, value in found.items()}
+        value = given.get(parameter.name, parameter.value)
+        if value is None and parameter.value_from is not None:
+            value = _from_source(parameter.value_from, scope, config)
+        found[parameter.name] = _checked(parameter, value, owner)
+    return found
 
 
-def resolve_inputs(declared: Sequence[Parameter], arguments: Sequence[Parameter], scope: Values, owner: str) -> dict[str, str]:
+def resolve_inputs(
+    declared: Sequence[Parameter], arguments: Sequence[Parameter], scope: Values, owner: str, config: ConfigValue | None = None
+) -> dict[str, str]:
     """A template's inputs: the caller's arguments, in the caller's scope, over the template's own values and defaults.
 
-    Raises ManifestError if one has no value, and UnresolvedTag if an argument names an unknown variable.
+    An argument that refers to an output that was never made leaves the template's default standing. Raises ManifestError if
+    one has no value, and UnresolvedTag if an argument names an unknown variable.
     """
-    given = {argument.name: substitute(argument.value, scope) for argument in arguments if argument.value is not None}
+    given: dict[str, str] = {}
+    absent: dict[str, AbsentValue] = {}
+    for argument in arguments:
+        try:
+            value = argument_value(argument, scope, config)
+        except AbsentValue as error:
+            absent[argument.name] = error
+        else:
+            if value is not None:
+                given[argument.name] = value
     inputs = {}
     for parameter in declared:
-        raw = _value_of(parameter, given.get(parameter.name), owner)
-        inputs[parameter.name] = raw if parameter.name in given else substitute(raw, scope)
+        inputs[parameter.name] = _input(parameter, given, absent, scope, owner, config)
     return inputs
 
 
-def _value_of(parameter: Parameter, given: str | None, owner: str) -> str:
-    for candidate in (given, parameter.value, parameter.default):
-        if candidate is not None:
-            if parameter.enum and candidate not in parameter.enum:
-                allowed = ", ".join(parameter.enum)
-                raise ManifestError(f"{owner}: parameter {parameter.name!r} is {candidate!r}; it must be one of {allowed}")
-            return candidate
-    raise ManifestError(f"{owner}: parameter {parameter.name!r} has no value; give one with -p {parameter.name}=VALUE")
+def _input(  # one parameter against everything that may give it a value
+    parameter: Parameter,
+    given: Mapping[str, str],
+    absent: Mapping[str, AbsentValue],
+    scope: Values,
+    owner: str,
+    config: ConfigValue | None,
+) -> str:
+    if parameter.name in given:
+        return _checked(parameter, given[parameter.name], owner)
+    own = parameter.value if parameter.value is not None else None
+    if own is None and parameter.value_from is not None:
+        own = _from_source(parameter.value_from, scope, config)
+    if own is None:
+        own = parameter.default
+    if own is None and parameter.name in absent:
+        raise absent[parameter.name]
+    return _checked(parameter, None if own is None else substitute(own, scope), owner)
+
+
+def argument_value(argument: Parameter, scope: Values, config: ConfigValue | None = None) -> str | None:
+    """What an argument is in a scope: its value, or what its source gives; None if it says nothing."""
+    if argument.value is not None:
+        return substitute(argument.value, scope)
+    if argument.value_from is not None:
+        return _from_source(argument.value_from, scope, config)
+    return None if argument.default is None else substitute(argument.default, scope)
+
+
+def _from_source(source: ValueFrom, scope: Values, config: ConfigValue | None) -> str | None:
+    """The value that a source gives, else its default; None if there is neither."""
+    try:
+        if source.parameter:
+            return substitute(source.parameter, scope)
+        if source.expression:
+            return to_text(evaluate(source.expression, tree_of(scope)))
+    except AbsentValue:
+        if source.default is None:
+            raise
+        return source.default
+    if source.configmap is not None:
+        name, key = (substitute(part, scope) for part in source.configmap)
+        value = None if config is None else config(name, key)
+        if value is None and source.default is None:
+            raise ManifestError(f'ConfigMap "{name}" has no key "{key}" here; push one that has, or give a default')
+        return value if value is not None else source.default
+    return source.default
+
+
+def tree_of(scope: Values) -> Mapping[str, object]:
+    """A scope as an expression sees it."""
+    if isinstance(scope, Mapping):
+        from reconciler.expr.tags import nest
+
+        return nest(scope)
+    return scope.tree()
+
+
+def _checked(parameter: Parameter, value: str | None, owner: str) -> str:
+    if value is None:
+        value = parameter.default
+    if value is None:
+        raise ManifestError(f"{owner}: parameter {parameter.name!r} has no value; give one with -p {parameter.name}=VALUE")
+    if parameter.enum and value not in parameter.enum:
+        allowed = ", ".join(parameter.enum)
+        raise ManifestError(f"{owner}: parameter {parameter.name!r} is {value!r}; it must be one of {allowed}")
+    return value
 
 
 def resolve_locks(refs: Sequence[LockRef], scope: Values, namespace: str) -> tuple[ResolvedLock, ...]:
@@ -134,7 +231,7 @@ def _resolve_lock(ref: LockRef, scope: Values, own_namespace: str) -> ResolvedLo
 __all__ = [
     "UnresolvedTag",
     "exit_values",
-    "node_values",
+    "input_values",
     "resolve_arguments",
     "resolve_inputs",
     "resolve_locks",

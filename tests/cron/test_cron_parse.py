@@ -3,8 +3,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from reconciler.cron.duration import parse_go_duration
 from reconciler.cron.schedule import Calendar, Every, Schedule, load_zone, parse_schedule
+from reconciler.model.duration import parse_go_duration
 
 ALL_DAYS = frozenset(range(1, 32))
 ALL_MONTHS = frozenset(range(1, 13))

@@ -15,6 +15,7 @@ from reconciler.loop.tick import Loop, Outside
 from reconciler.manifest import parse_file
 from reconciler.model.attempt import AttemptId, Exited, Lost, NotStarted
 from reconciler.model.source import Revision
+from reconciler.model.state import NO_OUTPUTS
 from reconciler.store import runs
 from reconciler.store.writer import open_writer
 from reconciler.workflow.engine import Rules
@@ -61,6 +62,7 @@ class NoEffects(Effects):
     def __init__(self):
         self.removed = []
         self.is_behind = False
+        self.left = {}  # attempt -> (outputs, what is missing)
 
     def prepare(self, commits):
         pass
@@ -70,6 +72,9 @@ class NoEffects(Effects):
 
     def take_failed(self):
         return []
+
+    def collect(self, ctx, attempt):
+        return self.left.get(attempt.id, (NO_OUTPUTS, ""))
 
 
 class Errors(logging.Handler):

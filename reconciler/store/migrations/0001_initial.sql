@@ -38,7 +38,8 @@ CREATE INDEX file_refused ON file (path) WHERE refused = 1;
 
 CREATE TABLE definition (
   id               INTEGER PRIMARY KEY,
-  kind             TEXT NOT NULL CHECK (kind IN ('Workflow', 'WorkflowTemplate', 'CronWorkflow', 'ConfigMap')),
+  kind             TEXT NOT NULL CHECK (kind IN (
+                     'Workflow', 'WorkflowTemplate', 'ClusterWorkflowTemplate', 'CronWorkflow', 'ConfigMap')),
   namespace        TEXT NOT NULL,
   name             TEXT NOT NULL,             -- metadata.name; with generateName: path, index and prefix (it has a '#')
   path             TEXT NOT NULL,
@@ -99,6 +100,8 @@ CREATE TABLE run (
   successor_of     INTEGER,                   -- Replace: the run that must be gone first
   removed          INTEGER NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)),  -- its manifest left Git while it ran
   shutdown         TEXT NOT NULL DEFAULT '' CHECK (shutdown IN ('', 'Stop', 'Terminate')),
+  suspended        INTEGER NOT NULL DEFAULT 0 CHECK (suspended IN (0, 1)),  -- nothing of it begins until it is resumed
+  outputs_json     TEXT NOT NULL DEFAULT '{}',  -- the global output parameters
   ended_by         TEXT NOT NULL DEFAULT '',  -- '' = by itself; else stop, terminate, delete, replace, removed
   created_at       TEXT NOT NULL,
   started_at       TEXT,
@@ -123,21 +126,26 @@ CREATE TABLE node (
   parent_id   INTEGER REFERENCES node (id),   -- the node that made it: steps, group, DAG, retry; NULL for the root and onExit
   name        TEXT NOT NULL,                  -- Argo's node name less the run's: '', '[0].build', '.deploy(1)', '.onExit'
   display     TEXT NOT NULL,
-  type        TEXT NOT NULL CHECK (type IN ('Pod', 'Steps', 'StepGroup', 'DAG', 'Retry')),
-  template    TEXT NOT NULL DEFAULT '',
+  type        TEXT NOT NULL CHECK (type IN (
+                'Pod', 'Steps', 'StepGroup', 'DAG', 'TaskGroup', 'Retry', 'Suspend', 'Skipped')),
+  template    TEXT NOT NULL DEFAULT '',       -- its key in the frozen spec: NAME, SCOPE:NAME, or TEMPLATE/CALL (inline)
   phase       TEXT NOT NULL CHECK (phase IN ('Pending', 'Running', 'Succeeded', 'Failed', 'Error', 'Skipped', 'Omitted')),
   message     TEXT NOT NULL DEFAULT '',
   inputs_json TEXT NOT NULL DEFAULT '{}',
+  outputs_json TEXT NOT NULL DEFAULT '{}',    -- {"parameters": {NAME: VALUE}, "result": TEXT}
+  item_json   TEXT NOT NULL DEFAULT '',       -- the loop's item
   exit_code   INTEGER,
   created_at  TEXT NOT NULL,
   started_at  TEXT,
   finished_at TEXT,
-  deadline_at TEXT,
+  deadline_at TEXT,                           -- when it is to be ended
+  wake_at     TEXT,                           -- when a pause of it ends
   CHECK ((phase IN ('Succeeded', 'Failed', 'Error', 'Skipped', 'Omitted')) = (finished_at IS NOT NULL))
 ) STRICT;
 CREATE UNIQUE INDEX node_name ON node (run_id, name);
 CREATE INDEX node_unfinished ON node (run_id, parent_id) WHERE finished_at IS NULL;
 CREATE INDEX node_children ON node (parent_id) WHERE parent_id IS NOT NULL;
+CREATE INDEX node_wake ON node (wake_at) WHERE wake_at IS NOT NULL AND finished_at IS NULL;
 CREATE INDEX node_deadline ON node (deadline_at) WHERE deadline_at IS NOT NULL AND finished_at IS NULL;
 
 CREATE TABLE attempt (                         -- one process of a Pod node, started at most once
@@ -153,6 +161,8 @@ CREATE TABLE attempt (                         -- one process of a Pod node, sta
   stop_at     TEXT,
   exit_code   INTEGER,
   signal      INTEGER,
+  outputs_json TEXT NOT NULL DEFAULT '{}',    -- as node.outputs_json, read from its files at its end
+  problem     TEXT NOT NULL DEFAULT '',       -- why an output could not be read
   queued_at   TEXT NOT NULL,
   intended_at TEXT,
   finished_at TEXT,

@@ -1,4 +1,4 @@
-"""Go duration text (`1h30m`, `90s`), as `@every` takes it. Reads text; never knows what the duration is for."""
+"""Durations as text: of Go (`1h30m`, `90s`), and of Argo (also whole seconds). Never knows what a duration is for."""
 
 from __future__ import annotations
 
@@ -40,3 +40,20 @@ def parse_go_duration(text: str) -> timedelta:
     if total_ns > _LARGEST_NS:
         raise ValueError(f'duration "{text}" is longer than 292 years')
     return timedelta(microseconds=sign * (total_ns // 1000))
+
+
+def parse_argo_duration(text: str) -> timedelta:
+    """A duration as Argo's own fields take it: a whole number is seconds, else a Go duration; never negative.
+
+    Raises ValueError with a clause such as `"soon" is not a duration like 30, 30s or 1h30m`.
+    """
+    bare = text.strip()
+    if bare.isascii() and bare.isdigit() and len(bare) <= 10:
+        return timedelta(seconds=int(bare))
+    try:
+        duration = parse_go_duration(bare)
+    except ValueError:
+        duration = timedelta(seconds=-1)
+    if duration < timedelta(0):
+        raise ValueError(f'"{bare[:_LONGEST_TEXT]}" is not a duration like 30, 30s or 1h30m')
+    return duration

@@ -1,0 +1,138 @@
+"""Requests about pauses: suspend and resume a run, resume or end single suspend nodes, supply their outputs.
+
+A node is ended by the engine, not here: the request writes down what is wanted and when (now), so that whatever follows from
+it happens as it does for any other end. Argo: docs/walk-through/suspending.md, docs/intermediate-inputs.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from reconciler.errors import Refused, UsageError
+from reconciler.loop.context import Context
+from reconciler.model.spec import Template
+from reconciler.model.state import NodeState, NodeType, Outputs, Phase, RunState
+from reconciler.store import runs
+from reconciler.workflow.producers import default_of
+
+Args = Mapping[str, Any]
+Answer = dict[str, Any]
+_FIELDS: Mapping[str, Callable[[RunState, NodeState], str]] = {
+    "displayName": lambda _run, node: node.display,
+    "name": lambda run, node: run.name + node.name,
+    "templateName": lambda _run, node: node.template.rpartition(":")[2],
+    "phase": lambda _run, node: node.phase.value,
+    "type": lambda _run, node: node.type.value,
+    "id": lambda run, node: run.name + node.name,
+}
+
+
+def suspend(ctx: Context, run: RunState) -> Answer:
+    """Nothing more of the run begins; what runs goes on, and it keeps its locks and its places in queues."""
+    if run.is_final:
+        raise Refused(f"{run.name} has ended ({run.phase.value}): there is nothing to suspend")
+    if run.suspended:
+        raise Refused(f"{run.name} is suspended already; `lineclear resume {run.name}` lets it go on")
+    runs.set_suspended(ctx.writer, run, suspended=True)
+    return {"run": run.id, "message": "suspended"}
+
+
+def resume(ctx: Context, run: RunState, args: Args) -> Answer:
+    """Lets a suspended run go on, and ends its suspend nodes; with a selector only those that it fits."""
+    if run.is_final:
+        raise Refused(f"{run.name} has ended ({run.phase.value}): there is nothing to resume")
+    selector = str(args.get("selector") or "")
+    waiting = [node for node in _suspended(ctx, run) if _fits(run, node, selector)]
+    if not waiting and (selector or not run.suspended):
+        where = f" that fits {selector!r}" if selector else ""
+        raise Refused(f"{run.name} is not suspended and no suspend node{where} waits in it; see `lineclear get {run.name}`")
+    for node in waiting:
+        _require_outputs(ctx, run, node, node.outputs.parameters)
+    if run.suspended and not selector:
+        runs.set_suspended(ctx.writer, run, suspended=False)
+    for node in waiting:
+        runs.wake_node(ctx.writer, run, node, "node.resumed")
+    names = ", ".join(node.display for node in waiting)
+    return {"run": run.id, "message": f"resumed{': ' + names if names else ''}"}
+
+
+def set_node(ctx: Context, run: RunState, args: Args) -> Answer:
+    """Supplies outputs of suspend nodes, changes their message, or ends them in a phase."""
+    phase = str(args.get("phase") or "")
+    if phase not in ("", "Succeeded", "Failed"):
+        raise UsageError(f"phase {phase!r}: a suspend node can be set to Succeeded or Failed")
+    selector = str(args.get("selector") or "")
+    nodes = [node for node in _suspended(ctx, run) if _fits(run, node, selector)]
+    if not nodes:
+        raise Refused(f"{run.name} has no suspend node that waits and fits {selector!r}; `lineclear get {run.name}` shows them")
+    given = {str(key): str(value) for key, value in (args.get("outputs") or {}).items()}
+    message = str(args.get("message") or "")
+    for node in nodes:
+        _require_declared(ctx, run, node, given)
+        parameters = {**node.outputs.parameters, **given}
+        if phase == "Succeeded":
+            _require_outputs(ctx, run, node, parameters)
+        runs.supply_outputs(ctx.writer, run, node, Outputs(parameters=parameters), message)
+        if phase == "Succeeded":
+            runs.wake_node(ctx.writer, run, node, "node.set")
+        elif phase == "Failed":
+            runs.fail_node(ctx.writer, run, node)
+    return {"run": run.id, "message": f"set: {', '.join(node.display for node in nodes)}"}
+
+
+def fail_nodes(ctx: Context, run: RunState, selector: str, message: str) -> Answer:
+    """Ends the suspend nodes that a selector fits as Failed: `stop` of a part of a run."""
+    return set_node(ctx, run, {"selector": selector, "phase": "Failed", "message": message or "stopped by an operator"})
+
+
+def _suspended(ctx: Context, run: RunState) -> list[NodeState]:
+    nodes = runs.StoredNodes(ctx.writer, run.id).unfinished()
+    return [node for node in nodes if node.type is NodeType.SUSPEND and node.phase is Phase.RUNNING]
+
+
+def _fits(run: RunState, node: NodeState, selector: str) -> bool:
+    """Whether `field=value,field!=value` fits a node. Raises UsageError for a field that nodes do not have."""
+    for part in filter(None, (piece.strip() for piece in selector.split(","))):
+        name, sign, value = part.partition("=")
+        is_not = name.endswith("!")
+        name = name.rstrip("!").strip()
+        if not sign:
+            raise UsageError(f"node selector {part!r}: it is FIELD=VALUE, such as displayName=approve")
+        is_equal = _field(run, node, name) == value.lstrip("=").strip()
+        if is_equal is is_not:
+            return False
+    return True
+
+
+def _field(run: RunState, node: NodeState, name: str) -> str:
+    if name in _FIELDS:
+        return _FIELDS[name](run, node)
+    prefix, _, rest = name.partition("inputs.parameters.")
+    if not prefix and rest:
+        return node.inputs.get(rest.removesuffix(".value"), "")
+    raise UsageError(f"node selector: there is no field {name!r}; use {', '.join(_FIELDS)} or inputs.parameters.NAME.value")
+
+
+def _template(ctx: Context, run: RunState, node: NodeState) -> Template:
+    return ctx.specs.get(run.spec_digest).templates[node.template]
+
+
+def _require_declared(ctx: Context, run: RunState, node: NodeState, given: Mapping[str, str]) -> None:
+    declared = [p.name for p in _template(ctx, run, node).outputs if p.value_from is not None and p.value_from.supplied]
+    for name in given:
+        if name not in declared:
+            known = ", ".join(declared) or "none"
+            raise Refused(f"suspend node {node.display!r} has no output parameter {name!r} to supply; it has {known}")
+
+
+def _require_outputs(ctx: Context, run: RunState, node: NodeState, parameters: Mapping[str, str]) -> None:
+    declared = _template(ctx, run, node).outputs
+    missing = [p.name for p in declared if p.name not in parameters and default_of(p) is None]
+    if missing:
+        raise Refused(
+            f"suspend node {node.display!r} waits for {', '.join(missing)}: supply it first with"
+            f" `lineclear node set {run.name} --output-parameter {missing[0]}=VALUE`"
+        )
+
+

@@ -1,0 +1,204 @@
+"""How a call becomes nodes: its turns, its condition, its inputs, its locks, and its exit handler.
+
+A call is a step or a task; the entrypoint and the exit handler are made the same way. What the nodes do then is not its
+business.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ManifestError
+from reconciler.expr.language import evaluate
+from reconciler.expr.tags import substitute
+from reconciler.model.duration import parse_argo_duration
+from reconciler.model.plan import ClaimRequest
+from reconciler.model.spec import Call, Dag, Parameter, Program, Steps, Suspend, Template
+from reconciler.model.state import NodeState, NodeType, Phase
+from reconciler.workflow.loops import Item, items_of, mentions_item
+from reconciler.workflow.values import Values, input_values, resolve_inputs
+from reconciler.workflow.variables import Variables
+
+if TYPE_CHECKING:
+    from reconciler.workflow.engine import Decision
+
+EXIT = ".onExit"
+TYPES = {Program: NodeType.POD, Steps: NodeType.STEPS, Dag: NodeType.DAG, Suspend: NodeType.SUSPEND}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Making:
+    """The place of a node that is to be made. `parent` None: the root or the run's exit handler."""
+
+    name: str
+    parent: NodeState | None
+    display: str
+    item_json: str = ""
+
+
+def resolved(text: str, scope: Values) -> str:
+    """A text with its tags replaced. Raises ManifestError for one that has no value."""
+    return substitute(text, scope)
+
+
+def can_be_tried(template: Template) -> bool:
+    """True for a template that the workflow's own retryStrategy also holds for."""
+    return not isinstance(template.body, Suspend)
+
+
+# turns ----------------------------------------------------------------------------------------------------------------------
+
+
+def make(d: Decision, parent: NodeState, owner: NodeState, call: Call, budget: int | None = None) -> int:
+    """Makes the nodes of a call under `parent` that are not there yet, at most `budget`; how many were made.
+
+    `owner` is the steps or dag node whose call it is.
+    """
+    base = f"{parent.name}.{call.name}"
+    scope = d.scope.for_call(owner, call)
+    if not call.is_loop:
+        if d.tree.get(base) is not None or budget == 0:
+            return 0
+        enter(d, Making(name=base, parent=parent, display=call.name), call, scope)
+        return 1
+    turns = turns_of(d, Making(name=base, parent=parent, display=call.name), call, scope)
+    return 0 if turns is None else make_turns(d, parent, owner, call, turns, budget)
+
+
+def turns_of(d: Decision, making: Making, call: Call, scope: Variables) -> list[Item] | None:
+    """The turns of a loop; None if one node stands for all of them: skipped, or in error."""
+    if d.tree.get(making.name) is not None:
+        return None
+    try:
+        if call.when and not mentions_item(call.when) and not d.holds(call.when, scope):
+            skip(d, making, call, f"when '{resolved(call.when, scope)}' evaluated false")
+            return None
+        turns = items_of(call, scope)
+    except ManifestError as error:
+        d.stillborn(making, call, str(error))
+        return None
+    if not turns:
+        skip(d, making, call, "Skipped, empty params")
+        return None
+    return turns
+
+
+def make_turns(  # the place, the call and how far to go
+    d: Decision, parent: NodeState, owner: NodeState, call: Call, turns: Iterable[Item], budget: int | None
+) -> int:
+    """Makes the turns that are not there yet, at most `budget`; how many were made."""
+    made = 0
+    base = parent.name if parent.type is NodeType.TASK_GROUP else f"{parent.name}.{call.name}"
+    for turn in turns:
+        if made == budget:
+            break
+        label = turn.label
+        if d.tree.get(base + label) is None:
+            making = Making(name=base + label, parent=parent, display=call.name + label, item_json=turn.json)
+            enter(d, making, call, d.scope.for_call(owner, call, turn.json))
+            made += 1
+    return made
+
+
+# one node -------------------------------------------------------------------------------------------------------------------
+
+
+def enter(d: Decision, making: Making, call: Call, scope: Variables) -> NodeState:
+    """Makes the node of a call, or of one turn, and starts it if it need not wait for locks."""
+    try:
+        if call.when and not d.holds(call.when, scope):
+            return skip(d, making, call, f"when '{resolved(call.when, scope)}' evaluated false")
+        key = substitute(call.template, scope)
+        template = d.spec.templates.get(key)
+        if template is None:
+            return d.stillborn(making, call, f"template {key!r} is not in this workflow")
+        inputs = resolve_inputs(
+            template.inputs,
+            _arguments(d, call, making.parent),
+            scope,
+            f"template {template.name!r}",
+            lambda name, key: d.tree.stored.config_value(d.run.namespace, name, key),
+        )
+        inside = Variables(input_values(inputs), outer=scope if template.is_inline else d.scope.outside(making.name))
+        deadline_s = seconds(template.timeout, inside)
+        locks = d.scope.locks_of(template, inside, making.parent)
+    except ManifestError as error:
+        return d.stillborn(making, call, str(error))
+    kind = NodeType.RETRY if d.retry_of(template) else TYPES[type(template.body)]
+    node = d.create(making, kind, template.name, inputs, deadline_s=deadline_s)
+    if locks:
+        d.tree.request(ClaimRequest(node=making.name, locks=locks))
+        return node
+    return d.start(node, template)
+
+
+def _arguments(d: Decision, call: Call, parent: NodeState | None) -> tuple[Parameter, ...]:
+    """The entrypoint takes the workflow's arguments of the same names, and so does an exit handler that is given none."""
+    if parent is not None:
+        return call.arguments
+    own = {argument.name for argument in call.arguments}
+    of_run = tuple(Parameter(name=name, value=value) for name, value in d.run.arguments.items() if name not in own)
+    return (*of_run, *call.arguments)
+
+
+def seconds(text: str, scope: Values) -> float | None:
+    """A duration of a manifest in seconds; None if there is none. Raises ManifestError for text that is no duration."""
+    if not text:
+        return None
+    try:
+        return parse_argo_duration(substitute(text, scope)).total_seconds()
+    except ValueError as error:
+        raise ManifestError(f"{error}; correct it") from None
+
+
+def skip(d: Decision, making: Making, call: Call, message: str, phase: Phase = Phase.SKIPPED) -> NodeState:
+    """A node for a call that does not take place."""
+    node = d.create(making, NodeType.SKIPPED, call.template, {})
+    return d.tree.update(node, phase, message)
+
+
+# exit handlers --------------------------------------------------------------------------------------------------------------
+
+
+def call_of(d: Decision, node: NodeState, parent: NodeState) -> Call | None:
+    """The call that a node, or a turn, was made by; None for a handler, a group or a try."""
+    owner = parent if parent.type is NodeType.DAG else d.tree.parent(parent)
+    if parent.type not in (NodeType.DAG, NodeType.STEP_GROUP, NodeType.TASK_GROUP) or owner is None:
+        return None
+    if parent.type is NodeType.TASK_GROUP:
+        name = parent.name[len(owner.name) + 1 :]
+        rest = node.name[len(parent.name) :]
+    else:
+        name, paren, tail = node.name[len(parent.name) + 1 :].partition("(")
+        rest = paren + tail
+    if rest and not rest.endswith(")"):
+        return None
+    if owner.type is NodeType.DAG:
+        return d.scope.dag(owner).by_name.get(name)
+    found = d.scope.steps(owner).by_name.get(name)
+    return found[1] if found else None
+
+
+def run_exit_hook(d: Decision, node: NodeState, parent: NodeState) -> None:
+    """Starts the exit handler of a call whose node has ended; not for one that never took place, nor after terminate."""
+    if node.type is NodeType.SKIPPED or node.phase is Phase.OMITTED or d.run.shutdown == "Terminate":
+        return
+    call = call_of(d, node, parent)
+    hook = call.hooks.get("exit") if call is not None else None
+    if call is None or hook is None or node.type is NodeType.TASK_GROUP or d.tree.get(node.name + EXIT) is not None:
+        return
+    owner = parent if parent.type is NodeType.DAG else d.tree.parent(parent)
+    assert owner is not None
+    making = Making(name=node.name + EXIT, parent=parent, display=f"{node.display}.onExit")
+    handler = Call(name=call.name, template=hook.template, arguments=hook.arguments)
+    scope = d.scope.for_call(owner, replace(handler, name=call.name), node.item_json)
+    if hook.expression:
+        try:
+            if evaluate(hook.expression, scope.tree()) is not True:
+                return
+        except ManifestError as error:
+            d.stillborn(making, handler, str(error))
+            return
+    d.enter(making, handler, scope)

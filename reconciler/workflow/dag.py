@@ -1,0 +1,140 @@
+"""A dag: each task starts when its `depends` holds, or is omitted once it can no longer hold.
+
+Argo: docs/enhanced-depends-logic.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ManifestError
+from reconciler.expr.depends import parse_depends
+from reconciler.model.spec import Call, Dag
+from reconciler.model.state import NodeState, NodeType, Phase
+from reconciler.workflow import calls, ends
+from reconciler.workflow.calls import EXIT, Making
+from reconciler.workflow.outcome import dag_outcome, task_is
+
+if TYPE_CHECKING:
+    from reconciler.workflow.engine import Decision
+
+
+def advance(d: Decision, node: NodeState) -> None:
+    """Takes up every task, and ends the dag if nothing is left."""
+    _go_on(d, node, wanted(d, node))
+    _end_if_done(d, node)
+
+
+def child_ended(d: Decision, node: NodeState, child: NodeState) -> None:
+    """A task, or its exit handler, has ended: what depends on it may start."""
+    dag = d.scope.dag(node)
+    if d.scope.template(node).parallelism is not None:
+        _go_on(d, node, wanted(d, node))
+    else:
+        task = child.name[len(node.name) + 1 :].removesuffix(EXIT)
+        needed = _needed(dag)
+        _go_on(d, node, [t for t in dag.dependents.get(task, ()) if needed is None or t.name in needed])
+    _end_if_done(d, node)
+
+
+def wanted(d: Decision, node: NodeState) -> Sequence[Call]:
+    """The tasks that are to run: all, or those that the targets need."""
+    dag = d.scope.dag(node)
+    needed = _needed(dag)
+    return dag.tasks if needed is None else [task for task in dag.tasks if task.name in needed]
+
+
+def _needed(dag: Dag) -> set[str] | None:
+    """The targets and all that they depend on; None is all tasks."""
+    if not dag.target:
+        return None
+    found: set[str] = set()
+    waiting = dag.target.split()
+    while waiting:
+        task = dag.by_name.get(waiting.pop())
+        if task is not None and task.name not in found:
+            found.add(task.name)
+            waiting += task.after
+    return found
+
+
+def _go_on(d: Decision, node: NodeState, tasks: Iterable[Call]) -> None:
+    """Starts each task that may start, and omits each that no longer can; what follows from that too."""
+    outermost = node.name not in d.building
+    d.building.add(node.name)
+    dag = d.scope.dag(node)
+    template = d.scope.template(node)
+    waiting = list(tasks)[::-1]
+    while waiting:
+        task = waiting.pop()
+        name = f"{node.name}.{task.name}"
+        made = d.tree.get(name)
+        if made is None:
+            if template.parallelism is not None and _is_full(d, node, template.parallelism):
+                continue
+            made = _decide(d, node, task)
+            if made is not None and made.is_final:
+                waiting += [t for t in dag.dependents.get(task.name, ()) if not dag.target or t in wanted(d, node)]
+        elif made.phase is Phase.PENDING and made.type is not NodeType.POD:
+            d.start_if_granted(made)
+    if outermost:
+        d.building.remove(node.name)
+
+
+def _is_full(d: Decision, node: NodeState, parallelism: int) -> bool:
+    return ends.failed_fast(d, d.scope.template(node), node) or d.tree.count_unfinished(node, parallelism) >= parallelism
+
+
+def _decide(d: Decision, node: NodeState, task: Call) -> NodeState | None:
+    """Makes the task's node if everything before it has ended; None if it has to wait."""
+    for name in task.after:
+        before = d.tree.get(f"{node.name}.{name}")
+        handler = d.tree.get(f"{node.name}.{name}{EXIT}")
+        if before is None or not before.is_final or (handler is not None and not handler.is_final):
+            return None
+    making = Making(name=f"{node.name}.{task.name}", parent=node, display=task.name)
+    try:
+        holds = _holds(d, node, task)
+    except ManifestError as error:
+        return d.stillborn(making, task, str(error))
+    if not holds:
+        return calls.skip(d, making, task, "omitted: depends condition not met", Phase.OMITTED)
+    if task.is_loop:
+        _make_loop(d, making, node, task)
+    else:
+        calls.make(d, node, node, task)
+    return d.tree.get(making.name)
+
+
+def _make_loop(d: Decision, making: Making, node: NodeState, task: Call) -> None:
+    turns = calls.turns_of(d, making, task, d.scope.for_call(node, task))
+    if turns is not None:
+        group = d.create(making, NodeType.TASK_GROUP, task.template, {})
+        d.start(group, d.scope.template(node))
+
+
+def _holds(d: Decision, node: NodeState, task: Call) -> bool:
+    dag = d.scope.dag(node)
+
+    def lookup(name: str, suffix: str) -> bool:
+        before = d.tree.get(f"{node.name}.{name}")
+        call = dag.by_name.get(name)
+        if before is None or call is None:
+            return False
+        return task_is(before, suffix, call, lambda: d.tree.children(before))
+
+    if task.depends:
+        return parse_depends(task.depends).holds(lookup)
+    return all(lookup(name, "") for name in task.dependencies)
+
+
+def _end_if_done(d: Decision, node: NodeState) -> None:
+    current = d.tree.get(node.name) or node
+    if node.name in d.building or current.is_final or d.tree.has_unfinished_child(current):
+        return
+    phase, message = dag_outcome(d.scope.dag(node), lambda name: d.tree.get(f"{node.name}.{name}"), wanted(d, node))
+    if phase is Phase.SUCCEEDED:
+        ends.succeed(d, current)
+    else:
+        d.finish(current, phase, message)

@@ -1,0 +1,129 @@
+"""A call's items: what withItems, withParam and withSequence mean once their tags have values.
+
+Argo: docs/walk-through/loops.md. It makes no nodes; it never looks at how far a loop has got.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reconciler.errors import ManifestError
+from reconciler.expr.tags import Variables, substitute
+from reconciler.manifest.scalars import go_text
+from reconciler.model.spec import Call, Sequence
+
+MOST_ITEMS = 100_000
+_LONGEST_LABEL = 200
+_FORMAT = re.compile(r"%[-+ #0]*\d*[dxXobc]")
+_HAS_ITEM = re.compile(r"\{\{\s*=?[^}]*\bitem\b")
+
+Values = Variables | Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One turn of a loop: its index, and the item as JSON text."""
+
+    index: int
+    json: str
+
+    @property
+    def label(self) -> str:
+        """What stands behind a node's name: `(0:value)`; a map as sorted key:value pairs (Argo)."""
+        value = json.loads(self.json)
+        if isinstance(value, dict):
+            text = ",".join(f"{key}:{item_text(value[key])}" for key in sorted(value))
+        else:
+            text = item_text(value)
+        text = text.replace("(", "").replace(")", "")
+        return f"({self.index}:{text[:_LONGEST_LABEL]})"
+
+
+def item_text(value: Any) -> str:
+    """An item, or a field of one, as a tag shows it: text raw, numbers and booleans as Go prints them, the rest as JSON."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, (dict, list)):
+        return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+    return "null" if value is None else go_text(value)
+
+
+def mentions_item(text: str) -> bool:
+    """True if a text has a tag of the loop's item: it can only be decided for each turn."""
+    return _HAS_ITEM.search(text) is not None
+
+
+def items_of(call: Call, values: Values) -> list[Item]:
+    """The turns of a loop, in order.
+
+    Raises ManifestError for a list that is none, a sequence that is none, or one of more than 100,000 items.
+    """
+    if call.items is not None:
+        found: list[Any] = [_resolved(item, values) for item in call.items]
+    elif call.with_param is not None:
+        found = _parsed(substitute(call.with_param, values), call.name)
+    else:
+        assert call.sequence is not None
+        found = _sequence(call.sequence, values, call.name)
+    if len(found) > MOST_ITEMS:
+        raise ManifestError(f'the loop of "{call.name}" has {len(found)} items; give it at most {MOST_ITEMS}')
+    return [Item(index=index, json=json.dumps(item, ensure_ascii=False)) for index, item in enumerate(found)]
+
+
+def _resolved(item: Any, values: Values) -> Any:
+    if isinstance(item, str):
+        return substitute(item, values)
+    if isinstance(item, dict):
+        return {key: _resolved(part, values) for key, part in item.items()}
+    return [_resolved(part, values) for part in item] if isinstance(item, list) else item
+
+
+def _parsed(text: str, name: str) -> list[Any]:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list):
+        shown = text if len(text) <= 60 else text[:60] + "..."
+        raise ManifestError(f'withParam of "{name}" is {shown!r}, which is no JSON list; give it a list such as [1, 2]')
+    return found
+
+
+def _sequence(sequence: Sequence, values: Values, name: str) -> list[str]:
+    start = _whole(sequence.start, values, name, "start") or 0
+    count = _whole(sequence.count, values, name, "count")
+    end = _whole(sequence.end, values, name, "end")
+    if count is not None:
+        numbers = range(start, start + count)
+    elif end is None:
+        raise ManifestError(f'withSequence of "{name}" has neither count nor end; give one of them')
+    else:
+        numbers = range(start, end + 1) if start <= end else range(start, end - 1, -1)
+    if len(numbers) > MOST_ITEMS:
+        raise ManifestError(f'withSequence of "{name}" has {len(numbers)} items; give it at most {MOST_ITEMS}')
+    form = substitute(sequence.format, values)
+    if not form:
+        return [str(number) for number in numbers]
+    if len(_FORMAT.findall(form.replace("%%", ""))) != 1 or form.replace("%%", "").count("%") != 1:
+        raise ManifestError(f'withSequence of "{name}": format {form!r} has no single verb like %d, %02d or %x; correct it')
+    return [_formatted(form, number) for number in numbers]
+
+
+def _formatted(form: str, number: int) -> str:
+    return form.replace("%b", f"{number:b}") if "%b" in form else form % number
+
+
+def _whole(text: str, values: Values, name: str, field: str) -> int | None:
+    if not text:
+        return None
+    resolved = substitute(text, values).strip()
+    try:
+        return int(resolved)
+    except ValueError:
+        raise ManifestError(
+            f'withSequence of "{name}": {field} is {resolved!r}, which is no whole number; write one'
+        ) from None

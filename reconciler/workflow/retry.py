@@ -1,0 +1,125 @@
+"""A node of type Retry: tries of one template until one goes well, or the strategy says that it is enough.
+
+Argo: docs/retries.md. Limit n allows n + 1 tries; the node takes the outcome and the outputs of the last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ManifestError
+from reconciler.expr.language import evaluate
+from reconciler.expr.tags import substitute
+from reconciler.model.spec import Backoff, Retry
+from reconciler.model.state import GOOD, NodeState, Phase
+from reconciler.workflow.calls import TYPES, Making, seconds
+from reconciler.workflow.variables import Variables
+
+if TYPE_CHECKING:
+    from reconciler.workflow.engine import Decision
+
+LONGEST_PAUSE_S = 10 * 365 * 86_400.0
+
+
+def advance(d: Decision, node: NodeState) -> None:
+    """The first try, the next one, a pause before it, or the end."""
+    tries = d.tree.children(node)
+    last = tries[-1] if tries else None
+    if last is None:
+        _try(d, node, 0)
+        return
+    if not last.is_final:
+        return
+    if last.phase in GOOD:
+        d.finish(node, last.phase, last.message, last.exit_code, last.outputs)
+        return
+    strategy = d.scope.template(node).retry or d.spec.retry
+    assert strategy is not None
+    try:
+        enough = _is_enough(d, node, strategy, tries)
+        pause_s = None if enough else _pause_s(d, node, strategy, tries)
+    except ManifestError as error:
+        d.finish(node, Phase.ERROR, str(error), last.exit_code, last.outputs)
+        return
+    if enough is not None:
+        d.finish(node, last.phase, enough, last.exit_code, last.outputs)
+    elif pause_s is not None:
+        if node.wake_at is None or d.now >= node.wake_at:
+            d.tree.update(node, node.phase, f"Backoff for {pause_s:g} seconds", wake_s=max(0.001, pause_s))
+    else:
+        _try(d, d.tree.update(node, node.phase, wake_s=0) if node.wake_at else node, len(tries))
+
+
+def child_ended(d: Decision, node: NodeState, _child: NodeState) -> None:
+    """A try has ended."""
+    advance(d, node)
+
+
+def _try(d: Decision, node: NodeState, number: int) -> None:
+    template = d.scope.template(node)
+    making = Making(name=f"{node.name}({number})", parent=node, display=f"{node.display}({number})")
+    child = d.create(making, TYPES[type(template.body)], template.name, node.inputs)
+    d.start(child, template)
+
+
+def _is_enough(d: Decision, node: NodeState, strategy: Retry, tries: Sequence[NodeState]) -> str | None:
+    """Why there is no further try; None if there is to be one."""
+    last = tries[-1]
+    scope = Variables(d.scope.tries(node), outer=d.scope.of(node))
+    policy = strategy.policy or ("Always" if strategy.expression else "OnFailure")
+    retried = {"Always": (Phase.FAILED, Phase.ERROR), "OnFailure": (Phase.FAILED,), "OnError": (Phase.ERROR,)}
+    if last.phase not in retried.get(policy, ()):
+        return last.message
+    limit = substitute(strategy.limit, scope).strip()
+    if limit:
+        if not limit.lstrip("-").isdigit():
+            raise ManifestError(f"retryStrategy.limit is {limit!r}, which is no whole number; write one")
+        if len(tries) > int(limit):
+            return "No more retries left"
+    if strategy.expression:
+        verdict = evaluate(strategy.expression, scope.tree())
+        if not isinstance(verdict, bool):
+            raise ManifestError(f"retryStrategy.expression gave {verdict!r}, which is neither true nor false; write a condition")
+        if not verdict:
+            return "retryStrategy.expression evaluated to false"
+    return _out_of_time(d, strategy.backoff, scope, tries)
+
+
+def _out_of_time(d: Decision, backoff: Backoff | None, scope: Variables, tries: Sequence[NodeState]) -> str | None:
+    if backoff is None or not backoff.max_duration:
+        return None
+    most = seconds(backoff.max_duration, scope) or 0.0
+    start = datetime.fromisoformat(tries[0].started_at or tries[0].created_at)
+    end = start + timedelta(seconds=most)
+    if datetime.fromisoformat(d.now) > end:
+        return "Max duration limit exceeded"
+    due = datetime.fromisoformat(tries[-1].finished_at or d.now) + timedelta(seconds=_length_s(backoff, scope, len(tries)))
+    return "Backoff would exceed max duration limit" if due > end else None
+
+
+def _pause_s(d: Decision, node: NodeState, strategy: Retry, tries: Sequence[NodeState]) -> float | None:
+    """Seconds until the next try is due; None if it is due."""
+    if strategy.backoff is None:
+        return None
+    scope = d.scope.of(node)
+    ended = datetime.fromisoformat(tries[-1].finished_at or d.now)
+    due = ended + timedelta(seconds=_length_s(strategy.backoff, scope, len(tries)))
+    left = (due - datetime.fromisoformat(d.now)).total_seconds()
+    return left if left > 0 else None
+
+
+def _length_s(backoff: Backoff, scope: Variables, tries: int) -> float:
+    base = seconds(backoff.duration, scope) or 0.0
+    text = substitute(backoff.factor, scope).strip() or "1"
+    try:
+        factor = max(float(text), 0.0) or 1.0
+    except ValueError:
+        raise ManifestError(f"retryStrategy.backoff.factor is {text!r}, which is no number; write one") from None
+    try:
+        length = base * factor ** (tries - 1)
+    except OverflowError:
+        length = LONGEST_PAUSE_S
+    cap = seconds(backoff.cap, scope)
+    return min(length, LONGEST_PAUSE_S if cap is None else cap)

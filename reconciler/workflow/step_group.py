@@ -1,0 +1,55 @@
+"""A step group: calls side by side; it ends when all of them, and their exit handlers, have."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.model.state import NodeState, NodeType, Phase
+from reconciler.workflow import calls
+from reconciler.workflow.ends import failed_fast
+from reconciler.workflow.outcome import bad_among, group_outcome
+
+if TYPE_CHECKING:
+    from reconciler.workflow.engine import Decision
+
+
+def advance(d: Decision, group: NodeState) -> None:
+    """Makes the group's calls that are not there yet, as far as the template's parallelism lets it, and ends it if all ended."""
+    steps = d.tree.parent(group)
+    assert steps is not None
+    template = d.scope.template(steps)
+    number = int(group.name[len(steps.name) + 1 : -1])
+    d.building.add(group.name)
+    for call in d.scope.steps(steps).groups[number]:
+        if failed_fast(d, template, group):
+            break
+        budget = None
+        if template.parallelism is not None:
+            budget = template.parallelism - d.tree.count_unfinished(group, template.parallelism)
+        calls.make(d, group, steps, call, budget)
+        made = d.tree.get(f"{group.name}.{call.name}")
+        if made is not None and made.phase is Phase.PENDING and made.type is not NodeType.POD:
+            d.start_if_granted(made)
+    d.building.remove(group.name)
+    _end_if_done(d, group)
+
+
+def child_ended(d: Decision, group: NodeState, _child: NodeState) -> None:
+    """A call has ended: a place may be free for the next one."""
+    steps = d.tree.parent(group)
+    assert steps is not None
+    if group.name in d.building:
+        return
+    if d.scope.template(steps).parallelism is not None:
+        advance(d, group)
+    else:
+        _end_if_done(d, group)
+
+
+def _end_if_done(d: Decision, group: NodeState) -> None:
+    current = d.tree.get(group.name) or group
+    if current.is_final or d.tree.has_unfinished_child(group):
+        return
+    children = d.tree.children(group)
+    phase, message = group_outcome(bad_among(children, lambda node: calls.call_of(d, node, group)))
+    d.finish(group, phase, message)

@@ -1,0 +1,60 @@
+"""A loop of a dag: one node for each item; its phase follows from theirs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ManifestError
+from reconciler.model.spec import Call
+from reconciler.model.state import NodeState, Phase
+from reconciler.workflow import calls
+from reconciler.workflow.ends import failed_fast
+from reconciler.workflow.loops import items_of
+from reconciler.workflow.outcome import bad_among, loop_outcome
+
+if TYPE_CHECKING:
+    from reconciler.workflow.engine import Decision
+
+
+def advance(d: Decision, group: NodeState) -> None:
+    """Makes the turns that are not there yet, as far as the template's parallelism lets it, and ends the loop if all ended."""
+    dag, call = _call(d, group)
+    template = d.scope.template(dag)
+    try:
+        turns = items_of(call, d.scope.for_call(dag, call))
+    except ManifestError as error:
+        d.finish(group, Phase.ERROR, str(error))
+        return
+    d.building.add(group.name)
+    budget = template.parallelism
+    if budget is not None:
+        budget = 0 if failed_fast(d, template, group) else budget - d.tree.count_unfinished(group, budget)
+    calls.make_turns(d, group, dag, call, turns, budget)
+    d.building.remove(group.name)
+    _end_if_done(d, group)
+
+
+def child_ended(d: Decision, group: NodeState, _child: NodeState) -> None:
+    """A turn has ended: a place may be free for the next one."""
+    dag, _call_of_it = _call(d, group)
+    if group.name in d.building:
+        return
+    if d.scope.template(dag).parallelism is not None:
+        advance(d, group)
+    else:
+        _end_if_done(d, group)
+
+
+def _call(d: Decision, group: NodeState) -> tuple[NodeState, Call]:
+    dag = d.tree.parent(group)
+    assert dag is not None
+    return dag, d.scope.dag(dag).by_name[group.name[len(dag.name) + 1 :]]
+
+
+def _end_if_done(d: Decision, group: NodeState) -> None:
+    current = d.tree.get(group.name) or group
+    if current.is_final or d.tree.has_unfinished_child(group):
+        return
+    children = d.tree.children(group)
+    phase, message = loop_outcome(bad_among(children, lambda node: calls.call_of(d, node, group)))
+    d.finish(group, phase, message)
