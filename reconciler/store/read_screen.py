@@ -15,24 +15,24 @@ if TYPE_CHECKING:
 
     from reconciler.store.read import Reader
 
-_COLUMNS = """
-SELECT id, namespace, name, phase, message, priority, cron, shutdown, ended_by, suspended, origin, origin_kind, origin_name,
-  commit_sha, created_at, started_at, finished_at
-FROM run """
-ID, NAMESPACE, NAME, PHASE, MESSAGE, PRIORITY, CRON, SHUTDOWN, ENDED_BY, SUSPENDED, ORIGIN, ORIGIN_KIND, ORIGIN_NAME = range(13)
-COMMIT, CREATED_AT, STARTED_AT, FINISHED_AT = range(13, 17)
-_OPEN = _COLUMNS + "WHERE finished_at IS NULL ORDER BY id DESC"
+_CHANGING = "SELECT id, phase, message, priority, shutdown, suspended, started_at, finished_at FROM run "
+ID, PHASE, MESSAGE, PRIORITY, SHUTDOWN, SUSPENDED, STARTED_AT, FINISHED_AT = range(8)
+_OPEN = _CHANGING + "WHERE finished_at IS NULL ORDER BY id DESC"
 _KEEPING = (
-    _COLUMNS
+    _CHANGING
     + """WHERE finished_at IS NOT NULL AND id IN (SELECT run_id FROM claim_lock WHERE state = 'held')
 ORDER BY id DESC"""
 )
 _ENDED = (
-    _COLUMNS
+    _CHANGING
     + """WHERE finished_at IS NOT NULL AND id NOT IN (SELECT run_id FROM claim_lock WHERE state = 'held')
 ORDER BY id DESC LIMIT :limit"""
 )
-_BY_NAME = _COLUMNS + "WHERE namespace = :namespace AND name = :name"
+_ONE = _CHANGING + "WHERE id = :id"
+_FIXED = """
+SELECT id, namespace, name, cron, origin, origin_name, commit_sha, created_at
+FROM run WHERE id IN (SELECT value FROM json_each(:ids))"""
+NAMESPACE, NAME, CRON, ORIGIN, ORIGIN_NAME, COMMIT, CREATED_AT = range(1, 8)
 _QUEUES = """
 SELECT lock_id, claim_id FROM claim_lock WHERE state = 'waiting' AND nested = 0
 ORDER BY lock_id, priority DESC, queue_order, claim_id"""
@@ -80,15 +80,23 @@ LATEST = 1 << 62
 Values = tuple["Any", ...]
 
 
-def list_run_values(reader: Reader, limit: int) -> list[Values]:
-    """Runs as the constants above name the places: open ones, ended ones that keep locks, the newest `limit` of the others."""
+def list_changing(reader: Reader, limit: int) -> list[Values]:
+    """What may change of runs: of open ones, of ended ones that keep locks, of the newest `limit` others; each newest first.
+
+    The places are named by the constants ID to FINISHED_AT.
+    """
     return [*reader.tuples(_OPEN), *reader.tuples(_KEEPING), *reader.tuples(_ENDED, limit=limit)]
 
 
-def find_run_values(reader: Reader, namespace: str, name: str) -> Values | None:
-    """One run in the same shape, or None."""
-    found = reader.tuples(_BY_NAME, namespace=namespace, name=name)
+def find_changing(reader: Reader, run_id: int) -> Values | None:
+    """The same of one run, or None."""
+    found = reader.tuples(_ONE, id=run_id)
     return found[0] if found else None
+
+
+def list_fixed(reader: Reader, ids: list[int]) -> dict[int, Values]:
+    """What never changes of runs, by id; the places are named by the constants NAMESPACE to CREATED_AT."""
+    return {values[0]: values for values in reader.tuples(_FIXED, ids=str(ids))} if ids else {}
 
 
 def list_queues(reader: Reader) -> list[Values]:
