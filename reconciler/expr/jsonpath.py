@@ -6,6 +6,7 @@ no dataclasses. A path that leads nowhere gives nothing, as kubectl's `get -o js
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ from reconciler.errors import UsageError
 # A step maps one value to the values it selects; `root` is the whole document. A part of a template prints itself.
 _Step = Callable[[Any, Any], Iterator[Any]]
 _Part = Callable[[Any, Any], str]
+_Condition = Callable[[Any, Any], bool]
 
 _NAME = re.compile(r"(?:\\.|[^\s.\[\]{}()=<>!'\",?@$&|])+")
 _NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -25,6 +27,8 @@ _STRING = re.compile(r"\"(?:\\.|[^\"\\])*\"|'(?:\\.|[^'\\])*'")
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r"}
 _WORDS = {"true": True, "false": False, "null": None}
 _NOWHERE = object()
+_TO_ONE = re.compile(r"[$@]?(?:\.(?!\.)(?:\\.|[^\s.\[\]*])*|\[\s*(?:-?\d+|'(?:\\.|[^'\\])*'|\"(?:\\.|[^\"\\])*\")\s*\])*")
+_MAX_FOUND = 100_000
 
 
 def evaluate(template: str, data: Any) -> str:
@@ -35,6 +39,24 @@ def evaluate(template: str, data: Any) -> str:
     text = template if "{" in template else "{" + (template if template[:1] in (".", "[", "$") else "." + template) + "}"
     parts, _ = _Parser(text).parts(0, within="")
     return "".join(part(data, data) for part in parts)
+
+
+def query(path: str, data: Any) -> Any:
+    """What one path selects, as a value: a list if it could select several (`*`, `..`, a filter, a slice, a union).
+
+    Argo: the `jsonpath` function. Raises UsageError as `evaluate` does, LookupError if a path to one value leads nowhere.
+    """
+    text = path.strip()
+    text = text if text[:1] in ("$", "@", ".", "[") else "." + text
+    steps, at = _Parser(text).path(0)
+    if at != len(text):
+        raise UsageError(f'jsonpath "{path}" cannot be read at character {at + 1}: nothing may follow; write $.items[0].name')
+    found = _select(steps, data, data)
+    if not _TO_ONE.fullmatch(text):
+        return found
+    if not found:
+        raise LookupError(path)
+    return found[0]
 
 
 class _Parser:
@@ -69,16 +91,16 @@ class _Parser:
                 raise self._error(at, "{end} has no {range}")
             return None, text.index("}", at) + 1
         if re.compile(r"range\s").match(text, at):
-            steps, at = self._path(self._spaces(at + 5))
+            steps, at = self.path(self._spaces(at + 5))
             body, at = self.parts(self._closing(at), within="{range}")
             return _ranged(steps, body), at
         if text[at : at + 1] in ("'", '"'):
             literal, at = self._string(at)
             return _literal(literal), self._closing(at)
-        steps, at = self._path(at)
+        steps, at = self.path(at)
         return _printed(steps), self._closing(at)
 
-    def _path(self, at: int) -> tuple[list[_Step], int]:
+    def path(self, at: int) -> tuple[list[_Step], int]:
         text, start = self._text, at
         steps: list[_Step] = []
         if text[at : at + 1] in ("$", "@"):
@@ -146,6 +168,21 @@ class _Parser:
             at += 1
 
     def _filter(self, at: int) -> tuple[_Step, int]:
+        """`[?(@.a==1 && @.b || @.c)]`, where && binds closer."""
+        choices: list[list[_Condition]] = [[]]
+        while True:
+            condition, at = self._comparison(at)
+            choices[-1].append(condition)
+            joint = self._text[at : at + 2]
+            if joint not in ("&&", "||"):
+                break
+            at += 2
+            choices += [[]] if joint == "||" else []
+        if not self._text.startswith(")]", at):
+            raise self._error(at, "a filter is [?(@.field==value)]; )] is missing")
+        return _filtered(lambda item, root: any(all(holds(item, root) for holds in every) for every in choices)), at + 2
+
+    def _comparison(self, at: int) -> tuple[_Condition, int]:
         left, at = self._operand(at)
         at = self._spaces(at)
         operator, right = "", left
@@ -153,9 +190,7 @@ class _Parser:
             operator = match[0]
             right, at = self._operand(match.end())
             at = self._spaces(at)
-        if not self._text.startswith(")]", at):
-            raise self._error(at, "a filter is [?(@.field==value)]; )] is missing")
-        return _filtered(left, operator, right), at + 2
+        return (lambda item, root: _holds(left(item, root), operator, right(item, root))), at
 
     def _operand(self, at: int) -> tuple[Callable[[Any, Any], Any], int]:
         text = self._text
@@ -168,7 +203,7 @@ class _Parser:
         for word, value in _WORDS.items():
             if text.startswith(word, at):
                 return _constant(value), at + len(word)
-        steps, at = self._path(at)
+        steps, at = self.path(at)
         return _first(steps), at
 
     def _string(self, at: int) -> tuple[str, int]:
@@ -217,7 +252,9 @@ def _items(found: list[Any]) -> list[Any]:
 def _select(steps: list[_Step], value: Any, root: Any) -> list[Any]:
     values = [value]
     for step in steps:
-        values = [found for each in values for found in step(each, root)]
+        values = list(itertools.islice((found for each in values for found in step(each, root)), _MAX_FOUND + 1))
+        if len(values) > _MAX_FOUND:
+            raise UsageError(f"jsonpath finds more than {_MAX_FOUND} values: name what you need instead of ..")
     return values
 
 
@@ -275,10 +312,10 @@ def _picked(keys: list[str | int]) -> _Step:
     return step
 
 
-def _filtered(left: Callable[[Any, Any], Any], operator: str, right: Callable[[Any, Any], Any]) -> _Step:
+def _filtered(holds: _Condition) -> _Step:
     def step(value: Any, root: Any) -> Iterator[Any]:
         for item in _all(value, root):
-            if _holds(left(item, root), operator, right(item, root)):
+            if holds(item, root):
                 yield item
 
     return step

@@ -89,7 +89,7 @@ BAD = [
     ("{.items[0}", "at character 10: ] is missing"),
     ("{.items[::0]}", "a slice cannot step by 0"),
     ("{.items[?(@.n==1]}", ")] is missing"),
-    ("{.items[?(@.n==1 && @.n==2)]}", ")] is missing"),
+    ("{.items[?(@.n==1 & @.n==2)]}", ")] is missing"),
     ("{..}", "a name is missing"),
     ("{a}", "a path starts with . or ["),
 ]
