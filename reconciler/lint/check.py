@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reconciler.lint.locks import check_lock_order, check_locks
+from reconciler.lint.locks import Order, check_lock_order, check_locks
+from reconciler.lint.order import check_order
+from reconciler.lint.outputs import check_outputs
 from reconciler.lint.references import check_identities, check_references
 from reconciler.lint.scope import Known, Tree, View
 from reconciler.lint.single import HOST_IMAGES, check_annotations, check_cron, check_images
 from reconciler.lint.tags import check_tags
+from reconciler.model.images import Images
 from reconciler.model.source import Identity
-from reconciler.model.spec import Finding, Images, ParsedFile
+from reconciler.model.spec import Finding, ParsedFile
 
 
 def lint_files(
@@ -24,18 +27,19 @@ def lint_files(
     """
     tree = Tree(files, live, images)
     check_identities(tree)
-    views: list[View] = []
+    orders: list[Order] = []
     for document in tree.documents:
         check_cron(tree, document)
         view = View(tree, document, document.spec) if document.spec is not None else None
         check_annotations(tree, document, view)
         if view is None:
             continue
-        views.append(view)
         check_references(view)
+        check_order(view)
+        check_outputs(view)
         check_tags(view)
-        check_locks(view)
+        orders += check_locks(view)
         check_images(view)
-    check_lock_order(views)
+    check_lock_order(orders)
     findings = dict.fromkeys(tree.findings)
     return tuple(sorted(findings, key=lambda f: (f.place.path, f.place.line, f.place.column, f.rule, f.message)))

@@ -9,29 +9,40 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
+from typing import NamedTuple
 
 from reconciler.lint import rules
-from reconciler.lint.scope import Path, View, calls_in
+from reconciler.lint.scope import Path, View, links_of
 from reconciler.manifest.reading import nearest
-from reconciler.model.spec import Document, Kind, LockKind, LockRef, Template
+from reconciler.model.spec import Document, Kind, LockKind, LockRef, Template, TemplateRef, WorkflowSpec
 
 _MOST_STEPS = 50_000  # a workflow made to be dear has more ways to a template than anybody can look at
 _NO_LIMIT = "the limit that was read last stays, and if none ever was the lock admits nobody"
 _Held = Mapping[str, str]  # lock key -> who holds it, for a message
 
 
-def check_locks(view: View) -> None:
-    """All checks of one spec's own locks but their order."""
-    _check_block(view, view.own.locks, (*view.at, "synchronization"))
+class Order(NamedTuple):
+    """One mutex is asked for while another is held: their keys, and where."""
+
+    view: View
+    held: str
+    wanted: str
+    path: Path
+
+
+def check_locks(view: View) -> list[Order]:
+    """All checks of one spec's own locks but their order; returns in which order it takes mutexes."""
+    if view.own.locks:
+        _check_block(view, view.own.locks, view.lock_paths())
     for template in view.own.templates.values():
-        _check_block(view, template.locks, (*view.path_of(template), "synchronization"))
-    if not view.is_partial:
-        _check_held(view)
+        if template.locks:
+            _check_block(view, template.locks, view.lock_paths(template))
+    return [] if view.is_partial else _check_held(view)
 
 
-def _check_block(view: View, locks: Sequence[LockRef], block: Path) -> None:
+def _check_block(view: View, locks: Sequence[LockRef], paths: Sequence[Path]) -> None:
     seen: dict[str, str] = {}
-    for lock, (_, path) in zip(locks, view.lock_paths(block), strict=False):
+    for lock, path in zip(locks, paths, strict=False):
         parts = (lock.name,) if lock.kind is LockKind.MUTEX else (lock.configmap, lock.key)
         if any(part and not part.strip() for part in parts):
             view.report(rules.LOCK_NAME, path, "the lock's name is blank; give it a name")
@@ -44,7 +55,7 @@ def _check_block(view: View, locks: Sequence[LockRef], block: Path) -> None:
             view.report(rules.LOCK_TWICE, path, message)
             continue
         seen[key] = key
-        if lock.kind is LockKind.SEMAPHORE and "{{" not in key:
+        if lock.kind is LockKind.SEMAPHORE and "{{" not in key and (lock.namespace or view.document.namespace):
             _check_limit(view, lock, path)
 
 
@@ -79,82 +90,108 @@ def _near(name: str, known: Iterable[str]) -> str:
     return "" if advice == "remove it" else advice
 
 
-def _check_held(view: View) -> None:
-    """Locks that an enclosing holder has already: they take no second unit."""
+def _check_held(view: View) -> list[Order]:
+    """Locks that an enclosing holder has already: they take no second unit. The others are taken in an order."""
     namespace = view.document.namespace
-    spec = view.own
-    workflow = {key_of(lock, namespace): "the workflow" for lock in spec.locks}
-    told: set[tuple[str, str]] = set()
-    for template, held in _walk_held(view, workflow):
-        block = (*view.path_of(template), "synchronization")
-        for lock, (_, path) in zip(template.locks, view.lock_paths(block), strict=False):
+    workflow = {key_of(lock, namespace): "the workflow" for lock in view.own.locks}
+    told: set[tuple[Path, str]] = set()
+    orders: list[Order] = []
+    for template, held, via in _walk_held(view, workflow):
+        if not held or not template.locks:
+            continue
+        paths = [via] * len(template.locks) if via else view.lock_paths(template)
+        for lock, path in zip(template.locks, paths, strict=False):
             key = key_of(lock, namespace)
-            if key not in held or (template.name, key) in told or _is_local(key):
+            if key not in held:
+                if lock.kind is LockKind.MUTEX and "{{" not in key:
+                    orders += [Order(view, one, key, path) for one in held if "{{" not in one and "/Mutex/" in one]
                 continue
-            told.add((template.name, key))
-            message = f"{lock_title(lock)} is already held by {held[key]}: it takes no second unit here; remove one of the two"
-            view.report(rules.LOCK_HELD, path, message)
+            if (path, key) in told or _is_local(key):
+                continue
+            told.add((path, key))
+            where = f' of template "{template.name}"' if via else ""
+            what = f"{lock_title(lock)}{where} is already held by {held[key]}"
+            view.report(rules.LOCK_HELD, path, f"{what}: it takes no second unit here; remove one of the two")
+    return orders
 
 
-def _walk_held(view: View, workflow: _Held) -> Iterator[tuple[Template, _Held]]:
-    """Each reachable template with the locks held around it; each (template, held) once, up to a bound on the work."""
-    templates = view.own.templates
-    starts = [name for name in (view.own.entrypoint, view.own.on_exit) if name in templates]
-    starts = starts or list(templates)
-    waiting = [(name, tuple(workflow.items())) for name in reversed(starts)]
-    seen: set[tuple[str, tuple[tuple[str, str], ...]]] = set()
+def _walk_held(view: View, workflow: _Held) -> Iterator[tuple[Template, _Held, Path | None]]:
+    """Each reachable template with the locks held around it; each (template, held) once, up to a bound on the work.
+
+    With a template of another document comes the place here that leads to it. Where nothing here has a lock there is
+    nothing to compare.
+    """
+    own = view.own
+    if not own.locks and not any(template.locks for template in own.templates.values()):
+        return
+    waiting = [(step, tuple(workflow.items())) for step in reversed(_starts(view))]
+    seen: set[tuple[str, str, tuple[tuple[str, str], ...]]] = set()
     steps = _MOST_STEPS
     while waiting:
-        name, held = waiting.pop()
-        template = templates.get(name)
-        if template is None or (name, held) in seen:
+        (scope, home, name, via), held = waiting.pop()
+        template = home.templates.get(name)
+        if template is None or (scope, name, held) in seen:
             continue
-        seen.add((name, held))
+        seen.add((scope, name, held))
         steps -= 1 + len(held)
         if steps < 0:
             return
-        yield template, dict(held)
+        yield template, dict(held), via
         around = dict(held)
         for lock in template.locks:
             around.setdefault(key_of(lock, view.document.namespace), f'template "{name}" around it')
-        waiting += [(call.template, tuple(around.items())) for call in reversed(calls_in(template))]
+        below = tuple(around.items())
+        waiting += [(step, below) for step in reversed(_steps(view, template, (scope, home, via)))]
 
 
-def check_lock_order(views: Sequence[View]) -> None:
+_Step = tuple[str, WorkflowSpec, str, Path | None]  # scope, the spec there, key in it, the place here that led out
+
+
+def _starts(view: View) -> list[_Step]:
+    own, use = view.own, view.exit_use()
+    names = [own.entrypoint, own.on_exit.template if own.on_exit and own.on_exit.reference is None else ""]
+    starts: list[_Step] = [("", own, name, None) for name in names if name in own.templates]
+    if use is not None and use.reference is not None:
+        starts += _step_out(view, use.reference, use.name_at)
+    return starts or [("", own, name, None) for name in own.templates]
+
+
+def _steps(view: View, template: Template, at: tuple[str, WorkflowSpec, Path | None]) -> list[_Step]:
+    """What a template's calls and hooks lead to."""
+    scope, home, via = at
+    links = list(links_of(template))
+    if all(reference is None for _, reference in links):
+        return [(scope, home, name, via) for name, _ in links]
+    places = [via] * len(links) if via else [use.name_at for site in view.calls_of(template) for use in view.uses_of(site)]
+    found: list[_Step] = []
+    for (name, reference), place in zip(links, places, strict=True):
+        found += _step_out(view, reference, place) if reference and place else [(scope, home, name, via)]
+    return found
+
+
+def _step_out(view: View, reference: TemplateRef, via: Path) -> list[_Step]:
+    spec = view.spec_of(reference)
+    return [(reference.scope, spec, reference.template, via)] if spec is not None else []
+
+
+def check_lock_order(orders: Iterable[Order]) -> None:
     """Mutexes that are asked for while others are held, in a circle over all documents: a deadlock that can be seen."""
-    orders: dict[str, dict[str, tuple[View, Path]]] = {}
-    for view in views:
-        if view.is_partial:
-            continue
-        for held, wanted, path in _orders_of(view):
-            orders.setdefault(held, {}).setdefault(wanted, (view, path))
-    graph = {held: sorted(wanted) for held, wanted in sorted(orders.items())}
+    by_held: dict[str, dict[str, Order]] = {}
+    for order in orders:
+        by_held.setdefault(order.held, {}).setdefault(order.wanted, order)
+    graph = {held: sorted(wanted) for held, wanted in sorted(by_held.items())}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         ring: list[str] = error.args[1][::-1]
         for held, wanted in pairwise(ring):
-            view, path = orders[held][wanted]
+            order = by_held[held][wanted]
             circle = " -> ".join(ring)
             message = (
                 f'lock "{wanted}" is asked for while "{held}" is held, and elsewhere the other way round ({circle}): '
                 "two runs can wait for each other; take them in one order"
             )
-            view.report(rules.LOCK_ORDER, path, message)
-
-
-def _orders_of(view: View) -> Iterator[tuple[str, str, Path]]:
-    namespace = view.document.namespace
-    workflow = {key_of(lock, namespace): "" for lock in view.own.locks if lock.kind is LockKind.MUTEX}
-    for template, held in _walk_held(view, workflow):
-        block = (*view.path_of(template), "synchronization")
-        for lock, (_, path) in zip(template.locks, view.lock_paths(block), strict=False):
-            wanted = key_of(lock, namespace)
-            if lock.kind is not LockKind.MUTEX or "{{" in wanted or wanted in held:
-                continue
-            for key in held:
-                if "{{" not in key and "/Mutex/" in key:
-                    yield key, wanted, path
+            order.view.report(rules.LOCK_ORDER, order.path, message)
 
 
 def key_of(lock: LockRef, namespace: str) -> str:

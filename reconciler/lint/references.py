@@ -1,15 +1,14 @@
-"""Checks of what names what: identities, templates, dependencies, inputs and arguments."""
+"""Checks of what names what: identities, templates here and in other documents, inputs and arguments."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from graphlib import CycleError, TopologicalSorter
+from collections.abc import Iterable, Sequence
 
 from reconciler.lint import rules
-from reconciler.lint.scope import Path, SiteCall, Tree, View, calls_in, dig
+from reconciler.lint.scope import Path, Tree, Use, View
 from reconciler.manifest.reading import nearest
 from reconciler.model.source import Identity, identity_of
-from reconciler.model.spec import Dag, Document, Kind, Parameter, Template
+from reconciler.model.spec import Document, Kind, Parameter, Template, TemplateRef
 
 
 def check_identities(tree: Tree) -> None:
@@ -30,86 +29,127 @@ def check_references(view: View) -> None:
     _check_starts(view)
     for template in view.own.templates.values():
         for site in view.calls_of(template):
-            _check_call(view, site)
-        if isinstance(template.body, Dag):
-            _check_dependencies(view, template)
-    if not view.is_partial:
-        _check_recursion(view)
-        _check_reach(view)
+            for use in view.uses_of(site):
+                _check_use(view, use)
+    _check_reach(view)
     _check_arguments(view)
 
 
 def _check_base(view: View) -> None:
-    name = view.own.template_ref
-    document = view.document
-    cluster_scope = dig(document.body, (*view.at, "workflowTemplateRef", "clusterScope"))  # refused already
-    if name and not cluster_scope and view.tree.find(Kind.WORKFLOW_TEMPLATE, document.namespace, name) is None:
-        known = view.tree.names(Kind.WORKFLOW_TEMPLATE, document.namespace)
-        message = f'WorkflowTemplate "{document.namespace}/{name}" is not known; {_advice(name, known, "add it")}'
-        view.report(rules.NO_WORKFLOW_TEMPLATE, (*view.at, "workflowTemplateRef", "name"), message)
+    name, cluster = view.own.template_ref, view.own.template_ref_cluster
+    if name and view.base is None and view.can_see(cluster=cluster):
+        _report_unknown(view, name, (*view.at, "workflowTemplateRef", "name"), cluster=cluster)
+
+
+def _report_unknown(view: View, name: str, path: Path, *, cluster: bool) -> None:
+    kind, namespace = (Kind.CLUSTER_TEMPLATE, "") if cluster else (Kind.WORKFLOW_TEMPLATE, view.document.namespace)
+    shown = f"{namespace}/{name}" if namespace else name
+    message = f'{kind} "{shown}" is not known; {advice_for(name, view.tree.names(kind, namespace), "add it")}'
+    view.report(rules.NO_WORKFLOW_TEMPLATE, path, message)
 
 
 def _check_starts(view: View) -> None:
     """The entrypoint and the exit handler exist and get the inputs that they need from the workflow's arguments."""
     if view.own.template_ref and view.base is None:
         return
-    spec = view.effective
-    given = {p.name for p in spec.arguments}  # one without a value is told as such
-    for field, name, own in (
-        ("entrypoint", spec.entrypoint, view.own.entrypoint),
-        ("onExit", spec.on_exit, view.own.on_exit),
-    ):
-        path: Path = (*view.at, field) if own else (*view.at, "workflowTemplateRef", "name")
-        if not name:
-            if field == "entrypoint" and view.is_submitted and view.own.template_ref:
-                message = f'neither the spec nor WorkflowTemplate "{view.own.template_ref}" has an entrypoint; add one'
-                view.report(rules.NO_TEMPLATE, path, message)
-            continue
-        template = spec.templates.get(name)
-        if template is None:
-            message = f'{field} "{name}" is no template of this workflow; {_advice(name, spec.templates, "define it")}'
-            view.report(rules.NO_TEMPLATE, path, message)
-            continue
-        for parameter in _required(template) if view.is_submitted else ():
-            if parameter.name not in given:
-                message = (
-                    f'{field} "{name}" needs input "{parameter.name}", and the workflow has no such argument; '
-                    "add it under arguments.parameters"
-                )
-                view.report(rules.NO_INPUT, path, message)
+    base: Path = (*view.at, "workflowTemplateRef", "name")
+    name = view.effective.entrypoint
+    if name:
+        path: Path = (*view.at, "entrypoint") if view.own.entrypoint else base
+        _check_start(view, "entrypoint", name, view.effective.templates.get(name), path)
+    elif view.is_submitted and view.own.template_ref:
+        kind = Kind.CLUSTER_TEMPLATE if view.own.template_ref_cluster else Kind.WORKFLOW_TEMPLATE
+        message = f'neither the spec nor {kind} "{view.own.template_ref}" has an entrypoint; add one'
+        view.report(rules.NO_TEMPLATE, base, message)
+    hook, use = view.effective.on_exit, view.exit_use()
+    if hook is not None and hook.reference is None:
+        path = use.name_at if use else base
+        _check_start(view, "onExit", hook.template, view.effective.templates.get(hook.template), path, hook.arguments)
+    elif use is not None:
+        _check_use(view, use)
 
 
-def _check_call(view: View, site: SiteCall) -> None:
-    call = site.call
-    if not call.template:
-        return
-    template = view.own.templates.get(call.template)
+def _check_start(
+    view: View, field: str, name: str, template: Template | None, path: Path, own: Sequence[Parameter] = ()
+) -> None:
     if template is None:
-        advice = _advice(call.template, view.own.templates, "define it")
-        message = f'"{call.name}" calls template "{call.template}", which does not exist; {advice}'
-        view.report(rules.NO_TEMPLATE, (*site.path, "template"), message)
+        message = f'{field} "{name}" is no template of this workflow; {advice_for(name, _named(view), "define it")}'
+        view.report(rules.NO_TEMPLATE, path, message)
         return
-    given = {argument.name: argument.value for argument in call.arguments}
-    for parameter in _required(template):
-        if given.get(parameter.name) is None:
+    given = {p.name for p in (*view.effective.arguments, *own)}  # one without a value is told as such
+    for parameter in _required(template) if view.is_submitted else ():
+        if parameter.name not in given:
             message = (
-                f'"{call.name}" gives no value for input "{parameter.name}" of template "{template.name}"; '
+                f'{field} "{name}" needs input "{parameter.name}", and the workflow has no such argument; '
                 "add it under arguments.parameters"
             )
-            view.report(rules.NO_INPUT, (*site.path, "name"), message)
+            view.report(rules.NO_INPUT, path, message)
+
+
+def _named(view: View) -> list[str]:
+    """The templates that an author can name."""
+    return [name for name, template in view.effective.templates.items() if not template.is_inline]
+
+
+def _check_use(view: View, use: Use) -> None:
+    if not use.template and use.reference is None:
+        return  # told when the call was read
+    template = view.target(use.template, use.reference)
+    if template is None:
+        _report_missing(view, use)
+        return
+    shown = _shown(use)
+    given = {argument.name: argument for argument in use.arguments}
+    for parameter in _required(template):
+        argument = given.get(parameter.name)
+        if argument is None or not _has_value(argument):
+            message = f'{use.who} gives no value for input "{parameter.name}" of {shown}; add it under arguments.parameters'
+            view.report(rules.NO_INPUT, (*use.at, "name"), message)
     inputs = {parameter.name: parameter for parameter in template.inputs}
-    for number, argument in enumerate(call.arguments):
-        path = (*site.path, "arguments", "parameters", number)
+    for number, argument in enumerate(use.arguments):
+        path = (*use.at, "arguments", "parameters", number)
         if argument.name in inputs:
             _check_enum(view, argument.name, argument.value, inputs[argument.name].enum, (*path, "value"))
         elif argument.name:
-            advice = _advice(argument.name, inputs, "remove it")
-            message = f'argument "{argument.name}" is no input of template "{template.name}"; {advice}'
+            message = f'argument "{argument.name}" is no input of {shown}; {advice_for(argument.name, inputs, "remove it")}'
             view.report(rules.EXTRA_ARGUMENT, (*path, "name"), message)
 
 
+def _report_missing(view: View, use: Use) -> None:
+    if use.reference is None:
+        advice = advice_for(use.template, _named(view), "define it")
+        message = f'{use.who} calls template "{use.template}", which does not exist; {advice}'
+        view.report(rules.NO_TEMPLATE, use.name_at, message)
+        return
+    reference = use.reference
+    if not view.can_see(cluster=reference.cluster):
+        return
+    spec = view.spec_of(reference)
+    if spec is None:
+        _report_unknown(view, reference.name, (*use.name_at[:-1], "name"), cluster=reference.cluster)
+        return
+    advice = advice_for(reference.template, [key for key, one in spec.templates.items() if not one.is_inline], "define it there")
+    message = f'{use.who} calls template "{reference.template}" of {_document(reference)}, which has none such; {advice}'
+    view.report(rules.NO_TEMPLATE, use.name_at, message)
+
+
+def _document(reference: TemplateRef) -> str:
+    return f'{Kind.CLUSTER_TEMPLATE if reference.cluster else Kind.WORKFLOW_TEMPLATE} "{reference.name}"'
+
+
+def _shown(use: Use) -> str:
+    """The template of a use, for a message."""
+    if use.reference is not None:
+        return f'template "{use.reference.template}" of {_document(use.reference)}'
+    return "its inline template" if "/" in use.template else f'template "{use.template}"'
+
+
+def _has_value(parameter: Parameter) -> bool:
+    return parameter.value is not None or parameter.default is not None or parameter.value_from is not None
+
+
 def _required(template: Template) -> list[Parameter]:
-    return [parameter for parameter in template.inputs if parameter.value is None and parameter.default is None]
+    return [parameter for parameter in template.inputs if not _has_value(parameter)]
 
 
 def _check_enum(view: View, name: str, value: str | None, allowed: Sequence[str], path: Path) -> None:
@@ -118,52 +158,16 @@ def _check_enum(view: View, name: str, value: str | None, allowed: Sequence[str]
         view.report(rules.NOT_IN_ENUM, path, message)
 
 
-def _check_dependencies(view: View, template: Template) -> None:
-    assert isinstance(template.body, Dag)
-    tasks = {task.name: task for task in template.body.tasks}
-    paths = {site.call.name: site.path for site in view.calls_of(template)}
-    for task in tasks.values():
-        for number, name in enumerate(task.dependencies):
-            if name not in tasks:
-                message = f'task "{task.name}" depends on "{name}", which does not exist; {_advice(name, tasks, "define it")}'
-                view.report(rules.NO_DEPENDENCY, (*paths[task.name], "dependencies", number), message)
-    cycle = _find_cycle({task.name: [name for name in task.dependencies if name in tasks] for task in tasks.values()})
-    if cycle:
-        message = f"tasks wait for each other: {' -> '.join(cycle)}; remove one of these dependencies"
-        view.report(rules.DEPENDENCY_CYCLE, (*paths[cycle[0]], "dependencies"), message, on_key=True)
-
-
-def _find_cycle(graph: Mapping[str, Iterable[str]]) -> tuple[str, ...]:
-    """The names of one circle, its alphabetically first name at both ends; () if there is none."""
-    try:
-        TopologicalSorter(graph).prepare()
-    except CycleError as error:
-        ring: list[str] = error.args[1][:-1][::-1]  # graphlib tells it against the arrows
-        start = ring.index(min(ring))
-        return (*ring[start:], *ring[:start], ring[start])
-    return ()
-
-
-def _check_recursion(view: View) -> None:
-    templates = view.own.templates
-    graph = {
-        name: [call.template for call in calls_in(template) if call.template in templates] for name, template in templates.items()
-    }
-    cycle = _find_cycle(graph)
-    if cycle:
-        site = next(site for site in view.calls_of(templates[cycle[0]]) if site.call.template == cycle[1])
-        message = f"templates call each other without an end: {' -> '.join(cycle)}; remove one of these calls"
-        view.report(rules.RECURSION, (*site.path, "template"), message)
-
-
 def _check_reach(view: View) -> None:
-    """Templates that a workflow's start never leads to; a WorkflowTemplate may be started elsewhere."""
+    """Templates that a workflow's start never leads to; a template of others may be started elsewhere."""
     spec = view.own
-    if not view.is_submitted or spec.entrypoint not in spec.templates:
+    if view.is_partial or not view.is_submitted or spec.entrypoint not in spec.templates or len(spec.templates) == 1:
         return
-    reached = view.reachable(spec.entrypoint) | view.reachable(spec.on_exit)
+    reached = view.reachable(spec.entrypoint)
+    if spec.on_exit is not None and spec.on_exit.reference is None:
+        reached |= view.reachable(spec.on_exit.template)
     for name, template in spec.templates.items():
-        if name not in reached:
+        if name not in reached and not template.is_inline:
             message = f'template "{name}" is never called; call it or remove it'
             view.report(rules.UNREACHABLE, (*view.path_of(template), "name"), message)
 
@@ -176,11 +180,12 @@ def _check_arguments(view: View) -> None:
             path = (*view.at, "arguments", "parameters", own[parameter.name])
         _check_enum(view, parameter.name, parameter.value, parameter.enum, (*path, "value"))
         _check_enum(view, parameter.name, parameter.default, parameter.enum, (*path, "default"))
-        if view.is_submitted and parameter.value is None and parameter.default is None:
+        if view.is_submitted and not _has_value(parameter):
             message = f'parameter "{parameter.name}" has no value; add a value under arguments.parameters'
             view.report(rules.NO_ARGUMENT, path, message)
 
 
-def _advice(name: str, known: Iterable[str], otherwise: str) -> str:
+def advice_for(name: str, known: Iterable[str], otherwise: str) -> str:
+    """Advice for a name that does not exist: the nearest known one, if any is near."""
     advice = nearest(name, known)
     return otherwise if advice == "remove it" else advice

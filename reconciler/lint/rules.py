@@ -21,11 +21,14 @@ SAME_IDENTITY = _rule(
 )
 NO_TEMPLATE = _rule("LC402", _ERROR, "A template that is called does not exist", "Define it, or correct the name.")
 NO_WORKFLOW_TEMPLATE = _rule(
-    "LC403", _ERROR, "The WorkflowTemplate that is referred to is nowhere known", "Add it in the same namespace."
+    "LC403",
+    _ERROR,
+    "The WorkflowTemplate or ClusterWorkflowTemplate that is referred to is nowhere known",
+    "Add it; a WorkflowTemplate in the same namespace.",
 )
 NO_DEPENDENCY = _rule("LC404", _ERROR, "A task depends on a task that does not exist", "Correct the name.")
 DEPENDENCY_CYCLE = _rule("LC405", _ERROR, "Tasks wait for each other in a circle", "Remove one of the dependencies.")
-RECURSION = _rule("LC406", _ERROR, "A template calls itself without an end", "Remove one of the calls.")
+RECURSION = _rule("LC406", _WARNING, "A template calls itself, and no condition ends it", "Add a when to one of the calls.")
 UNREACHABLE = _rule("LC407", _WARNING, "A template is never called", "Call it or remove it.")
 NO_INPUT = _rule("LC408", _ERROR, "A required input gets no value", "Give it under arguments.parameters, or give it a default.")
 EXTRA_ARGUMENT = _rule("LC409", _WARNING, "An argument is not an input of the template", "Remove it, or declare the input.")
@@ -33,6 +36,7 @@ NO_ARGUMENT = _rule(
     "LC410", _ERROR, "A workflow's parameter has no value", "Give it a value or a default, or submit it with -p NAME=VALUE."
 )
 NOT_IN_ENUM = _rule("LC411", _ERROR, "A value is not in the parameter's enum", "Use one of the values listed there.")
+GLOBAL_TWICE = _rule("LC412", _WARNING, "Two outputs have one globalName", "Rename one: the value set last stays.")
 
 TAG = _rule("LC420", _ERROR, "A {{tag}} has no value where it stands", "Correct the name, or declare the parameter.")
 TAG_IN_SCRIPT = _rule(
@@ -40,6 +44,15 @@ TAG_IN_SCRIPT = _rule(
     _WARNING,
     "A {{tag}} stands inside shell or script text, where its value becomes code",
     'Pass the value as an environment variable under env, and write "$NAME" in the script.',
+)
+EXPRESSION = _rule(
+    "LC422", _ERROR, "An expression or a condition cannot be read", "Mend it at the column that is named."
+)
+UNDECLARED = _rule(
+    "LC423",
+    _WARNING,
+    "A template of others uses a workflow parameter that its document does not declare",
+    "Declare it; else every workflow that uses the template must.",
 )
 
 LOCK_NAME = _rule("LC501", _ERROR, "A lock has no usable name", "Give it a name; every tag in it needs a value.")
@@ -60,7 +73,7 @@ SCHEDULE = _rule("LC601", _ERROR, "A schedule cannot be read", "Write five field
 TIME_ZONE = _rule("LC602", _ERROR, "A time zone is not known", "Use an IANA name such as Europe/Berlin.")
 
 IMAGE = _rule(
-    "LC701", _ERROR, "Nothing says what to run: there is no command", "Add a command; an image alone says nothing here."
+    "LC701", _ERROR, "Nothing says what to run: there is no command", "Add a command, or give the image one in the settings."
 )
 IMAGE_ON_HOST = _rule(
     "LC702", _WARNING, "An image is not mapped: its command runs on this machine", "Map the image in the settings under [images]."
@@ -87,8 +100,11 @@ RULES: tuple[Rule, ...] = (
     EXTRA_ARGUMENT,
     NO_ARGUMENT,
     NOT_IN_ENUM,
+    GLOBAL_TWICE,
     TAG,
     TAG_IN_SCRIPT,
+    EXPRESSION,
+    UNDECLARED,
     LOCK_NAME,
     LOCK_TWICE,
     LOCK_HELD,
@@ -99,6 +115,7 @@ RULES: tuple[Rule, ...] = (
     TIME_ZONE,
     IMAGE,
     IMAGE_ON_HOST,
+    IMAGE_REFUSED,
     ANNOTATION,
     ANNOTATION_VALUE,
 )

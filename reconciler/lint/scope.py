@@ -7,24 +7,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from reconciler.manifest import merge_template
 from reconciler.manifest.reading import one_line
 from reconciler.manifest.rules import Rule
+from reconciler.model.images import Images
 from reconciler.model.source import Identity, identity_of
 from reconciler.model.spec import (
     Call,
     Dag,
     Document,
     Finding,
-    Images,
+    Hook,
     Kind,
-    LockKind,
+    Parameter,
     ParsedFile,
     Place,
     Steps,
     Template,
+    TemplateRef,
     WorkflowSpec,
 )
 
@@ -55,6 +58,21 @@ class SiteCall:
 
     call: Call
     path: Path
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Use:
+    """One place that starts a template: a call, a hook of a call, or the exit handler.
+
+    `who` names it in messages, `template` is the key, `at` the mapping that holds it and `name_at` where the template is named.
+    """
+
+    who: str
+    template: str
+    reference: TemplateRef | None
+    arguments: tuple[Parameter, ...]
+    at: Path
+    name_at: Path
 
 
 class Tree:
@@ -102,25 +120,63 @@ class View:
         self.at: Path = ("spec", "workflowSpec") if document.kind is Kind.CRON_WORKFLOW else ("spec",)
         self.base: WorkflowSpec | None = None
         if spec.template_ref:
-            target = tree.find(Kind.WORKFLOW_TEMPLATE, document.namespace, spec.template_ref)
-            self.base = target.spec if target else None
+            self.base = self._find_spec(spec.template_ref, cluster=spec.template_ref_cluster)
         self.effective = merge_template(spec, self.base) if self.base else spec
         self.is_partial = document.place.path in tree.bad_paths
-        self._template_paths = dict(self._find_templates())
+        self.is_submitted = document.kind not in (Kind.WORKFLOW_TEMPLATE, Kind.CLUSTER_TEMPLATE)
+        self._lock_paths: dict[str, Sequence[Path]] = {}
 
-    @property
-    def is_submitted(self) -> bool:
-        """True if the document runs as it stands: it is no template."""
-        return self.document.kind is not Kind.WORKFLOW_TEMPLATE
+    def _find_spec(self, name: str, *, cluster: bool) -> WorkflowSpec | None:
+        kind, namespace = (Kind.CLUSTER_TEMPLATE, "") if cluster else (Kind.WORKFLOW_TEMPLATE, self.document.namespace)
+        target = self.tree.find(kind, namespace, name)
+        return target.spec if target else None
+
+    def can_see(self, *, cluster: bool) -> bool:
+        """False for the namespaced documents that a ClusterWorkflowTemplate names: they are those of whoever uses it."""
+        return cluster or self.document.kind is not Kind.CLUSTER_TEMPLATE
+
+    def spec_of(self, reference: TemplateRef) -> WorkflowSpec | None:
+        """The spec of the document that is referred to; None if it is not known."""
+        return self._find_spec(reference.name, cluster=reference.cluster)
+
+    def target(self, key: str, reference: TemplateRef | None, home: WorkflowSpec | None = None) -> Template | None:
+        """The template that a call or hook leads to, written in `home` (this document if None); None if it is not known."""
+        if reference is None:
+            return (home or self.effective).templates.get(key)
+        spec = self.spec_of(reference)
+        return spec.templates.get(reference.template) if spec else None
+
+    @cached_property
+    def template_paths(self) -> Mapping[str, Path]:
+        """Where the document's templates are written, by key; of two with one name the first."""
+        items = dig(self.document.body, (*self.at, "templates"))
+        found: dict[str, Path] = {}
+        for number, item in enumerate(items if isinstance(items, list) else []):
+            found.setdefault(str(dig(item, ("name",))), (*self.at, "templates", number))
+        return found
+
+    @cached_property
+    def inline_sites(self) -> Mapping[str, tuple[Template, SiteCall]]:
+        """Who holds an inline template, by its key: the template around it and the call."""
+        templates = self.own.templates
+        if not any(template.is_inline for template in templates.values()):
+            return {}
+        return {
+            site.call.template: (template, site)
+            for template in templates.values()
+            for site in self.sites_in(template)
+            if site.call.template in templates and templates[site.call.template].is_inline
+        }
 
     def path_of(self, template: Template) -> Path:
         """Where one of the document's own templates is written."""
-        return self._template_paths.get(template.name, (*self.at, "templates"))
-
-    def _find_templates(self) -> Iterator[tuple[str, Path]]:
-        items = dig(self.document.body, (*self.at, "templates"))
-        for number, item in reversed(list(enumerate(items if isinstance(items, list) else []))):
-            yield str(dig(item, ("name",))), (*self.at, "templates", number)
+        if not template.is_inline:
+            return self.template_paths.get(template.name, (*self.at, "templates"))
+        inside: Path = ()
+        while template.is_inline and template.name in self.inline_sites:
+            template, site = self.inline_sites[template.name]
+            inside = (*site.path, "inline", *inside)
+        return (*self.template_paths.get(template.name, (*self.at, "templates")), *inside)
 
     def report(self, rule: Rule, path: Path, message: str, *, on_key: bool = False) -> None:
         """Add a finding at a path of this document."""
@@ -129,28 +185,71 @@ class View:
     def calls_of(self, template: Template) -> Iterator[SiteCall]:
         """The calls that a template makes, with their places."""
         path = self.path_of(template)
+        for site in self.sites_in(template):
+            yield SiteCall(call=site.call, path=(*path, *site.path))
+
+    def sites_in(self, template: Template) -> Iterator[SiteCall]:
+        """The calls, with their places inside the template."""
         if isinstance(template.body, Steps):
             for number, group in enumerate(template.body.groups):
                 for i, call in enumerate(group):
-                    yield SiteCall(call=call, path=(*path, "steps", number, i))
+                    yield SiteCall(call=call, path=("steps", number, i))
         elif isinstance(template.body, Dag):
             for i, call in enumerate(template.body.tasks):
-                yield SiteCall(call=call, path=(*path, "dag", "tasks", i))
+                yield SiteCall(call=call, path=("dag", "tasks", i))
 
-    def lock_paths(self, block: Path) -> Iterator[tuple[LockKind, Path]]:
-        """Where the locks of one synchronization block stand, in the order in which they are read."""
-        for kind, plural, singular in (
-            (LockKind.SEMAPHORE, "semaphores", "semaphore"),
-            (LockKind.MUTEX, "mutexes", "mutex"),
-        ):
-            items = dig(self.document.body, (*block, plural))
-            for number in range(len(items) if isinstance(items, list) else 0):
-                yield kind, (*block, plural, number)
-            if dig(self.document.body, (*block, singular)) is not None:
-                yield kind, (*block, singular)
+    def uses_of(self, site: SiteCall) -> Iterator[Use]:
+        """What one call starts: its template, then its hooks."""
+        call = site.call
+        place: Path = ("templateRef", "template") if call.reference else ("template",)
+        yield Use(
+            who=f'"{call.name}"',
+            template=call.template,
+            reference=call.reference,
+            arguments=call.arguments,
+            at=site.path,
+            name_at=(*site.path, *place),
+        )
+        for name, hook in call.hooks.items():
+            yield self._hook_use(f'hook "{name}" of "{call.name}"', name, hook, site.path)
+
+    def exit_use(self) -> Use | None:
+        """What the document's own exit handler starts."""
+        hook = self.own.on_exit
+        return self._hook_use("onExit", "exit", hook, self.at) if hook else None
+
+    def _hook_use(self, who: str, name: str, hook: Hook, at: Path) -> Use:
+        path = self.hook_path(name, at)
+        place: Path = ("templateRef", "template") if hook.reference else ("template",)
+        return Use(
+            who=who,
+            template=hook.template,
+            reference=hook.reference,
+            arguments=hook.arguments,
+            at=path,
+            name_at=(*path, *place) if path[-1] != "onExit" else path,
+        )
+
+    def hook_path(self, name: str, at: Path) -> Path:
+        """Where a hook of the call or spec at `at` is written: under hooks, or as onExit."""
+        path = (*at, "hooks", name)
+        return (*at, "onExit") if name == "exit" and dig(self.document.body, path) is None else path
+
+    def lock_paths(self, template: Template | None = None) -> Sequence[Path]:
+        """Where the locks of a template, or of the spec, stand, in the order of reading; maybe in templateDefaults."""
+        name = template.name if template is not None else ""
+        found = self._lock_paths.get(name)
+        if found is None:
+            block = (*(self.path_of(template) if template is not None else self.at), "synchronization")
+            data = dig(self.document.body, block)
+            if template is not None and data is None:
+                block = (*self.at, "templateDefaults", "synchronization")
+                data = dig(self.document.body, block)
+            found = self._lock_paths[name] = _lock_paths(data, block)
+        return found
 
     def reachable(self, start: str) -> set[str]:
-        """Names of the templates that a start leads to."""
+        """Keys of the templates of this spec that a start leads to."""
         found: set[str] = set()
         waiting = [start]
         while waiting:
@@ -158,15 +257,34 @@ class View:
             if template is None or template.name in found:
                 continue
             found.add(template.name)
-            waiting += [call.template for call in calls_in(template)]
+            waiting += [key for key, reference in links_of(template) if reference is None]
         return found
+
+
+def _lock_paths(data: Any, block: Path) -> Sequence[Path]:
+    given = {key.lower(): value for key, value in data.items()} if isinstance(data, dict) else {}
+    found: list[Path] = []
+    for plural, singular in (("semaphores", "semaphore"), ("mutexes", "mutex")):
+        items = given.get(plural)
+        found += [(*block, plural, number) for number in range(len(items) if isinstance(items, list) else 0)]
+        if given.get(singular) is not None:
+            found.append((*block, singular))
+    return found
 
 
 def calls_in(template: Template) -> tuple[Call, ...]:
     """The calls that a template makes."""
     if isinstance(template.body, Steps):
-        return tuple(call for group in template.body.groups for call in group)
+        return tuple([call for group in template.body.groups for call in group])
     return template.body.tasks if isinstance(template.body, Dag) else ()
+
+
+def links_of(template: Template) -> Iterator[tuple[str, TemplateRef | None]]:
+    """What a template's calls and their hooks lead to: key and reference."""
+    for call in calls_in(template):
+        yield call.template, call.reference
+        for hook in call.hooks.values():
+            yield hook.template, hook.reference
 
 
 def dig(data: Any, path: Path) -> Any:

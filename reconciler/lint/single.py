@@ -8,7 +8,8 @@ from reconciler.cron.schedule import load_zone, parse_schedule
 from reconciler.lint import rules
 from reconciler.lint.scope import Path, Tree, View, dig
 from reconciler.manifest.reading import nearest
-from reconciler.model.spec import Document, Images, Program
+from reconciler.model.images import Images
+from reconciler.model.spec import Document, Program, Template
 
 HOST_IMAGES = Images()
 _PREFIX = "lineclear.dev/"
@@ -38,26 +39,37 @@ def check_cron(tree: Tree, document: Document) -> None:
 
 
 def check_images(view: View) -> None:
-    """Every program has a command, and an image that the settings map to a runtime."""
+    """Every program has a command, its own or its image's, and an image that the settings map to a runtime."""
+    images = view.tree.images
     for template in view.own.templates.values():
         program = template.body
         if not isinstance(program, Program):
             continue
+        said = images.find(program.image) if program.image else None
+        if said is not None and (program.command or said.command):
+            continue
         path = (*view.path_of(template), "container" if program.source is None else "script")
-        is_mapped = program.image in view.tree.images.mapped
-        if not program.command:  # every runtime there is starts processes of this machine: none knows an image's own command
-            image = f'image "{program.image}"' if program.image else "no image"
-            message = f'template "{template.name}" has {image} and no command, so nothing says what to run; add a command'
-            view.report(rules.IMAGE, (*path, "image") if program.image else path, message)
-        elif program.image and not is_mapped and view.tree.images.mapped_only:
+        if not program.command and "{{" not in program.image:
+            _report_no_command(view, template, program, path, is_mapped=said is not None)
+        elif program.image and said is None and images.mapped_only:
             message = f'image "{program.image}" is not mapped and image_policy is "mapped-only"; map it under [images]'
             view.report(rules.IMAGE_REFUSED, (*path, "image"), message)
-        elif program.image and not is_mapped:
+        elif program.image and said is None:
             message = (
                 f'image "{program.image}" is not mapped: the command of template "{template.name}" runs on this machine; '
                 'write "host", or map the image in lineclear.toml under [images]'
             )
             view.report(rules.IMAGE_ON_HOST, (*path, "image"), message)
+
+
+def _report_no_command(view: View, template: Template, program: Program, path: Path, *, is_mapped: bool) -> None:
+    """An image's own command is known only if the settings name it: steps are processes of this machine."""
+    image, advice = "no image", "add a command"
+    if program.image:
+        image = f'image "{program.image}"'
+        advice += f", or {'give the image one' if is_mapped else 'map the image with one'} in lineclear.toml under [images]"
+    message = f'template "{template.name}" has {image} and no command, so nothing says what to run; {advice}'
+    view.report(rules.IMAGE, (*path, "image") if program.image else path, message)
 
 
 def check_annotations(tree: Tree, document: Document, view: View | None) -> None:
@@ -68,7 +80,8 @@ def check_annotations(tree: Tree, document: Document, view: View | None) -> None
     _check_annotations(tree, document, (*view.at, "workflowMetadata", "annotations"))
     _check_annotations(tree, document, ("spec", "workflowMetadata", "annotations")) if len(view.at) > 1 else None
     for template in view.own.templates.values():
-        _check_annotations(tree, document, (*view.path_of(template), "metadata", "annotations"))
+        if template.annotations:
+            _check_annotations(tree, document, (*view.path_of(template), "metadata", "annotations"))
 
 
 def _check_annotations(tree: Tree, document: Document, at: Path) -> None:

@@ -12,7 +12,8 @@ import pytest
 
 from reconciler.lint import RULES, KnownDefinition, lint_files, rules_page
 from reconciler.manifest import parse_file
-from reconciler.model.spec import Images, Program, Template, WorkflowSpec
+from reconciler.model.images import Image, Images
+from reconciler.model.spec import Program, Template, WorkflowSpec
 
 TABLE = (Path(__file__).parent / "data" / "findings.txt").read_text(encoding="utf-8")
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "lint-rules.md"
@@ -47,7 +48,9 @@ def test_the_order_of_the_files_does_not_matter(texts, expected):
 
 
 def test_every_rule_across_documents_has_a_row():
-    told = {word for _, _, expected in ROWS for line in expected for word in line.replace(":", " ").split() if word[:2] == "LC"}
+    words = {word for _, _, expected in ROWS for line in expected for word in line.replace(":", " ").split()}
+    by_settings = {"LC703"}
+    told = by_settings | {word for word in words if word.startswith("LC")}
     assert sorted({rule.id for rule in RULES if rule.id >= "LC400"} - told) == []
 
 
@@ -87,16 +90,22 @@ def test_a_document_of_the_files_hides_the_live_one():
     assert [f.rule for f in findings] == ["LC402"]
 
 
-def test_a_mapped_image_is_no_surprise_and_needs_a_command_all_the_same():
+def test_a_mapped_image_is_no_surprise_and_may_bring_its_command():
     text = """apiVersion: argoproj.io/v1alpha1
 kind: Workflow
 metadata: {name: w}
-spec: {entrypoint: a, templates: [{name: a, container: {image: backup, command: [sh]}}]}
+spec: {entrypoint: a, templates: [{name: a, container: {image: 'backup:1', command: [sh]}}]}
 """
     assert [f.rule for f in lint_files([parse("a.yaml", text)], {})] == ["LC702"]
-    assert lint_files([parse("a.yaml", text)], {}, images=Images(mapped=frozenset({"backup"}))) == ()
+    mapped = Images(mapped={"backup": Image()})
+    assert lint_files([parse("a.yaml", text)], {}, images=mapped) == ()
     bare = parse("a.yaml", text.replace(", command: [sh]", ""))
-    assert [f.rule for f in lint_files([bare], {}, images=Images(mapped=frozenset({"backup"})))] == ["LC701"]
+    [finding] = lint_files([bare], {}, images=mapped)
+    assert str(finding) == (
+        'a.yaml:4:64: error LC701: template "a" has image "backup:1" and no command, so nothing says what to run; '
+        "add a command, or give the image one in lineclear.toml under [images]"
+    )
+    assert lint_files([bare], {}, images=Images(mapped={"back*": Image(command=("save",))}, mapped_only=True)) == ()
 
 
 def test_a_long_chain_of_tasks_is_checked_without_deep_recursion():
