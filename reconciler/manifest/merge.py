@@ -29,7 +29,7 @@ def merge_template(own: WorkflowSpec, template: WorkflowSpec) -> WorkflowSpec:
     Arguments are merged by name; one that says where its value comes from takes no such word from the template. Own locks and
     an own exit hook replace the template's as a whole, retryStrategy is merged field by field, and whether the run starts
     suspended is said by `own` alone, as in Argo. Own templateDefaults do not reach the template's templates here, as they are
-    no longer told apart: `merge_body` does that.
+    no longer told apart: `merge_body` does that. `result_calls` may name calls that only a replaced text named.
     """
     return WorkflowSpec(
         entrypoint=own.entrypoint or template.entrypoint,
@@ -165,7 +165,7 @@ def _arguments_body(own: Any, below: Any) -> dict[str, Any]:
 def _parameter_body(own: dict[str, Any], below: dict[str, Any]) -> dict[str, Any]:
     if own.keys() & _SOURCES:
         below = {name: value for name, value in below.items() if name not in _SOURCES}
-    return {**below, **own}
+    return {**below, **{name: value for name, value in own.items() if name in _SOURCES or not _says_nothing(value)}}
 
 
 def _parameters_by_name(arguments: Any) -> dict[str, dict[str, Any]]:

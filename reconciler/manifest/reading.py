@@ -7,7 +7,6 @@ input: it notes the problem and goes on with the type's empty value. It knows no
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -17,13 +16,13 @@ from reconciler.manifest.positions import Path
 from reconciler.manifest.rules import Rule
 from reconciler.manifest.scalars import go_text
 from reconciler.manifest.schema import DOCUMENT, METADATA, Shape
+from reconciler.model.duration import parse_argo_duration
 
 _NOTHING: Mapping[str, Any] = {}
 MOST = 2**31 - 1  # as int32 in Argo; longer than any instant can be away
 _SHOWN = 60
 _MOST_ADVICE = 1000  # looking for a near name is dear, and nobody reads on
 _LONGEST_MESSAGE = 500
-_DURATION = re.compile(r"\+?(0|[0-9]+|([0-9]+(\.[0-9]*)?(ns|us|µs|μs|ms|s|m|h))+)", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,10 +137,13 @@ class Reading:
     def duration(self, value: Any, at: Path) -> str:
         """Seconds or a Go duration such as 1h30m, or a text with tags that will be one; '' for null."""
         text = self.text(value, at, style="f")
-        if not text or "{{" in text or _DURATION.fullmatch(text):
-            return text
-        self.note(rules.NOT_ALLOWED, at, f'{label(at)} "{text}" is no duration; write seconds, or units such as 1h30m or 500ms')
-        return ""
+        if text and "{{" not in text:
+            try:
+                parse_argo_duration(text)
+            except ValueError as error:
+                self.note(rules.NOT_ALLOWED, at, f"{label(at)} {error}; correct it")
+                return ""
+        return text
 
     def integer(self, value: Any, at: Path, *, least: int = 0, from_text: bool = False) -> int | None:
         """An integer of at least `least`; None for null. `from_text` also takes digits as text, as IntOrString does."""
