@@ -10,12 +10,21 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
-from reconciler.errors import LineclearError, NotFound
+from reconciler.errors import LineclearError, NotFound, Refused, UsageError
 from reconciler.home import Home
 from reconciler.store.read import Busy, Gone, Newer, Reader, Reading, open_read
 from tui.core.model import Failure
 
 T = TypeVar("T")
+_KINDS = (
+    (Gone, "gone"),
+    (Newer, "newer"),
+    (Busy, "busy"),
+    (NotFound, "missing"),
+    (Refused, "refused"),
+    (UsageError, "choose"),
+)
+_BROKEN = ("gone", "newer", "unreadable")
 
 
 class Store:
@@ -37,7 +46,7 @@ class Store:
                     return question(reader)
             except LineclearError as error:
                 failure = _failure(error)
-        if failure.kind not in ("missing", "busy"):
+        if failure.kind in _BROKEN:
             self.close()
         return failure
 
@@ -75,6 +84,5 @@ def _file_at(path: str) -> str:
 
 
 def _failure(error: LineclearError) -> Failure:
-    kinds = ((Gone, "gone"), (Newer, "newer"), (Busy, "busy"), (NotFound, "missing"))
-    kind = next((word for known, word in kinds if isinstance(error, known)), "unreadable")
+    kind = next((word for known, word in _KINDS if isinstance(error, known)), "unreadable")
     return Failure(kind=kind, text=str(error))
