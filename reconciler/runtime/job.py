@@ -12,13 +12,26 @@ import signal
 import stat
 import time
 
-from reconciler.runtime.wire import SPAWN, write_slot
+from reconciler.runtime.box import Box, BoxError
+from reconciler.runtime.wire import NOT_STARTED_CODE, SPAWN, write_slot
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import NoReturn
 
 STEP_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
 class NotStartable(Exception):
     """The step cannot be started; the text is for the person who wrote it."""
+
+    code = NOT_STARTED_CODE
+
+
+class NotAllowed(NotStartable):
+    """The machine does not allow what the step needs: the step is in order."""
+
+    code = 1
 
 
 class Job:
@@ -65,18 +78,25 @@ def find_program(name: bytes, path: bytes) -> bytes:
     raise NotStartable(f"command not found: {shown}: in no directory of PATH={where}; install it or fix the command")
 
 
-def enter_directory(job: Job) -> None:
-    """Make the step's working directory this process' own; raises NotStartable."""
-    work = job.directory + b"/work"
-    for own in (work, job.directory + b"/tmp"):
+def make_directories(job: Job) -> None:
+    """The step's own folders, beside its record."""
+    for own in (job.directory + b"/work", job.directory + b"/tmp"):
         with contextlib.suppress(FileExistsError):
             os.mkdir(own, 0o700)
-    wanted = os.path.normpath(os.path.join(work, job.cwd)) if job.cwd else work
+
+
+def enter_directory(job: Job) -> None:
+    """Make the step's working directory this process' own; raises NotStartable.
+
+    On the machine itself only a folder of the attempt's is made, in a sandbox any.
+    """
+    home = b"/" if job.sandbox else job.directory + b"/work"
+    wanted = os.path.normpath(os.path.join(home, job.cwd)) if job.cwd else home
     try:
         try:
             os.chdir(wanted)
         except FileNotFoundError:
-            if not wanted.startswith(job.directory + b"/"):
+            if not job.sandbox and not wanted.startswith(job.directory + b"/"):
                 raise
             os.makedirs(wanted, 0o700)
             os.chdir(wanted)
@@ -110,24 +130,78 @@ def spawn(job: Job, record: int, output: int | None) -> int:
     """
     if not job.argv:
         raise NotStartable("cannot start the step: it has no command; give it one")
-    program = find_program(job.argv[0], job.env.get(b"PATH", os.fsencode(os.defpath)))
+    program = b"" if job.sandbox else find_program(job.argv[0], job.env.get(b"PATH", os.fsencode(os.defpath)))
     log = os.open(job.directory + b"/log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
     write_slot(record, SPAWN, {"spawning": 1})
+    out = log if output is None else output
     try:
+        if job.sandbox:
+            return fork_boxed(job, out, log)
         return os.posix_spawn(
             program,
             job.argv,
             job.env,
-            file_actions=[(os.POSIX_SPAWN_DUP2, log if output is None else output, 1), (os.POSIX_SPAWN_DUP2, log, 2)],
+            file_actions=[(os.POSIX_SPAWN_DUP2, out, 1), (os.POSIX_SPAWN_DUP2, log, 2)],
             setsid=True,
             setsigmask=(),
             setsigdef=STEP_SIGNALS,
         )
     except OSError as error:
-        shown = program.decode("utf-8", "replace")
-        raise NotStartable(f"cannot start {shown}: {error.strerror}; fix the command or its first line") from None
+        raise _not_executable(program, error) from None
     finally:
         os.close(log)
+
+
+def _not_executable(program: bytes, error: OSError) -> NotStartable:
+    shown = program.decode("utf-8", "replace")
+    return NotStartable(f"cannot start {shown}: {error.strerror}; fix the command or its first line")
+
+
+def fork_boxed(job: Job, out: int, log: int) -> int:
+    """As `spawn`, in a sandbox: the fork tells why it could not exec, or its end of the pipe closes when it has."""
+    reading, writing = os.pipe2(os.O_CLOEXEC)
+    try:
+        pid = os.fork()
+        if pid == 0:
+            _become_step(job, out, log, writing)
+    finally:
+        os.close(writing)
+    with os.fdopen(reading, "rb") as pipe:
+        told = pipe.read()
+    if not told:
+        return pid
+    os.waitpid(pid, 0)
+    code, _, text = told.decode("utf-8", "replace").partition(" ")
+    raise (NotAllowed if int(code) == NotAllowed.code else NotStartable)(text)
+
+
+def _become_step(job: Job, out: int, log: int, complaints: int) -> NoReturn:
+    problem: NotStartable = NotAllowed("cannot make a sandbox: its maker failed; look at shim.log in the home")
+    try:
+        signal.set_wakeup_fd(-1)
+        for signum in STEP_SIGNALS:
+            signal.signal(signum, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        os.setsid()
+        Box(job.directory, job.shown).enter()
+        enter_directory(job)
+        program = find_program(job.argv[0], job.env.get(b"PATH", os.fsencode(os.defpath)))
+        os.dup2(out, 1)
+        os.dup2(log, 2)
+        try:
+            os.execve(program, job.argv, job.env)  # noqa: S606
+        except OSError as error:
+            raise _not_executable(program, error) from None
+    except BoxError as error:
+        problem = NotAllowed(str(error))
+    except NotStartable as error:
+        problem = error
+    except OSError as error:
+        problem = NotAllowed(f"cannot make a sandbox: {error}; or map the image to host")
+    finally:
+        with contextlib.suppress(OSError):  # the worker is gone
+            os.write(complaints, f"{problem.code} {problem}".encode("utf-8", "replace"))
+        os._exit(127)
 
 
 def fail_at(point: str) -> None:

@@ -6,13 +6,15 @@ what is not a regular file.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import stat
 
 from reconciler.errors import UsageError
+from reconciler.runtime.view import find_place
 
 LIMIT_BYTES = 256 * 1024
-_LINKS = 40  # as many as the kernel follows
 
 
 def read_result(directory: str) -> str | None:
@@ -38,16 +40,16 @@ def read_result(directory: str) -> str | None:
 def read_parameter(directory: str, path: str, *, sandboxed: bool) -> str | None:
     """The text of the file that the step saw as `path`, without one final newline; None if there is none.
 
-    A relative path is in the attempt's work/. Raises UsageError for what is not a regular file, may not be read, is longer
-    than 256 KiB or has a NUL byte in its name.
+    A relative path is in the attempt's work/, in a sandbox below /. Raises UsageError for what is not a regular file, may not
+    be read, is longer than 256 KiB or has a NUL byte in its name.
     """
     if "\0" in path:
         raise UsageError(f"could not read the output {path!r}: its path has a NUL byte; remove it")
-    if sandboxed:
-        raise UsageError(f"could not read the output {path}: steps in a sandbox leave none yet; use the host runtime")
-    place = os.path.join(directory, "work", path)
     try:
-        fd = os.open(place, os.O_PATH | os.O_CLOEXEC)
+        place = find_place(directory, path) if sandboxed else os.path.join(directory, "work", path)
+        if place is None:
+            return None
+        fd = os.open(place, os.O_PATH | os.O_CLOEXEC | (os.O_NOFOLLOW if sandboxed else 0))
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -58,9 +60,27 @@ def read_parameter(directory: str, path: str, *, sandboxed: bool) -> str | None:
         os.close(fd)
 
 
+def remove_folder(path: str) -> None:
+    """Remove what steps left, closed folders included; what others own and hold on to stays. It may be gone already."""
+    shutil.rmtree(path, ignore_errors=True)
+    if not os.path.lexists(path):
+        return
+    with contextlib.suppress(OSError):
+        os.chmod(path, stat.S_IRWXU)
+    for where, folders, _ in os.walk(path):
+        for folder in folders:
+            place = os.path.join(where, folder)
+            if not os.path.islink(place):
+                with contextlib.suppress(OSError):
+                    os.chmod(place, stat.S_IRWXU)
+    shutil.rmtree(path, ignore_errors=True)
+
+
 def _read_file(found: int, path: str) -> str:
     """The text of an O_PATH descriptor: nothing is opened for reading before it is known to be a regular file."""
     facts = os.fstat(found)
+    if os.readlink(f"/proc/self/fd/{found}").startswith("/proc/"):
+        raise UsageError(f"could not read the output {path}: what is in /proc is this process' own now; copy it to a file")
     if not stat.S_ISREG(facts.st_mode):
         raise UsageError(f"could not read the output {path}: it is a {_kind(facts.st_mode)}; write a regular file")
     if facts.st_size > LIMIT_BYTES:

@@ -1,8 +1,8 @@
 """The zygote and its shim workers: start each step once, wait for its whole tree, write down how it ended.
 
-Run as `python -I -S` with nothing but this file, `job`, `tee`, `wire` and `processes` of ours and as little of the standard
-library as possible, because every worker is a fork of it. It must never start an attempt whose claim it did not write
-itself under the record's lock, or report an end while a process of the step is left.
+Run as `python -I -S` with nothing but this file, `box`, `job`, `tee`, `wire` and `processes` of ours and as little of the
+standard library as possible, because every worker is a fork of it. It must never start an attempt whose claim it did not
+write itself under the record's lock, or report an end while a process of the step is left.
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ import socket
 import sys
 import time
 
-from reconciler.runtime.job import Job, NotStartable, enter_directory, fail_at, spawn, write_script
+from reconciler.runtime.box import tidy
+from reconciler.runtime.job import Job, NotStartable, enter_directory, fail_at, make_directories, spawn, write_script
 from reconciler.runtime.processes import become_subreaper, find_descendants, read_process, read_processes, send_signal
 from reconciler.runtime.tee import FILE, Tee
 from reconciler.runtime.wire import (
@@ -189,6 +190,8 @@ class Worker:
         write_slot(record, CLAIM, {**claim, "worker": self.pid, "ticks": self.ticks})
         fail_at("K8")
         end = self.carry_out(job, record)
+        if job.sandbox:
+            tidy(job.directory)
         write_slot(record, END, {**end, "at": f"{time.time():.6f}"})
         fail_at("K13")
         self.wanted = 0  # what was asked of this attempt says nothing of the next
@@ -199,12 +202,14 @@ class Worker:
     def carry_out(self, job: Job, record: int) -> dict[str, object]:
         """Start the step and see its whole tree out; the fields of the exit record."""
         try:
-            enter_directory(job)
+            make_directories(job)
+            if not job.sandbox:
+                enter_directory(job)
             write_script(job)
             self.set_score(min(1000, self.own_score + STEP_SCORE))
             pid = self.start(job, record)
         except NotStartable as error:
-            return {"kind": "not-started", "code": NOT_STARTED_CODE, "message": error}
+            return {"kind": "not-started", "code": error.code, "message": error}
         except OSError as error:
             text = f"cannot prepare the step: {error}; make room or repair the attempt's directory"
             return {"kind": "not-started", "code": NOT_STARTED_CODE, "message": text}
