@@ -30,14 +30,15 @@ _ENDED = _LIST + " AND finished_at IS NOT NULL AND id NOT IN (SELECT run_id FROM
 _RUN = """
 SELECT id, uid, namespace, name, phase, message, priority, queue_order, spec_digest, labels_json, annotations_json,
   arguments_json, cron, shutdown, ended_by, origin, origin_kind, origin_name, origin_place, commit_sha, scheduled_at,
-  successor_of, removed, created_at, started_at, finished_at, deadline_at, ttl_at
+  successor_of, removed, created_at, started_at, finished_at, deadline_at, ttl_at, suspended, outputs_json
 FROM run """
 _BY_NAME = _RUN + "WHERE namespace = :namespace AND name = :name"
 _BY_ID = _RUN + "WHERE id = :id"
 _LATEST = _RUN + "WHERE :namespace IS NULL OR namespace = :namespace ORDER BY id DESC LIMIT 1"
 _NODES = """
 SELECT node.id, node.parent_id, node.name, node.display, node.type, node.template, node.phase, node.message,
-  node.inputs_json, node.exit_code, node.created_at, node.started_at, node.finished_at, node.deadline_at,
+  node.inputs_json, node.outputs_json, node.wake_at, node.exit_code, node.created_at, node.started_at, node.finished_at,
+  node.deadline_at,
   attempt.id AS attempt_id, attempt.state AS attempt_state, attempt.pid, attempt.boot_id, attempt.queued_at, attempt.stop
 FROM node LEFT JOIN attempt ON attempt.node_id = node.id WHERE node.run_id = :run ORDER BY node.id"""
 

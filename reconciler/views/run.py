@@ -70,6 +70,10 @@ def run_object(reader: Reader, row: Row, now_s: float, room: Room) -> dict[str, 
 
 def _spec(reader: Reader, row: Row) -> dict[str, Any]:
     spec: dict[str, Any] = json.loads(read_runs.read_spec(reader, row["spec_digest"]))
+    spec.pop("storedTemplates", None)
+    spec.pop("suspend", None)
+    if row["suspended"]:
+        spec["suspend"] = True
     arguments = json.loads(row["arguments_json"])
     if arguments:
         spec["arguments"] = {"parameters": [{"name": name, "value": value} for name, value in arguments.items()]}
@@ -101,10 +105,22 @@ def _status(reader: Reader, row: Row, waits: list[Row], now_s: float, room: Room
     nodes = node_objects(reader, row, waits, now_s, room)
     if nodes:
         status["nodes"] = nodes
+    status |= _kept(reader, row)
     synchronization = synchronization_of(held, waits, room)
     if synchronization:
         status["synchronization"] = synchronization
     return status
+
+
+def _kept(reader: Reader, row: Row) -> dict[str, Any]:
+    """What the run carries with it: its global outputs, and the templates of other documents that were frozen with it."""
+    found: dict[str, Any] = {}
+    outputs = json.loads(row["outputs_json"])
+    if outputs:
+        found["outputs"] = {"parameters": _named(outputs)}
+    stored = json.loads(read_runs.read_spec(reader, row["spec_digest"])).get("storedTemplates") or {}
+    templates = {f"{scope}/{one.get('name', '')}": one for scope, body in stored.items() for one in body.get("templates") or []}
+    return {**found, "storedTemplates": templates} if templates else found
 
 
 def _conditions(room: Room, row: Row, waits: list[Row], held: list[Row], now_s: float) -> list[dict[str, str]]:
@@ -185,8 +201,7 @@ def _node(run: str, node: Row) -> dict[str, Any]:
         "type": node["type"],
         "phase": node["phase"],
     }
-    if node["template"]:
-        shown["templateName"] = node["template"]
+    shown |= _template(node["template"])
     if node["message"]:
         shown["message"] = node["message"]
     elif node["attempt_state"] == "queued":
@@ -196,10 +211,39 @@ def _node(run: str, node: Row) -> dict[str, Any]:
             shown[key] = whole_seconds(node[column])
     inputs = json.loads(node["inputs_json"])
     if inputs:
-        shown["inputs"] = {"parameters": [{"name": name, "value": value} for name, value in inputs.items()]}
-    if node["exit_code"] is not None:
-        shown["outputs"] = {"exitCode": str(node["exit_code"])}
+        shown["inputs"] = {"parameters": _named(inputs)}
+    outputs = _outputs(node)
+    if outputs:
+        shown["outputs"] = outputs
     return shown
+
+
+def _template(key: str) -> dict[str, Any]:
+    """How Argo names a node's template: by name, or by a reference to another document; an inline one has no name."""
+    scope, _, name = key.rpartition(":")
+    if "/" in name or not name:
+        return {}
+    if not scope:
+        return {"templateName": name}
+    kind, _, document = scope.partition("/")
+    reference: dict[str, Any] = {"name": document, "template": name}
+    return {"templateRef": {**reference, "clusterScope": True} if kind == "cluster" else reference}
+
+
+def _outputs(node: Row) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    kept = json.loads(node["outputs_json"])
+    if kept.get("parameters"):
+        found["parameters"] = _named(kept["parameters"])
+    if kept.get("result") is not None:
+        found["result"] = kept["result"]
+    if node["exit_code"] is not None:
+        found["exitCode"] = str(node["exit_code"])
+    return found
+
+
+def _named(values: dict[str, str]) -> list[dict[str, str]]:
+    return [{"name": name, "value": value} for name, value in values.items()]
 
 
 def _boundary(node: Row, by_id: dict[int, Row]) -> Row | None:

@@ -69,7 +69,7 @@ def refused(world, sql):
         "UPDATE run SET removed = 2",
         # nodes and attempts
         "UPDATE node SET phase = 'Unknown'",
-        "UPDATE node SET type = 'Suspend'",
+        "UPDATE node SET type = 'Container'",
         f"UPDATE node SET finished_at = {T} WHERE finished_at IS NULL",
         "UPDATE node SET phase = 'Failed' WHERE finished_at IS NULL",
         ("INSERT INTO node (run_id, name, display, type, phase, created_at)"
