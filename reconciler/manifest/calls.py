@@ -19,6 +19,7 @@ from reconciler.model.spec import Call, Dag, Hook, Parameter, Sequence, Steps, T
 
 EXIT = "exit"
 _NAME = re.compile(r"[a-zA-Z0-9][-a-zA-Z0-9]*")
+_HOOK_NAME = re.compile(r"[-_a-zA-Z0-9]{1,128}")
 _LOOPS = ("withItems", "withParam", "withSequence")
 _LARGEST_PLAIN = 1e21
 
@@ -193,6 +194,8 @@ def _hook(site: Site, value: Any, at: Path, name: str) -> Hook:
     r = site.r
     what = f'hook "{name}"'
     fields = r.fields(value, at, schema.HOOK)
+    if not _HOOK_NAME.fullmatch(name):
+        r.note(rules.NAME, at, f'{what}: a name has letters, digits, "-" and "_" only, and at most 128 of them; rename it', on_key=True)
     expression = r.text(fields.get("expression"), (*at, "expression"))
     if name != EXIT and not expression and isinstance(value, dict):
         r.note(rules.MISSING, at, f'{what} has no "expression", so nothing says when it starts; add it, or call the hook "exit"')
