@@ -14,7 +14,7 @@ import stat
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_BIND, MS_MOVE, MS_REC, MS_SLAVE = 1, 2, 4, 4096, 8192, 16384, 1 << 19
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000  # the number is the same on every machine
-AS_IT_IS = (b"/proc", b"/sys", b"/dev")
+OF_THE_KERNEL = (b"/proc", b"/sys", b"/dev")
 PRIVATE = (b"/tmp", b"/var/tmp", b"/dev/shm")
 BOX = b"/root"  # in the attempt's directory
 FOLDER_MODE = 0o755  # of folders that others may look into too
@@ -39,9 +39,11 @@ def mount(source: bytes, target: bytes, kind: bytes = b"", flags: int = 0, optio
     check(result, f"mount {target.decode('utf-8', 'replace')}")
 
 
-def make_read_only(target: bytes) -> None:
+def make_read_only(target: bytes, *, with_below: bool) -> None:
+    """Nothing can be made, changed or removed there; devices can still be used. Raises OSError."""
     attributes = (ctypes.c_uint64 * 4)(1, 0, 0, 0)
-    arguments = (ctypes.c_long(MOUNT_SETATTR), AT_FDCWD, target, AT_RECURSIVE, attributes, ctypes.c_size_t(32))
+    flags = AT_RECURSIVE if with_below else 0
+    arguments = (ctypes.c_long(MOUNT_SETATTR), AT_FDCWD, target, flags, attributes, ctypes.c_size_t(32))
     check(LIBC.syscall(*arguments), "mount_setattr")
 
 
@@ -148,7 +150,7 @@ class Box:
                 why = f"the kernel refuses a copy-on-write view of {self.shown_path(path)} ({error.strerror})"
                 what = "keep the home on ext4, xfs or btrfs, with Linux 5.11 or later"
                 raise BoxError(f"cannot make a sandbox: {why}; {what}, {OTHERWISE}") from None
-            self.show(path, read_only=True)
+            self.show(path)
             return
         self.cover_mounts(path)
 
@@ -158,12 +160,12 @@ class Box:
         for place, is_writable in self.submounts(path):
             if any(is_below(place, one) for one in (*done, *PRIVATE)):
                 continue
-            if place in AS_IT_IS or any(is_below(place, one) for one in AS_IT_IS):
-                place = next(one for one in AS_IT_IS if is_below(place, one))  # noqa: PLW2901
-                self.show(place, read_only=False)
-                done.append(place)
+            of_kernel = next((one for one in OF_THE_KERNEL if is_below(place, one)), None)
+            if of_kernel is not None:
+                self.show_kernel(of_kernel)
+                done.append(of_kernel)
             elif not is_writable or not os.path.isdir(place):
-                self.show(place, read_only=True)
+                self.show(place)
             elif os.path.isdir(self.new + place):
                 done.append(place)
                 self.cover(place)
@@ -201,24 +203,31 @@ class Box:
                 os.symlink(os.readlink(entry), inside)
             elif stat.S_ISDIR(facts.st_mode):
                 os.mkdir(inside, FOLDER_MODE)
-                if entry in AS_IT_IS:
-                    self.show(entry, read_only=False)
+                if entry in OF_THE_KERNEL:
+                    self.show_kernel(entry)
                 elif entry not in PRIVATE:
                     self.cover(entry)
             elif stat.S_ISREG(facts.st_mode):
                 os.close(os.open(inside, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
-                self.show(entry, read_only=True)
+                self.show(entry)
 
-    def show(self, path: bytes, *, read_only: bool) -> None:
-        """The machine's own; what cannot be shown stays an empty folder."""
-        target = self.new + path
+    def show(self, path: bytes) -> None:
+        """The machine's own, read only; what cannot be shown stays an empty folder."""
+        if self.bind(path):
+            make_read_only(self.new + path, with_below=True)
+
+    def show_kernel(self, path: bytes) -> None:
+        """Processes as they are; settings of the machine and the list of devices cannot be changed."""
+        if self.bind(path) and path != b"/proc":
+            make_read_only(self.new + path, with_below=path == b"/sys")
+
+    def bind(self, path: bytes) -> bool:
         try:
-            mount(path, target, flags=MS_BIND | MS_REC)
+            mount(path, self.new + path, flags=MS_BIND | MS_REC)
         except OSError:
-            return
+            return False
         self.pieces.append((b"seen", path, path))
-        if read_only:
-            make_read_only(target)
+        return True
 
     def add_private(self) -> None:
         for number, path in enumerate(PRIVATE):
@@ -259,8 +268,9 @@ def tidy(directory: bytes) -> None:
     box = directory + BOX
     with contextlib.suppress(OSError):
         for name in os.listdir(box):
-            if name.startswith(b"work"):
-                remove_tree(os.path.join(box, name))
+            place = os.path.join(box, name)
+            if name.startswith(b"work") and not os.path.islink(place):
+                remove_tree(place)
 
 
 def remove_tree(path: bytes) -> None:

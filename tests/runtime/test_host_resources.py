@@ -156,7 +156,7 @@ def test_workers_import_little():
     assert {name for name in modules if name.startswith("reconciler")} == {
         "reconciler",
         "reconciler.runtime",
-        *(f"reconciler.runtime.{name}" for name in ("job", "processes", "shim", "wire")),
+        *(f"reconciler.runtime.{name}" for name in ("box", "job", "processes", "shim", "tee", "wire")),
     }
     assert not modules & {"re", "json", "typing", "dataclasses", "pathlib", "subprocess", "threading", "logging", "datetime"}
 

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import UsageError
-from reconciler.model.attempt import AttemptId, Exited, Lost, NotStarted
+from reconciler.model.attempt import AttemptId, Exited, Lost, NotStarted, Started
 from reconciler.runtime.outputs import read_parameter, read_result, remove_folder
 from reconciler.runtime.sandbox import sandbox_problem
 
@@ -201,6 +201,31 @@ def test_what_is_no_value_in_a_sandbox_is_refused(machine, script, path, why):
     run(machine, 1, script)
     with pytest.raises(UsageError, match=why):
         parameter(machine, 1, path)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root to mount something")
+def test_what_is_mounted_elsewhere_is_the_steps_own_too(tmp_path):
+    mount = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs tmpfs /srv && echo machine > /srv/a && exec "$@"', "sh")
+    script = "cat /srv/a; echo mine > /srv/a; echo new > /srv/b; mkdir /dev/made || echo x > /dev/null"
+    steps = [{"argv": ["sh", "-c", script], "parameters": ["/srv/a", "/srv/b"]}, {"argv": ["cat", "/srv/a", "/dev/null"]}]
+    first, second = run_child(tmp_path, mount, steps)["steps"]
+    assert (first["log"].splitlines()[0], first["found"]) == ("machine", {"/srv/a": "mine", "/srv/b": "new"})
+    assert "Read-only file system" in first["log"]
+    assert (second["log"], second["code"]) == ("machine\n", 0)
+
+
+def test_a_new_daemon_takes_over_a_sandboxed_step(machine):
+    gate = machine.home / "gate"
+    gate.mkdir()
+    script = f"while [ ! -e {gate}/open ]; do sleep 0.01; done; echo late > /tmp/out; exit 3"
+    machine.launch(1, "sh", "-c", script, sandbox=True, shown=(str(gate),))
+    machine.wait_for(1, Started)
+    machine.runtime.close()
+    machine.runtime = machine.make_runtime()
+    machine.seen += machine.runtime.recover(machine.rows(1)).observations
+    (gate / "open").touch()
+    assert machine.wait_for(1).exit_code == 3
+    assert parameter(machine, 1, "/tmp/out") == "late"
 
 
 def test_stop_reaches_the_whole_tree(machine):
