@@ -42,6 +42,10 @@ SELECT node.id, node.parent_id, node.name, node.display, node.type, node.templat
   attempt.id AS attempt_id, attempt.state AS attempt_state, attempt.pid, attempt.boot_id, attempt.queued_at, attempt.stop
 FROM node LEFT JOIN attempt ON attempt.node_id = node.id WHERE node.run_id = :run ORDER BY node.id"""
 
+_PAUSES = """
+SELECT name, display, type, wake_at, started_at FROM node
+WHERE run_id = :run AND finished_at IS NULL AND ((type = 'Suspend' AND phase = 'Running') OR wake_at IS NOT NULL) ORDER BY id"""
+
 
 class RunFilter:
     """Which runs are wanted; None means any. `phases` is ',Failed,Error,' with commas at both ends; instants are texts."""
@@ -163,6 +167,11 @@ def find_failed_pod(reader: Reader, run_id: int) -> Row | None:
         " WHERE run_id = :run AND type = 'Pod' AND phase IN ('Failed', 'Error') ORDER BY finished_at, id LIMIT 1",
         run=run_id,
     )
+
+
+def list_pauses(reader: Reader, run_id: int) -> list[Row]:
+    """Nodes of a run that wait for a person (type Suspend) or for an instant (a Retry between two tries), by id."""
+    return reader.rows(_PAUSES, run=run_id)
 
 
 def list_queued_attempts(reader: Reader, run_id: int) -> list[Row]:

@@ -67,6 +67,10 @@ def doing(reader: Reader, holder: Row, now_s: float) -> str:
         return f"waits itself for {waits[0]['key']} since {age(waits[0]['requested_at'], now_s)}"
     if read_runs.list_queued_attempts(reader, holder["run_id"]):
         return "waits for a parallelism slot"
+    pauses = read_runs.list_pauses(reader, holder["run_id"])
+    if pauses:
+        step = node_label(pauses[0]["name"], pauses[0]["display"])
+        return f"waits for a person at {step}" if pauses[0]["type"] == "Suspend" else f"pauses before the next try of {step}"
     return "is being ended" if holder["shutdown"] else f"is {holder['phase']}"
 
 

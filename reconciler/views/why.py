@@ -27,8 +27,9 @@ _CHAIN_LIMIT = 50
 
 
 def explain(reader: Reader, row: Row, now_s: float, boot_id: str) -> dict[str, Any]:
-    """The explanation of one run. `state` is one of waiting-for-lock, waiting-for-slot, waiting-for-predecessor, keeps-locks,
-    not-started, running, being-ended, finished; `summary` is a sentence; `next` are commands a person may use.
+    """The explanation of one run. `state` is one of waiting-for-lock, waiting-for-slot, waiting-for-predecessor,
+    waiting-for-person, waiting-for-retry, suspended, keeps-locks, not-started, running, being-ended, finished; `summary` is a
+    sentence; `next` are commands a person may use.
     """
     waits = [wait for wait in read_locks.list_waited_by(reader, row["id"]) if not wait["nested"]]
     found: dict[str, Any] = {"namespace": row["namespace"], "run": row["name"], "phase": row["phase"]}
@@ -42,6 +43,27 @@ def explain(reader: Reader, row: Row, now_s: float, boot_id: str) -> dict[str, A
             found["cycle"] = cycle
         return found
     return found | _without_lock(reader, row, now_s)
+
+
+def _paused(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
+    """What a run waits for that is neither a lock nor a process: a person, or an instant. {} if nothing."""
+    name = row["name"]
+    if row["suspended"]:
+        text = f"{name} is suspended: nothing more of it begins until it is resumed; it keeps its locks and places"
+        return {"state": "suspended", "summary": text, "next": [_command("resume", row)]}
+    pauses = read_runs.list_pauses(reader, row["id"])
+    people = [node for node in pauses if node["type"] == "Suspend"]
+    if people:
+        node = people[0]
+        step, since = node_label(node["name"], node["display"]), age(node["started_at"], now_s)
+        until = f", or for {whole_seconds(node['wake_at'])}" if node["wake_at"] else ""
+        text = f"{name} waits for a person at its step {step} since {since}{until}"
+        return {"state": "waiting-for-person", "summary": text, "step": step, "since": since, "next": [_command("resume", row)]}
+    if pauses:
+        node = pauses[0]
+        step, at = node_label(node["name"], node["display"]), whole_seconds(node["wake_at"])
+        return {"state": "waiting-for-retry", "summary": f"{name} waits until {at} with the next try of {step}", "step": step}
+    return {}
 
 
 def _without_lock(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
@@ -68,6 +90,9 @@ def _without_lock(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
     if row["shutdown"]:
         text = f"{name} was told to {row['shutdown'].lower()} and is not waiting; its steps are being ended"
         return {"state": "being-ended", "summary": text}
+    paused = _paused(reader, row, now_s)
+    if paused and not live:
+        return paused
     if live:
         names = ", ".join(node_label(step["node"], step["display"]) for step in live[:_SHOWN])
         text = f"{name} is not waiting: it runs {names}"
