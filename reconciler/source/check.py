@@ -13,8 +13,10 @@ from typing import Protocol
 
 from reconciler.errors import UsageError
 from reconciler.lint import HOST_IMAGES, lint_files
+from reconciler.manifest import references_of
+from reconciler.model.images import Images
 from reconciler.model.source import Identity, PushVerdict, RefUpdate, Standing, identity_of
-from reconciler.model.spec import Document, Finding, Images, Kind, LockKind, LockRef, ParsedFile, Place, Severity
+from reconciler.model.spec import Document, Finding, Kind, LockKind, LockRef, ParsedFile, Place, Severity
 from reconciler.source.repository import Repository
 from reconciler.source.tree import Entry
 
@@ -30,7 +32,10 @@ class Lookup(Protocol):
         """The WorkflowTemplate of that name."""
 
     def referrers(self, namespace: str, template: str) -> Sequence[tuple[Identity, Place]]:
-        """Who names that WorkflowTemplate by workflowTemplateRef, and where."""
+        """Who names that WorkflowTemplate by workflowTemplateRef or templateRef, and where.
+
+        Without a namespace it is a ClusterWorkflowTemplate, and the referrers may be in any.
+        """
 
     def semaphore_users(self, namespace: str, configmap: str) -> Sequence[tuple[Identity, Place]]:
         """Who takes a semaphore from that ConfigMap, and where."""
@@ -194,7 +199,7 @@ def _paths_affected(push: _Push, lookup: Lookup) -> list[str]:
         kind, namespace, name = identity
         if old.get(identity) == new.get(identity) or identity in kept:
             continue
-        if kind == Kind.WORKFLOW_TEMPLATE.value:
+        if kind in (Kind.WORKFLOW_TEMPLATE.value, Kind.CLUSTER_TEMPLATE.value):
             paths |= {place.path for _, place in lookup.referrers(namespace, name)}
         elif kind == Kind.CONFIG_MAP.value and identity in old:
             paths |= {place.path for _, place in lookup.semaphore_users(namespace, name)}
@@ -235,6 +240,21 @@ def _taken(push: _Push, lookup: Lookup) -> list[Finding]:
 
 def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(dict.fromkeys(findings), key=lambda f: (f.place.path, f.place.line, f.place.column, f.rule)))
+
+
+def templates_named_by(document: Document) -> frozenset[tuple[str, str]]:
+    """Namespace and name of each WorkflowTemplate that the document refers to; ('', NAME) for a ClusterWorkflowTemplate.
+
+    The namespaced ones that a ClusterWorkflowTemplate names are those of whoever uses it: they are left out.
+    """
+    spec = document.spec
+    if spec is None:
+        return frozenset()
+    named = [("" if ref.cluster else document.namespace, ref.name, ref.cluster) for ref in references_of(spec)]
+    if spec.template_ref:
+        cluster = spec.template_ref_cluster
+        named.append(("" if cluster else document.namespace, spec.template_ref, cluster))
+    return frozenset([(namespace, name) for namespace, name, cluster in named if cluster or namespace])
 
 
 def semaphores_of(document: Document) -> Iterable[LockRef]:

@@ -10,8 +10,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import replace
 
+from reconciler.model.images import Images
 from reconciler.model.source import Revision
-from reconciler.model.spec import Finding, Images, ParsedFile, Place, Severity
+from reconciler.model.spec import Finding, ParsedFile, Place, Severity
 
 _ABOUT_OTHERS = frozenset({"LC401", "LC403", "LC504", "LC506"})
 CACHE_BYTES = 16 << 20

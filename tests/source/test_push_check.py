@@ -2,8 +2,9 @@
 
 import pytest
 
+from reconciler.manifest import parse_file
 from reconciler.model.source import RefUpdate
-from reconciler.source.check import PushRequest
+from reconciler.source.check import PushRequest, templates_named_by
 from reconciler.source.offline import check_paths, check_push_offline
 
 ZERO = "0" * 40
@@ -162,3 +163,21 @@ def test_folders_and_files_are_checked_with_paths_as_they_were_given(desk, manif
     assert places(found) == [(str(folder / "a.yaml"), "LC401"), (str(folder / "b.yml"), "LC401")]
     assert check_paths([folder / "a.yaml"]) == []
     assert {f.place.path for f in check_paths([folder / "skip/c.yaml"])} == {str(folder / "skip/c.yaml")}
+
+
+def test_a_document_tells_which_templates_it_names():
+    text = (
+        "apiVersion: argoproj.io/v1alpha1\nkind: {kind}\nmetadata: {{name: a, namespace: team}}\nspec:\n  entrypoint: m\n"
+        "  hooks: {{exit: {{templateRef: {{name: bye, template: t}}}}}}\n  templates:\n  - name: m\n    steps:\n"
+        "    - - {{name: x, templateRef: {{name: shared, template: t}}}}\n"
+        "      - {{name: z, templateRef: {{name: every, template: t, clusterScope: true}}}}\n"
+    )
+
+    def named(kind):
+        [document] = parse_file("a.yaml", "", text.format(kind=kind).encode()).documents
+        return templates_named_by(document)
+
+    assert named("Workflow") == {("team", "shared"), ("team", "bye"), ("", "every")}
+    assert named("ClusterWorkflowTemplate") == {("", "every")}
+    [made] = parse_file("b.yaml", "", user().encode()).documents
+    assert templates_named_by(made) == {("default", "shared")}
