@@ -195,7 +195,8 @@ def _hook(site: Site, value: Any, at: Path, name: str) -> Hook:
     what = f'hook "{name}"'
     fields = r.fields(value, at, schema.HOOK)
     if not _HOOK_NAME.fullmatch(name):
-        r.note(rules.NAME, at, f'{what}: a name has letters, digits, "-" and "_" only, and at most 128 of them; rename it', on_key=True)
+        message = f'{what}: a name has letters, digits, "-" and "_" only, and at most 128 of them; rename it'
+        r.note(rules.NAME, at, message, on_key=True)
     expression = r.text(fields.get("expression"), (*at, "expression"))
     if name != EXIT and not expression and isinstance(value, dict):
         r.note(rules.MISSING, at, f'{what} has no "expression", so nothing says when it starts; add it, or call the hook "exit"')
