@@ -1,0 +1,36 @@
+"""The record of this session's changes, as the command line would say them. Hidden until there is one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tui.show.layout import Line
+from tui.widgets.lines import LinesView
+
+KEPT = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Done:
+    """One change that was tried: `ok` is None while it is not known how it went."""
+
+    at: str
+    ok: bool | None
+    command: str
+    text: str
+
+    def line(self) -> Line:
+        """As the log shows it."""
+        word, look = {True: ("ok", "ok"), False: ("FAIL", "failed"), None: ("…", "muted")}[self.ok]
+        return ((f" {self.at}  ", "muted"), (f"{word:<5} ", look), (self.command, ""), (f"   {self.text}", "muted"))
+
+
+class CommandLog(LinesView):
+    """The last few changes; the wheel shows earlier ones."""
+
+    DEFAULT_CSS = "CommandLog { height: 5; display: none; } CommandLog.-shown { display: block; }"
+
+    def show(self, entries: list[Done]) -> None:
+        """Shows the newest first."""
+        self.set_class(bool(entries), "-shown")
+        self.set_lines(tuple(done.line() for done in entries[:KEPT]))

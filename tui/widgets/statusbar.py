@@ -1,0 +1,56 @@
+"""The head and the foot of every screen: rooms, freshness, place; keys that work here. Lines come from `tui.show.frame`."""
+
+from __future__ import annotations
+
+from textual import events
+from textual.message import Message
+
+from tui.show.layout import Line, width_of
+from tui.widgets.lines import Bar
+
+
+class HeadBar(Bar):
+    """Two rows: rooms and how current everything is; where this is and what there is."""
+
+    DEFAULT_CSS = "HeadBar { height: 2; }"
+
+    class Chosen(Message):
+        """A room was clicked."""
+
+        def __init__(self, number: int) -> None:
+            super().__init__()
+            self.number = number
+
+    def on_click(self, event: events.Click) -> None:
+        if event.y != 0 or not self.lines:
+            return
+        at = 0
+        for text, look in self.lines[0]:
+            at += width_of(((text, look),))
+            if event.x < at:
+                number = text.strip()[:1]
+                if look.startswith("tab") and number.isdigit():
+                    self.post_message(self.Chosen(int(number)))
+                return
+
+
+class Banner(Bar):
+    """One row that says what is wrong with the connection or the data; hidden while nothing is."""
+
+    DEFAULT_CSS = "Banner { height: 1; display: none; } Banner.-shown { display: block; }"
+    UNDER = "banner"
+
+    def say(self, text: str) -> None:
+        """Shows the text, or hides where it is ''."""
+        self.set_class(bool(text), "-shown")
+        self.set_lines((((f" {text}", "banner"),),) if text else ())
+
+
+class KeyBar(Bar):
+    """One row: the keys of this screen; those that do not work now are greyed."""
+
+    UNDER = "bar"
+
+    def show(self, line: Line) -> None:
+        """Shows these keys."""
+        self.set_lines((line,))
