@@ -19,13 +19,16 @@ class DaemonWatch:
         self._home = home
         self._last: DaemonState | None = None
         self._asking: threading.Thread | None = None
+        self._lock = threading.Lock()
 
     def look(self) -> DaemonState:
         """The newest answer; waits a quarter of a second for one, the first time until there is one."""
-        if self._asking is None or not self._asking.is_alive():
-            self._asking = threading.Thread(target=self._ask, name="daemon-watch", daemon=True)
-            self._asking.start()
-        self._asking.join(_PATIENCE_S if self._last is not None else None)
+        with self._lock:
+            asking = self._asking
+            if asking is None or not asking.is_alive():
+                asking = self._asking = threading.Thread(target=self._ask, name="daemon-watch", daemon=True)
+                asking.start()
+        asking.join(_PATIENCE_S if self._last is not None else None)
         return self._last or DaemonState(kind=DaemonKind.HUNG, text="the daemon was not asked yet")
 
     def close(self) -> None:

@@ -15,7 +15,7 @@ def read_log(path: str, attempt: int, offset: int, *, limit: int = CHUNK_BYTES, 
     """What is in the log from `offset` on, `limit` bytes at most; a negative offset means so many bytes before its end.
 
     A line without an end stays unread until it is whole, unless the process is over or the line is longer than LINE_BYTES: then
-    it comes in pieces. A file that is shorter than `offset` is read from its beginning.
+    it comes in pieces of `limit` bytes. A file that is shorter than `offset` is read from its beginning.
     """
     try:
         with open(path, "rb") as file:
@@ -33,7 +33,7 @@ def read_log(path: str, attempt: int, offset: int, *, limit: int = CHUNK_BYTES, 
         skipped = found.find(b"\n") + 1
         begin, found = begin + skipped, found[skipped:]
     has_more = begin + len(found) < size
-    body = _whole(found, is_last=is_over and not has_more)
+    body = _whole(found, min(limit, LINE_BYTES), is_last=is_over and not has_more)
     return LogChunk(
         attempt=attempt,
         lines=_lines(body),
@@ -50,10 +50,10 @@ def path_of(home: Home, run_id: int, attempt: int) -> str:
     return os.path.join(home.attempt(run_id, attempt), "log")
 
 
-def _whole(found: bytes, *, is_last: bool) -> bytes:
+def _whole(found: bytes, longest: int, *, is_last: bool) -> bytes:
     end = found.rfind(b"\n") + 1
     rest = len(found) - end
-    if is_last or (not end and rest >= LINE_BYTES):
+    if is_last or (not end and rest >= longest):
         return found
     return found[:end]
 
