@@ -148,7 +148,7 @@ class Box:
                 return
             if os.stat(path).st_dev == self.device and os.access(path, os.R_OK | os.X_OK):
                 why = f"the kernel refuses a copy-on-write view of {self.shown_path(path)} ({error.strerror})"
-                what = "keep the home on ext4, xfs or btrfs, with Linux 5.11 or later"
+                what = "keep the home on ext4, xfs or btrfs, with Linux 5.12 or later"
                 raise BoxError(f"cannot make a sandbox: {why}; {what}, {OTHERWISE}") from None
             self.show(path)
             return
@@ -241,7 +241,8 @@ class Box:
 
     def add_shown(self) -> None:
         """The attempt's own folder without its box, and what else the launch names."""
-        for folder in (self.directory, *self.shown):
+        own = os.path.realpath(self.directory)  # a link would lead out of what is being made
+        for folder in (own, *map(os.path.realpath, self.shown)):
             target = self.new + folder
             try:
                 os.makedirs(target, FOLDER_MODE, exist_ok=True)
@@ -253,7 +254,7 @@ class Box:
                 why = f"cannot show the folder {self.shown_path(folder)} ({error.strerror})"
                 raise BoxError(f"cannot make a sandbox: {why}; make it readable, {OTHERWISE}") from None
             self.pieces.append((b"seen", folder, folder))
-        mount(b"void", self.new + self.box, flags=MS_BIND)
+        mount(b"void", self.new + own + BOX, flags=MS_BIND)
 
     def write_layout(self) -> None:
         fd = os.open(b"layout", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

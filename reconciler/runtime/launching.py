@@ -48,9 +48,15 @@ def pack_launch(launch: Launch, token: str) -> bytes:
         b"%d" % launch.sandbox,
         b"%d" % len(launch.shown),
     ]
-    shown = [_encode(folder, "a folder that is shown") for folder in launch.shown]
+    shown = [_encode(_check_absolute(folder), "a folder that is shown") for folder in launch.shown]
     source = (launch.source or "").encode("utf-8", "surrogatepass")
     return wire.pack_frame(wire.LAUNCH, launch.attempt_id, b"\0".join([*head, *arguments, *pairs, *shown, source]))
+
+
+def _check_absolute(folder: str) -> str:
+    if not folder.startswith("/"):
+        raise UnstartableError(f"cannot start the step: the folder {folder!r} that it is shown must begin with /; name all of it")
+    return folder
 
 
 def _encode(text: str, what: str) -> bytes:

@@ -46,8 +46,8 @@ class Machine:
         return self.home / "attempts" / str(number)
 
     def make_launch(self, number, *argv, **more):
-        values = {"env": ENV, **more}
-        return Launch(attempt_id=AttemptId(number), directory=str(self.directory(number)), argv=argv, **values)
+        values = {"env": ENV, "directory": str(self.directory(number)), **more}
+        return Launch(attempt_id=AttemptId(number), argv=argv, **values)
 
     def launch(self, number, *argv, **more):
         self.runtime.launch(self.make_launch(number, *argv, **more))

@@ -104,10 +104,22 @@ def test_its_own_folder_and_what_is_shown_are_seen_as_they_are(machine):
     assert machine.log(1).startswith("given\ncat: ")  # below the temporary folder nothing else is seen
 
 
+def test_a_home_behind_a_link_is_found_in_the_sandbox(tmp_path, machine):
+    link = tmp_path.parent / f"{tmp_path.name}-link"
+    link.symlink_to(tmp_path)
+    directory = f"{link}/attempts/1"
+    real = machine.directory(1)
+    machine.run(1, "sh", "-c", f"echo v > {real}/work/out; ls {real}/root", sandbox=True, directory=directory)
+    link.unlink()
+    assert (real / "work" / "out").read_text() == "v\n"
+    assert machine.log(1) == ""
+
+
 def test_a_folder_that_cannot_be_shown_is_told_before_the_start(machine):
     end = run(machine, 1, "true", shown=("/no/such/folder",))
     assert isinstance(end, NotStarted)
     assert end.exit_code == 1
+    assert "must begin with /" in run(machine, 2, "true", shown=("folder",)).message
     assert "cannot show the folder /no/such/folder (No such file or directory)" in end.message
 
 
