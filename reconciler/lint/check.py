@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reconciler.lint.locks import Order, check_lock_order, check_locks
+from reconciler.lint.needs import check_needs
 from reconciler.lint.order import check_order
 from reconciler.lint.outputs import check_outputs
 from reconciler.lint.references import check_identities, check_references
@@ -38,6 +39,7 @@ def lint_files(
         check_order(view)
         check_outputs(view)
         check_tags(view)
+        check_needs(view)
         orders += check_locks(view)
         check_images(view)
     check_lock_order(orders)

@@ -13,7 +13,6 @@ from typing import NamedTuple
 
 from reconciler.lint import rules
 from reconciler.lint.scope import Path, View, links_of
-from reconciler.manifest.reading import nearest
 from reconciler.model.spec import Document, Kind, LockKind, LockRef, Template, TemplateRef, WorkflowSpec
 
 _MOST_STEPS = 50_000  # a workflow made to be dear has more ways to a template than anybody can look at
@@ -64,13 +63,13 @@ def _check_limit(view: View, lock: LockRef, path: Path) -> None:
     path = (*path, "configMapKeyRef")
     known = view.tree.find(Kind.CONFIG_MAP, namespace, lock.configmap)
     if known is None:
-        near = _near(lock.configmap, view.tree.names(Kind.CONFIG_MAP, namespace))
-        message = f'ConfigMap "{namespace}/{lock.configmap}" is not known: {_NO_LIMIT}; {near or "add it"}'
+        advice = view.tree.advice(lock.configmap, view.tree.names(Kind.CONFIG_MAP, namespace), "add it")
+        message = f'ConfigMap "{namespace}/{lock.configmap}" is not known: {_NO_LIMIT}; {advice}'
         view.report(rules.NO_LIMIT, (*path, "name"), message)
         return
     if lock.key not in known.data:
-        near = _near(lock.key, known.data)
-        message = f'ConfigMap "{namespace}/{lock.configmap}" has no key "{lock.key}": {_NO_LIMIT}; {near or "add it"}'
+        advice = view.tree.advice(lock.key, known.data, "add it")
+        message = f'ConfigMap "{namespace}/{lock.configmap}" has no key "{lock.key}": {_NO_LIMIT}; {advice}'
         view.report(rules.NO_LIMIT, (*path, "key"), message)
         return
     limit = known.data[lock.key].strip()
@@ -83,11 +82,6 @@ def _check_limit(view: View, lock: LockRef, path: Path) -> None:
             view.tree.report(rules.BAD_LIMIT, known, ("data", lock.key), message + place)
         else:
             view.report(rules.BAD_LIMIT, (*path, "key"), f"{message}; mend it there")
-
-
-def _near(name: str, known: Iterable[str]) -> str:
-    advice = nearest(name, (one for one in known if one != name))
-    return "" if advice == "remove it" else advice
 
 
 def _check_held(view: View) -> list[Order]:

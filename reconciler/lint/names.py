@@ -11,7 +11,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
-from reconciler.lint.references import advice_for
 from reconciler.lint.scope import Path, SiteCall, View, links_of
 from reconciler.model.spec import Call, Dag, Kind, Program, Steps, Template, TemplateRef, WorkflowSpec
 
@@ -41,8 +40,8 @@ _RETRY = frozenset({"retries", "lastRetry.exitCode", "lastRetry.status", "lastRe
 _NODE = frozenset({"pod.name", "node.name"})
 _OF_CALL = frozenset({"id", "status", "exitCode", "ip", "startedAt", "finishedAt", "hostNodeName", "name"})
 _ROOT = re.compile(r"\w*")
+_MOST_READ, _EACH = 300_000, 50  # characters; what it costs to begin
 _UNKNOWN = "has no value here; correct the name"
-_MOST_ADVICE = 1000  # looking for a near name is dear, and nobody reads on
 
 
 class Variables:
@@ -50,8 +49,16 @@ class Variables:
 
     def __init__(self, view: View) -> None:
         self.view = view
+        self._unread = _MOST_READ
         self._before: dict[str, Mapping[str, int]] = {}
-        self._groups: dict[str, Mapping[str, int]] = {}
+        self._groups: dict[str, Mapping[str, tuple[int, Call]]] = {}
+        self._inputs: dict[str, frozenset[str]] = {}
+        self._outputs: dict[str, frozenset[str] | None] = {}
+
+    def may_read(self, text: str) -> bool:
+        """False once a document has more expressions than anybody can look at: reading them is dear."""
+        self._unread -= len(text) + _EACH
+        return self._unread >= 0
 
     @cached_property
     def parameters(self) -> frozenset[str]:
@@ -100,11 +107,25 @@ class Variables:
                 else:
                     waiting.append(target)
 
-    def group_of(self, template: Template, body: Steps) -> Mapping[str, int]:
-        """The number of each step's group."""
+    def inputs_of(self, template: Template) -> frozenset[str]:
+        """The names of a template's inputs."""
+        found = self._inputs.get(template.name)
+        if found is None:
+            found = self._inputs[template.name] = frozenset([parameter.name for parameter in template.inputs])
+        return found
+
+    def outputs_of(self, call: Call) -> frozenset[str] | None:
+        """The names of the outputs of what is called; None if that is not known."""
+        if call.template not in self._outputs:
+            target = self.view.target(call.template, call.reference)
+            self._outputs[call.template] = frozenset([one.name for one in target.outputs]) if target else None
+        return self._outputs[call.template]
+
+    def steps_of(self, template: Template, body: Steps) -> Mapping[str, tuple[int, Call]]:
+        """Each step with the number of its group."""
         found = self._groups.get(template.name)
         if found is None:
-            found = {call.name: number for number, group in enumerate(body.groups) for call in group}
+            found = {call.name: (number, call) for number, group in enumerate(body.groups) for call in group}
             self._groups[template.name] = found
         return found
 
@@ -197,11 +218,9 @@ class Spot:
             return ""
         return why
 
-    def near(self, name: str, known: Iterable[str], otherwise: str) -> str:
-        """Advice: a near name, else what else to do."""
-        if len(self.variables.view.tree.findings) > _MOST_ADVICE:
-            return otherwise
-        return advice_for(name, (one for one in known if one != name), otherwise)
+    def advice(self, name: str, known: Iterable[str], otherwise: str) -> str:
+        """A near name, else what else to do."""
+        return self.variables.view.tree.advice(name, known, otherwise)
 
 
 def _workflow(spot: Spot, name: str, part: bool) -> str:  # noqa: FBT001 - the type of a look
@@ -214,12 +233,12 @@ def _workflow(spot: Spot, name: str, part: bool) -> str:  # noqa: FBT001 - the t
         otherwise = "add the parameter under the spec's arguments.parameters"
         if given in variables.parameters:
             return ""
-        return f"is not declared; {spot.near(given, variables.parameters, otherwise)}"
+        return f"is not declared; {spot.advice(given, variables.parameters, otherwise)}"
     if rest.startswith("outputs.parameters."):
         given = rest[len("outputs.parameters.") :]
         if variables.outputs is None or given in variables.outputs:
             return ""
-        return f"is no output: nothing has that globalName; {spot.near(given, variables.outputs, 'add it to an output')}"
+        return f"is no output: nothing has that globalName; {spot.advice(given, variables.outputs, 'add it to an output')}"
     if rest == "scheduledTime" or rest.startswith("scheduledTime."):
         return _UNKNOWN if variables.view.document.kind is Kind.WORKFLOW else ""
     if rest in _EXIT_ONLY:
@@ -234,14 +253,13 @@ def _inputs(spot: Spot, name: str, part: bool) -> str:  # noqa: FBT001
     if spot.template is not None and spot.sees_inputs:
         if name == "inputs.parameters" or (part and name == "inputs"):
             return ""
-        declared = [parameter.name for parameter in spot.template.inputs]
-        if name[len("inputs.parameters.") :] in declared and name.startswith("inputs.parameters."):
+        if name.startswith("inputs.parameters.") and name[len("inputs.parameters.") :] in spot.variables.inputs_of(spot.template):
             return ""
     if not name.startswith("inputs.parameters."):
         return _UNKNOWN
     otherwise = "add the parameter under the template's inputs.parameters"
-    known = [parameter.name for parameter in spot.template.inputs] if spot.template and spot.sees_inputs else []
-    return f"is not declared here; {spot.near(name[len('inputs.parameters.') :], known, otherwise)}"
+    known = spot.variables.inputs_of(spot.template) if spot.template and spot.sees_inputs else ()
+    return f"is not declared here; {spot.advice(name[len('inputs.parameters.') :], known, otherwise)}"
 
 
 def _item(spot: Spot, name: str, part: bool) -> str:  # noqa: ARG001, FBT001
@@ -287,14 +305,14 @@ def _find_call(spot: Spot, body: Steps | Dag, wanted: str) -> Call | str:
     assert spot.template is not None
     site, variables = spot.site, spot.variables
     if isinstance(body, Steps):
-        groups = variables.group_of(spot.template, body)
-        if wanted not in groups:
-            return f'names no step of this template; {spot.near(wanted, groups, "correct the name")}'
-        before = site is None or groups[wanted] < groups.get(site.call.name, -1)
-        found = next(call for call in body.groups[groups[wanted]] if call.name == wanted)
+        steps = variables.steps_of(spot.template, body)
+        if wanted not in steps:
+            return f'names no step of this template; {spot.advice(wanted, steps, "correct the name")}'
+        group, found = steps[wanted]
+        before = site is None or (site.call.name in steps and group < steps[site.call.name][0])
     else:
         if wanted not in body.by_name:
-            return f'names no task of this template; {spot.near(wanted, body.by_name, "correct the name")}'
+            return f'names no task of this template; {spot.advice(wanted, body.by_name, "correct the name")}'
         before = site is None or variables.is_before(spot.template, body, wanted, site.call.name)
         found = body.by_name[wanted]
     if spot.is_end or (site is not None and (before or (spot.is_hook and site.call.name == wanted))):
@@ -309,17 +327,19 @@ def _find_call(spot: Spot, body: Steps | Dag, wanted: str) -> Call | str:
 def _of_call(spot: Spot, call: Call, rest: str, *, part: bool) -> str:
     if rest in _OF_CALL or rest == "outputs.parameters" or (part and rest in ("", "outputs")):
         return ""
-    target = spot.variables.view.target(call.template, call.reference)
+    variables = spot.variables
     if rest == "outputs.result":
+        target = variables.view.target(call.template, call.reference)
         if target is None or call.is_loop or isinstance(target.body, Program):
             return ""
         return f'is never made: what "{call.name}" calls is neither a container nor a script; use one of its outputs'
     output = rest.removeprefix("outputs.parameters.")
     if output == rest:
         return _UNKNOWN
-    if target is None or any(output == one.name for one in target.outputs):
+    outputs = variables.outputs_of(call)
+    if outputs is None or output in outputs:
         return ""
-    advice = spot.near(output, [one.name for one in target.outputs], "add it under its outputs.parameters")
+    advice = spot.advice(output, outputs, "add it under its outputs.parameters")
     return f'is no output of the template that "{call.name}" calls; {advice}'
 
 

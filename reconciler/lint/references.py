@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from reconciler.lint import rules
 from reconciler.lint.scope import Path, Tree, Use, View
-from reconciler.manifest.reading import nearest
 from reconciler.model.source import Identity, identity_of
-from reconciler.model.spec import Document, Kind, Parameter, Template, TemplateRef
+from reconciler.model.spec import Document, Kind, Parameter, Template, TemplateRef, WorkflowSpec
 
 
 def check_identities(tree: Tree) -> None:
@@ -44,7 +43,7 @@ def _check_base(view: View) -> None:
 def _report_unknown(view: View, name: str, path: Path, *, cluster: bool) -> None:
     kind, namespace = (Kind.CLUSTER_TEMPLATE, "") if cluster else (Kind.WORKFLOW_TEMPLATE, view.document.namespace)
     shown = f"{namespace}/{name}" if namespace else name
-    message = f'{kind} "{shown}" is not known; {advice_for(name, view.tree.names(kind, namespace), "add it")}'
+    message = f'{kind} "{shown}" is not known; {view.tree.advice(name, view.tree.names(kind, namespace), "add it")}'
     view.report(rules.NO_WORKFLOW_TEMPLATE, path, message)
 
 
@@ -73,8 +72,8 @@ def _check_start(
     view: View, field: str, name: str, template: Template | None, path: Path, own: Sequence[Parameter] = ()
 ) -> None:
     if template is None:
-        message = f'{field} "{name}" is no template of this workflow; {advice_for(name, _named(view), "define it")}'
-        view.report(rules.NO_TEMPLATE, path, message)
+        advice = view.tree.advice(name, _named(view.effective), "define it")
+        view.report(rules.NO_TEMPLATE, path, f'{field} "{name}" is no template of this workflow; {advice}')
         return
     given = {p.name for p in (*view.effective.arguments, *own)}  # one without a value is told as such
     for parameter in _required(template) if view.is_submitted else ():
@@ -86,9 +85,9 @@ def _check_start(
             view.report(rules.NO_INPUT, path, message)
 
 
-def _named(view: View) -> list[str]:
+def _named(spec: WorkflowSpec) -> list[str]:
     """The templates that an author can name."""
-    return [name for name, template in view.effective.templates.items() if not template.is_inline]
+    return [name for name, template in spec.templates.items() if not template.is_inline]
 
 
 def _check_use(view: View, use: Use) -> None:
@@ -111,24 +110,26 @@ def _check_use(view: View, use: Use) -> None:
         if argument.name in inputs:
             _check_enum(view, argument.name, argument.value, inputs[argument.name].enum, (*path, "value"))
         elif argument.name:
-            message = f'argument "{argument.name}" is no input of {shown}; {advice_for(argument.name, inputs, "remove it")}'
+            message = f'argument "{argument.name}" is no input of {shown}; {view.tree.advice(argument.name, inputs, "remove it")}'
             view.report(rules.EXTRA_ARGUMENT, (*path, "name"), message)
 
 
 def _report_missing(view: View, use: Use) -> None:
     if use.reference is None:
-        advice = advice_for(use.template, _named(view), "define it")
+        advice = view.tree.advice(use.template, _named(view.effective), "define it")
         message = f'{use.who} calls template "{use.template}", which does not exist; {advice}'
         view.report(rules.NO_TEMPLATE, use.name_at, message)
         return
     reference = use.reference
     if not view.can_see(cluster=reference.cluster):
         return
-    spec = view.spec_of(reference)
-    if spec is None:
+    if view.find(reference) is None:
         _report_unknown(view, reference.name, (*use.name_at[:-1], "name"), cluster=reference.cluster)
         return
-    advice = advice_for(reference.template, [key for key, one in spec.templates.items() if not one.is_inline], "define it there")
+    spec = view.spec_of(reference)
+    if spec is None:
+        return
+    advice = view.tree.advice(reference.template, _named(spec), "define it there")
     message = f'{use.who} calls template "{reference.template}" of {_document(reference)}, which has none such; {advice}'
     view.report(rules.NO_TEMPLATE, use.name_at, message)
 
@@ -183,9 +184,3 @@ def _check_arguments(view: View) -> None:
         if view.is_submitted and not _has_value(parameter):
             message = f'parameter "{parameter.name}" has no value; add a value under arguments.parameters'
             view.report(rules.NO_ARGUMENT, path, message)
-
-
-def advice_for(name: str, known: Iterable[str], otherwise: str) -> str:
-    """Advice for a name that does not exist: the nearest known one, if any is near."""
-    advice = nearest(name, known)
-    return otherwise if advice == "remove it" else advice

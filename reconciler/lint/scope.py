@@ -5,13 +5,13 @@ Owns lookups across documents and from a value back to its path. It never judges
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
 from reconciler.manifest import merge_template
-from reconciler.manifest.reading import one_line
+from reconciler.manifest.reading import nearest, one_line
 from reconciler.manifest.rules import Rule
 from reconciler.model.images import Images
 from reconciler.model.source import Identity, identity_of
@@ -32,6 +32,7 @@ from reconciler.model.spec import (
 )
 
 Path = tuple[str | int, ...]
+_MOST_COMPARISONS = 10_000
 
 
 class Known(Protocol):
@@ -87,12 +88,18 @@ class Tree:
         self.images = images
         self.findings: list[Finding] = []
         self._live = live
+        self._asked: dict[Identity, Known | None] = {}
+        self._comparisons = _MOST_COMPARISONS
         self._names: dict[tuple[str, str], list[str]] = {}
 
     def find(self, kind: Kind, namespace: str, name: str) -> Known | None:
         """The definition with this identity: of these files, else the live one."""
         identity = (kind.value, namespace, name)
-        return self.by_identity.get(identity) or self._live.get(identity)
+        if identity in self.by_identity:
+            return self.by_identity[identity]
+        if identity not in self._asked:
+            self._asked[identity] = self._live.get(identity)
+        return self._asked[identity]
 
     def names(self, kind: Kind, namespace: str) -> list[str]:
         """All known names of one kind in one namespace."""
@@ -100,6 +107,20 @@ class Tree:
             for a_kind, a_namespace, name in {*self.by_identity, *self._live}:
                 self._names.setdefault((a_kind, a_namespace), []).append(name)
         return sorted(self._names.get((kind.value, namespace), ()))
+
+    def advice(self, name: str, known: Iterable[str], otherwise: str) -> str:
+        """What to do about a name that does not exist: the nearest other one that is known, if any is near.
+
+        Only so many are compared in all: looking for a near name is dear, and nobody reads on after a hundred findings.
+        """
+        if self._comparisons < 0:
+            return otherwise
+        candidates = [one for one in known if one != name]
+        self._comparisons -= len(candidates)
+        if self._comparisons < 0:
+            return otherwise
+        advice = nearest(name, candidates)
+        return otherwise if advice == "remove it" else advice
 
     def report(self, rule: Rule, document: Document, path: Path, message: str, *, on_key: bool = False) -> None:
         """Add a finding at the value (or the key) that `path` leads to."""
@@ -120,24 +141,28 @@ class View:
         self.at: Path = ("spec", "workflowSpec") if document.kind is Kind.CRON_WORKFLOW else ("spec",)
         self.base: WorkflowSpec | None = None
         if spec.template_ref:
-            self.base = self._find_spec(spec.template_ref, cluster=spec.template_ref_cluster)
+            target = self.find(TemplateRef(name=spec.template_ref, template="", cluster=spec.template_ref_cluster))
+            self.base = target.spec if target else None
         self.effective = merge_template(spec, self.base) if self.base else spec
         self.is_partial = document.place.path in tree.bad_paths
         self.is_submitted = document.kind not in (Kind.WORKFLOW_TEMPLATE, Kind.CLUSTER_TEMPLATE)
         self._lock_paths: dict[str, Sequence[Path]] = {}
 
-    def _find_spec(self, name: str, *, cluster: bool) -> WorkflowSpec | None:
-        kind, namespace = (Kind.CLUSTER_TEMPLATE, "") if cluster else (Kind.WORKFLOW_TEMPLATE, self.document.namespace)
-        target = self.tree.find(kind, namespace, name)
-        return target.spec if target else None
-
     def can_see(self, *, cluster: bool) -> bool:
         """False for the namespaced documents that a ClusterWorkflowTemplate names: they are those of whoever uses it."""
         return cluster or self.document.kind is not Kind.CLUSTER_TEMPLATE
 
+    def find(self, reference: TemplateRef) -> Known | None:
+        """The document that is referred to; None if it is not known."""
+        kind, namespace = (Kind.CLUSTER_TEMPLATE, "") if reference.cluster else (Kind.WORKFLOW_TEMPLATE, self.document.namespace)
+        return self.tree.find(kind, namespace, reference.name)
+
     def spec_of(self, reference: TemplateRef) -> WorkflowSpec | None:
-        """The spec of the document that is referred to; None if it is not known."""
-        return self._find_spec(reference.name, cluster=reference.cluster)
+        """The spec of the document that is referred to; None if it is not known, or is in a bad file: that one is to blame."""
+        target = self.find(reference)
+        if isinstance(target, Document) and target.place.path in self.tree.bad_paths:
+            return None
+        return target.spec if target else None
 
     def target(self, key: str, reference: TemplateRef | None, home: WorkflowSpec | None = None) -> Template | None:
         """The template that a call or hook leads to, written in `home` (this document if None); None if it is not known."""

@@ -36,10 +36,9 @@ def _check_template(variables: Variables, template: Template) -> None:
     spot = _spot_of(variables, template)
     for path, text in _lock_texts(template.locks, variables.view.lock_paths(template)) if template.locks else ():
         _check_text(spot, path, text, is_name=True)
-    for number, parameter in enumerate(template.inputs):
-        _check_parameter(spot.inputs(), parameter, ("inputs", "parameters", number))
-    for number, parameter in enumerate(template.outputs):
-        _check_parameter(spot.end(), parameter, ("outputs", "parameters", number))
+    for field, around, parameters in (("inputs", spot.inputs(), template.inputs), ("outputs", spot.end(), template.outputs)):
+        for number, parameter in enumerate(parameters):
+            _check_parameter(around, parameter, (field, "parameters", number))
     _check_limits(spot, template)
     body = template.body
     if isinstance(body, Program):
@@ -184,6 +183,8 @@ def _check_condition(spot: Spot, path: Path, text: str) -> None:
     if "{{" in text:
         _check_text(spot, path, text)
         return
+    if not spot.variables.may_read(text):
+        return
     from reconciler.expr.condition import check_condition
     from reconciler.expr.errors import ExpressionError
 
@@ -212,11 +213,12 @@ def _check_expression(spot: Spot, path: Path, text: str, *, is_name: bool = Fals
     if "{{" in text:
         _check_text(spot, path, text, is_name=is_name)
         return
+    if not spot.variables.may_read(text):
+        return
     from reconciler.expr import language
     from reconciler.expr.errors import ExpressionError
 
     try:
-        language.check(text)
         names = language.names(text)
     except ExpressionError as error:
         _report_unread(spot, path, error)
