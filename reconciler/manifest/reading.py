@@ -23,6 +23,7 @@ MOST = 2**31 - 1  # as int32 in Argo; longer than any instant can be away
 _SHOWN = 60
 _MOST_ADVICE = 1000  # looking for a near name is dear, and nobody reads on
 _LONGEST_MESSAGE = 500
+_DECIDING = ("annotations", "generateName", "name", "namespace")  # metadata that a run depends on: a slip there is an error
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +83,10 @@ class Reading:
         advice = nearest(key, shape.folded.values()) if len(self.notes) < _MOST_ADVICE else "remove it"
         if shape is DOCUMENT and key in METADATA.supported:
             advice = "write it under metadata"
+        elif shape is METADATA and not any(f'"{wanted}"' in advice for wanted in _DECIDING):
+            message = f'field "{key}" of metadata does not exist and is dropped, as Kubernetes does; {advice}'
+            self.note(rules.IGNORED, (*at, key), message, on_key=True)
+            return ""
         self.note(rules.UNKNOWN_FIELD, (*at, key), f'field "{key}" of {shape.what} does not exist; {advice}', on_key=True)
         return ""
 

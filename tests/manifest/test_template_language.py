@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import json
+import pickle
 from contextlib import suppress
 from typing import Any
 
@@ -328,3 +330,12 @@ def test_whatever_stands_in_a_spec_it_is_a_value_or_refused_with_a_reason(change
 
 def test_the_rich_spec_of_that_test_is_sound():
     assert sorted(decode_spec(RICH).templates) == ["d", "main", "main/c", "namespaced/w:t", "step"]
+
+
+def test_a_rich_value_travels_between_processes():
+    spec = decode_spec(RICH)
+    assert pickle.loads(pickle.dumps(spec)) == spec  # noqa: S301 -- our own bytes
+
+
+def test_a_spec_means_the_same_after_a_stay_as_json():
+    assert decode_spec(json.loads(json.dumps(RICH))) == decode_spec(RICH)
