@@ -16,6 +16,7 @@ from bench.table import print_table
 WORKLOADS = (
     "one_lock",
     "many_locks",
+    "dag",
     "idle_start",
     "cli_submit",
     "depth",
