@@ -334,7 +334,7 @@ def test_the_rich_spec_of_that_test_is_sound():
 
 def test_a_rich_value_travels_between_processes():
     spec = decode_spec(RICH)
-    assert pickle.loads(pickle.dumps(spec)) == spec  # noqa: S301 -- our own bytes
+    assert pickle.loads(pickle.dumps(spec)) == spec
 
 
 def test_a_spec_means_the_same_after_a_stay_as_json():
