@@ -113,6 +113,17 @@ def test_a_run_that_failed_and_keeps_its_lock_is_holding_and_its_lock_stuck(glas
     assert glass.lock("db").state is LockState.FREE
 
 
+def test_a_holder_from_before_the_boot_is_lost_and_its_lock_stuck(tmp_path):
+    world = World(tmp_path)  # its boot id is no real one
+    world.submit(job("db"), "migrate")
+    source = Source(Home(str(tmp_path)), world.clock)
+    (row,) = source.poll().locks
+    source.close()
+    world.close()
+    assert (row.state, row.verdict) == (LockState.STUCK, "holder lost")
+    assert "before the machine's last boot" in row.evidence
+
+
 def test_nothing_new_is_unchanged_and_what_does_not_differ_is_the_same_row(glass):
     glass.world.submit(job("a"), "one")
     glass.world.submit(job("b"), "two")
