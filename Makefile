@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint bench lock clean
+.PHONY: demo test lint bench conformance lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python docs/demo.py
@@ -19,6 +19,11 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+# make conformance CORPUS=DIR OUT=FILE [ROWS=pattern] [JOBS=4]: runs a corpus of manifests, see docs/reference/conformance.md
+conformance: JOBS = 4
+conformance: $(VENV)/.runtime
+	$(BIN)/python -m conformance --corpus "$(CORPUS)" --out "$(OUT)" --rows "$(or $(ROWS),*)" --jobs $(JOBS)
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "lineclear needs Python 3.11 or later")'

@@ -96,7 +96,8 @@ def _coloured(phase: str, line: str, *, colour: bool) -> str:
 def change_lines(run: Row, nodes: list[Row], told: dict[int, str], now_s: float) -> list[str]:
     """One line for each node that is in another phase than `told` says, which is brought up to date; groups are left out."""
     lines = []
-    for node in nodes:
+    ended = sorted((node for node in nodes if node["finished_at"]), key=lambda node: (node["finished_at"], -node["id"]))
+    for node in [*ended, *(node for node in nodes if not node["finished_at"])]:
         before, phase = told.get(node["id"]), node["phase"]
         if phase == before or (before is None and phase == "Pending") or node["type"] == _HIDDEN:
             continue

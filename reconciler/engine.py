@@ -1,0 +1,128 @@
+"""Puts together what runs one home: the writer, the runtime, the effects and the loop, whoever owns the thread.
+
+It must never decide anything, nor know how it is served: the daemon, an offline command and `run` do that. Git is known by
+name only, so that who needs no repository does not pay for it.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import select
+import signal
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from reconciler.clock import Clock, local_zone
+from reconciler.home import Home
+from reconciler.instance import read_boot_id
+from reconciler.loop.context import Options
+from reconciler.loop.effects import Effects
+from reconciler.loop.inbox import Inbox
+from reconciler.loop.launch import Surroundings
+from reconciler.loop.recover import recover
+from reconciler.loop.tick import Loop, Outside
+from reconciler.model.attempt import Liveness
+from reconciler.runtime.host import HostRuntime
+from reconciler.settings import Settings
+from reconciler.store import catalogue
+from reconciler.store.writer import Writer, open_writer
+from reconciler.workflow.engine import Rules
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from reconciler.chores import Chores
+    from reconciler.source.watch import SourceThread
+
+
+def new_uid() -> str:
+    """A run's uid."""
+    return str(uuid.uuid4())
+
+
+class Boundary:
+    """Named points around the commit and each effect; LINECLEAR_FAILPOINT=NAME[:N] kills the process at the Nth passage."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        name, _, count = environ.get("LINECLEAR_FAILPOINT", "").partition(":")
+        self._name = name
+        self._left = int(count) if count.isdigit() else 1  # the shims have points of their own in the same variable
+
+    def __call__(self, name: str) -> None:
+        """Passes the point, or dies there as a kill -9 would."""
+        if name == self._name:
+            self._left -= 1
+            if self._left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Engine:
+    """Writer, runtime and loop of one home: what the daemon, an offline command and `run` are made of."""
+
+    def __init__(
+        self, home: Home, settings: Settings, clock: Clock, inbox: Inbox, *, chores: Chores | None, source: SourceThread | None
+    ) -> None:
+        boot_id = read_boot_id()
+        boundary = Boundary(os.environ)
+        self.inbox = inbox
+        self.writer: Writer = open_writer(home.database)
+        self.runtime = HostRuntime(Path(home.root), poke_path=Path(home.socket), clock=clock, boot_id=boot_id)
+        account = pwd.getpwuid(os.geteuid())
+        around = Surroundings(home=home, settings=settings, user=account.pw_name, account_home=account.pw_dir)
+        want_tree = chores.want_tree if chores is not None else lambda _sha: None
+        self.effects = Effects(around, self.runtime, want_tree, boundary)
+        self.options = Options(
+            parallelism=settings.parallelism,
+            boot_id=boot_id,
+            local_zone=local_zone(),
+            rules=Rules(keep_locks=settings.compatibility != "argo"),
+        )
+        outside = Outside(
+            applied=lambda sha: self._applied(sha, chores, source),
+            offer_again=source.offer_again if source is not None else lambda: None,
+            look_at_git=source.poke if source is not None else lambda: None,
+            boundary=boundary,
+        )
+        self.loop = Loop(self.writer, clock, self.options, new_uid=new_uid, inbox=inbox, outside=outside)
+        self.loop.liveness = lambda run, attempt: self._liveness(home, run, attempt)
+        self._chores = chores
+        boundary("recover")
+        recover(self.writer, home, self.runtime, self.effects, clock, boot_id)
+        boundary("recovered")
+
+    def _liveness(self, home: Home, run: int, attempt: int) -> Liveness:
+        return self.runtime.liveness(home.attempt(run, attempt))
+
+    def _applied(self, sha: str, chores: Chores | None, source: SourceThread | None) -> None:
+        if source is not None:
+            source.applied(sha)
+        if chores is not None:
+            self.note_all(chores)
+            chores.want_pruned()
+
+    def note_all(self, chores: Chores) -> None:
+        """Asks for the notes that are not written yet."""
+        for revision_id, sha, outcome in catalogue.unnoted(self.writer):
+            chores.want_note(revision_id, sha, outcome)
+
+    def tick(self) -> None:
+        """Everything there is to do now."""
+        self.loop.tick(self.runtime, self.effects)
+
+    def wait(self, poll: select.poll, limit_s: float) -> None:
+        """Waits for the next reason to tick, at most `limit_s`."""
+        waits = [limit_s, self.loop.pause_s()]
+        own = self.runtime.timeout_s()
+        if own is not None:
+            waits.append(own)
+        if self.effects.has_failed():
+            waits.append(0.0)
+        poll.poll(max(0, int(min(waits) * 1000 + 0.999)))
+
+    def poller(self, *more: int) -> select.poll:
+        """A poll object over everything that can wake the control thread."""
+        poll = select.poll()
+        for fd in (self.inbox.fd, *self.runtime.fds(), *more):
+            poll.register(fd, select.POLLIN)
+        return poll
