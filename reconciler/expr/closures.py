@@ -6,12 +6,13 @@ expr-lang: docs/language-definition.md, "Predicate".
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from reconciler.expr.errors import Fault
 from reconciler.expr.nodes import Call
 from reconciler.expr.operators import infix, truth
-from reconciler.expr.values import describe, is_number
+from reconciler.expr.values import Meter, describe, is_number
 
 if TYPE_CHECKING:
     from reconciler.expr.evaluation import Evaluation, Scope
@@ -101,15 +102,15 @@ def _group_by(items: list[Any], each: _Each, _rest: _Rest, _meter: Any) -> dict[
     groups: dict[Any, list[Any]] = {}
     for index, item in enumerate(items):
         key = each(item, index)
-        if not isinstance(key, str | int | float):
+        if not isinstance(key, str) and not is_number(key):
             raise Fault(f"groupBy names groups by strings and numbers, not by {describe(key)}", "convert it with string()")
         groups.setdefault(key, []).append(item)
     return groups
 
 
-def _sort_by(items: list[Any], each: _Each, rest: _Rest, _meter: Any) -> list[Any]:
+def _sort_by(items: list[Any], each: _Each, rest: _Rest, meter: Any) -> list[Any]:
     keys = [each(item, index) for index, item in enumerate(items)]
-    order = sorted(range(len(items)), key=ordered(keys).__getitem__, reverse=is_descending(rest))
+    order = sorted(range(len(items)), key=ordered(keys, meter).__getitem__, reverse=is_descending(rest))
     return [items[index] for index in order]
 
 
@@ -122,12 +123,13 @@ def _reduce(items: list[Any], each: _Each, rest: _Rest, meter: Any) -> Any:
     return acc
 
 
-def ordered(values: list[Any]) -> list[Any]:
+def ordered(values: list[Any], meter: Meter) -> list[Any]:
     """`values`, which must be all numbers, all strings, or all of one other kind that has an order. Raises Fault."""
+    meter.spend(sum(1 + len(value) // 64 if isinstance(value, str) else 1 for value in values))
     if all(is_number(value) for value in values):
         return values
     kinds = {type(value) for value in values}
-    if len(kinds) > 1 or not all(hasattr(value, "__lt__") and not isinstance(value, list | dict) for value in values):
+    if len(kinds) > 1 or not kinds <= {str, bool, datetime, timedelta}:
         raise Fault("values of different types have no order", "sort by something that is a number or a string")
     return values
 

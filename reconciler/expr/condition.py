@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from reconciler.expr.errors import ExpressionError, Fault, refuse
-from reconciler.expr.grammar import MAX_DEPTH, make_parser
+from reconciler.expr.grammar import MAX_DEPTH, MAX_KEPT, make_parser
 from reconciler.expr.values import describe, go_float
 
 GRAMMAR = r"""
@@ -89,8 +89,11 @@ def _evaluate(text: str) -> Any:
         raise refuse(text, 0, "too many parts stand inside each other", "simplify it") from None
 
 
-@functools.lru_cache(maxsize=512)
 def _parse(text: str) -> _Part:
+    return _kept(text) if len(text) <= MAX_KEPT else _read(text)
+
+
+def _read(text: str) -> _Part:
     try:
         part: _Part = _parser()(text)
     except _Refused as error:
@@ -99,6 +102,9 @@ def _parse(text: str) -> _Part:
     except ExpressionError as error:
         raise _with_hint(text, error) from None
     return part
+
+
+_kept = functools.lru_cache(maxsize=1024)(_read)
 
 
 def _with_hint(text: str, error: ExpressionError) -> ExpressionError:
@@ -151,6 +157,8 @@ class _Builder:
         (token,) = children
         try:
             value = float(int(token, 0)) if token.startswith("0x") else float(token)
+            if math.isinf(value):
+                raise OverflowError
         except (ValueError, OverflowError):
             raise _Refused(token.start_pos, f'"{token[:40]}" is no number', "put it into quotes") from None
         return 1, lambda: value
@@ -252,7 +260,7 @@ def _numeric(compute: Callable[[float, float], float]) -> Callable[[Any, Any, An
         try:
             return compute(left, right)
         except (ArithmeticError, ValueError):
-            raise Fault(f"{token} cannot take {go_float(left)} and {go_float(right)}", "check both sides") from None
+            raise Fault(f"{token} cannot take {describe(left)} and {describe(right)}", "check both sides") from None
 
     return operator
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reconciler.expr.errors import ExpressionError, refuse
-from reconciler.expr.grammar import MAX_DEPTH, make_parser
+from reconciler.expr.grammar import MAX_DEPTH, MAX_KEPT, make_parser
 
 SUFFIXES = ("Succeeded", "Failed", "Errored", "Skipped", "Omitted", "Daemoned", "AnySucceeded", "AllFailed")
 
@@ -67,11 +67,10 @@ class _Refused(Exception):
 
 def parse_depends(text: str) -> Depends:
     """The text as a value. Raises ExpressionError with the column."""
-    return _parse(text)
+    return _kept(text) if len(text) <= MAX_KEPT else _read(text)
 
 
-@functools.lru_cache(maxsize=4096)
-def _parse(text: str) -> Depends:
+def _read(text: str) -> Depends:
     if not text.strip():
         raise refuse(text, 0, "it names no task", "remove depends, or name one")
     try:
@@ -86,6 +85,9 @@ def _parse(text: str) -> Depends:
             raise
         raise refuse(text, error.column - 1, f'unexpected "{word}"', f"write {_WORDS[word]}") from None
     return Depends(tasks=tasks, logic=logic)
+
+
+_kept = functools.lru_cache(maxsize=1024)(_read)
 
 
 @functools.cache

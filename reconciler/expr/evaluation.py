@@ -75,6 +75,14 @@ class Evaluation:
 
     def _soft(self, node: Node, scope: Scope) -> Any:
         """As `value`, for the left side of `??`: what is absent is nil, and so is a member of nil."""
+        try:
+            return self._reached(node, scope)
+        except AbsentValue:
+            if isinstance(node, Name | Member | Chain):
+                return None
+            raise
+
+    def _reached(self, node: Node, scope: Scope) -> Any:
         match node:
             case Chain():
                 return self._soft(node.inner, scope)

@@ -167,8 +167,8 @@ def _round(value: float) -> float:
     return math.copysign(float(math.floor(abs(value) + 0.5)), value) if abs(value) < 1 << 52 else float(value)
 
 
-def _sort(items: list[Any], *order: str) -> list[Any]:
-    return sorted(ordered(items), reverse=is_descending(list(order)))
+def _sort(meter: Meter, items: list[Any], *order: str) -> list[Any]:
+    return sorted(ordered(items, meter), reverse=is_descending(list(order)))
 
 
 def _from_pairs(pairs: list[Any]) -> dict[str, Any]:
@@ -264,7 +264,7 @@ _add("concat", "array array...", concat, "one array after the other")
 _add("flatten", "array", flatten, "items of arrays in arrays, in one array", needs_meter=True)
 _add("uniq", "array", uniq, "the items without repetitions", needs_meter=True)
 _add("reverse", "array", lambda items: items[::-1], "the items from the last to the first")
-_add("sort", "array string?", _sort, 'the items in order; `"desc"` for the other order')
+_add("sort", "array string?", _sort, 'the items in order; `"desc"` for the other order', needs_meter=True)
 _add("date", "string string? string?", _date, "the instant that a text names, in a layout of Go's and a time zone")
 _add("duration", "string", gotime.parse_duration, "the duration that a text says: `1h30m`")
 _add("timezone", "string", gotime.find_zone, "a time zone, for `In`")

@@ -13,6 +13,8 @@ from reconciler.expr.errors import ExpressionError, refuse
 
 MAX_SOURCE = 64 << 10
 MAX_DEPTH = 200
+# Longer sources are read anew each time, so that what is kept stays small.
+MAX_KEPT = 4 << 10
 
 
 def make_parser(grammar: str, builder: object) -> Callable[[str], Any]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from reconciler.expr.errors import AbsentValue, ExpressionError, Fault, UnknownVariable, refuse
 from reconciler.expr.evaluation import CLOCK, Evaluation, Scope
+from reconciler.expr.grammar import MAX_KEPT
 from reconciler.expr.nodes import Chain, Let, Literal, Member, Method, Name, Node
 from reconciler.expr.syntax import parse
 from reconciler.expr.values import ABSENT, Meter, to_json
@@ -40,13 +41,19 @@ def check(source: str) -> None:
     parse(source)
 
 
-@functools.lru_cache(maxsize=512)
 def names(source: str) -> tuple[tuple[str, ...], ...]:
     """The paths from free variables that the expression refers to, sorted, each once: `("steps", "a-b", "status")`.
 
     Indexing with a constant string counts as a member. A path ends where its next key is computed. Raises ExpressionError.
     """
+    return _kept_names(source) if len(source) <= MAX_KEPT else _names(source)
+
+
+def _names(source: str) -> tuple[tuple[str, ...], ...]:
     return tuple(sorted(set(_paths(parse(source), frozenset()))))
+
+
+_kept_names = functools.lru_cache(maxsize=1024)(_names)
 
 
 def to_text(value: Any) -> str:

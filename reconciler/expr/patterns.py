@@ -19,7 +19,7 @@ from reconciler.expr.errors import Fault
 from reconciler.expr.values import Meter
 
 _MAX_PROGRAM = 2000
-_STEPS_PER_CHARGE = 4
+_MAX_PATTERN = 2000
 _DIGITS = frozenset("0123456789")
 _LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 _WORD = _DIGITS | _LETTERS | {"_"}
@@ -95,6 +95,8 @@ def find_all(pattern: str, text: str, meter: Meter) -> Iterator[Match]:
 @functools.lru_cache(maxsize=256)
 def compile_pattern(pattern: str) -> Program:
     """The pattern's program. Raises Fault for what RE2 has not, and for a pattern that is too large."""
+    if len(pattern) > _MAX_PATTERN:
+        raise Fault(f"the pattern has {len(pattern)} characters", f"stay within {_MAX_PATTERN}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -295,7 +297,7 @@ class _Machine:
                 self._add(following, place, saved, at)
             if best is None:
                 self._add(following, 0, (-1,) * self._slots, at)
-            self._meter.spend(1 + len(following) // _STEPS_PER_CHARGE)
+            self._meter.spend(1 + len(following))
             threads = []
             char = text[at : at + 1]
             for place, saved in following.items():

@@ -41,6 +41,7 @@ class Function:
     def call(self, arguments: list[Any], meter: Meter) -> Any:
         """The function's value, weighed. Raises Fault for arguments of the wrong number or type, and for what it refuses."""
         self._check(arguments)
+        meter.spend(sum(_weight(argument) for argument in arguments))
         try:
             value = self.body(meter, *arguments) if self.needs_meter else self.body(*arguments)
         except (ValueError, ArithmeticError, LookupError, TypeError) as error:
@@ -65,6 +66,13 @@ class Function:
     def signature(self) -> str:
         """As the reference shows it: `split(string, string, int?)`."""
         return f"{self.name}({', '.join(self.takes)})"
+
+
+def _weight(argument: Any) -> int:
+    """What reading one argument costs: a function may look at all of it and give something small."""
+    if isinstance(argument, str):
+        return len(argument) // 64
+    return len(argument) // 8 if isinstance(argument, list | dict) else 0
 
 
 class Table(dict[str, Function]):

@@ -12,7 +12,7 @@ import re
 from typing import Any
 
 from reconciler.expr.errors import refuse
-from reconciler.expr.grammar import MAX_DEPTH, make_parser
+from reconciler.expr.grammar import MAX_DEPTH, MAX_KEPT, make_parser
 from reconciler.expr.nodes import (
     Array,
     Call,
@@ -113,9 +113,12 @@ class _Syntax(Exception):
         self.advice = advice
 
 
-@functools.lru_cache(maxsize=512)
 def parse(source: str) -> Node:
-    """The expression as nodes. Raises ExpressionError with the column of what cannot be read."""
+    """The expression as nodes; short ones are kept. Raises ExpressionError with the column of what cannot be read."""
+    return _kept(source) if len(source) <= MAX_KEPT else _read(source)
+
+
+def _read(source: str) -> Node:
     try:
         node: Node = _parser()(source)
     except _Syntax as error:
@@ -123,6 +126,9 @@ def parse(source: str) -> Node:
     except RecursionError:
         raise refuse(source, 0, "too many parts stand inside each other", "split it with let") from None
     return node
+
+
+_kept = functools.lru_cache(maxsize=1024)(_read)
 
 
 @functools.cache

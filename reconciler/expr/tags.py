@@ -68,10 +68,10 @@ def substitute(text: str, values: Mapping[str, str] | Variables, *, keep_unknown
     """`text` with each tag replaced by its value, in one pass: tags inside values stay as they are.
 
     A tag inside another is replaced first and becomes part of the outer one's name. A tag that is no variable of Argo's stays in
-    the text: it belongs to another program (Argo does so too). Raises UnresolvedTag, naming every other tag without a value,
-    unless `keep_unknown` leaves them in the text as well, with expressions over what has no value yet; ExpressionError for an
-    expression that cannot be evaluated; AbsentValue for an output that was never made; ManifestError if the result would be
-    longer than 256 KiB.
+    the text: it belongs to another program (Argo does so too). Raises UnresolvedTag, naming every other tag without a value;
+    ExpressionError for an expression that cannot be evaluated, or gives nil; AbsentValue for an output that was never made;
+    ManifestError if the result would be longer than 256 KiB. `keep_unknown` leaves tags without a value in the text, and every
+    expression that names something without one: a later pass may know it, and until then `??` must decide nothing.
     """
     if "{{" not in text:
         return text
@@ -164,23 +164,28 @@ class _Substitution:
 
     def _evaluate(self, name: str) -> str | None:
         """The text of an expression; None if it may stay, because something in it has no value yet."""
-        from reconciler.expr.language import evaluate, to_text
+        from reconciler.expr.language import evaluate, names, to_text
 
         source = name[1:].strip()
         if self._tree is None:
             values = self._values
             self._tree = nest(values) if isinstance(values, Mapping) else values.tree()
-        try:
-            found = evaluate(source, self._tree)
-        except UnknownVariable:
-            if self._keeps:
-                return None
-            raise
+        if self._keeps and any(_is_missing(path, self._tree) for path in names(source)):
+            return None
+        found = evaluate(source, self._tree)
         if found is None:
-            if self._keeps:
-                return None
             raise refuse(source, 0, "it gives nil", "give a default with ??", UnknownVariable)
         return to_text(found)
+
+
+def _is_missing(path: tuple[str, ...], tree: Mapping[str, Any]) -> bool:
+    """Whether a path of keys leads to nothing; what is no map is not looked into."""
+    place: Any = tree
+    for key in path:
+        if not isinstance(place, Mapping):
+            return place is None
+        place = place.get(key)
+    return place is None
 
 
 def _as_source(value: str, tag: Tag) -> str:

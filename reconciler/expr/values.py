@@ -16,7 +16,7 @@ from reconciler.expr.errors import Fault
 
 MAX_TEXT = 256 << 10
 MAX_ITEMS = 100_000
-_STEPS = 400_000
+_STEPS = 1_000_000
 _CHARACTERS_PER_STEP = 32
 
 
@@ -77,7 +77,7 @@ def describe(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int | float):
-        return f"{type_name(value)} {go_float(value) if isinstance(value, float) else value}"
+        return f"{type_name(value)} {go_float(value, is_json=False) if isinstance(value, float) else value}"
     if isinstance(value, str):
         return "string " + json.dumps(value[:40], ensure_ascii=False)
     return type_name(value)
@@ -97,6 +97,8 @@ def equal(left: Any, right: Any, meter: Meter) -> bool:
         return len(left) == len(right) and all(equal(one, other, meter) for one, other in zip(left, right, strict=True))
     if isinstance(left, Mapping) and isinstance(right, Mapping):
         return len(left) == len(right) and all(key in right and equal(left[key], right[key], meter) for key in left)
+    if isinstance(left, str) and isinstance(right, str):
+        meter.spend(len(left) // 512)
     return type(left) is type(right) and bool(left == right)
 
 
