@@ -63,12 +63,12 @@ def _check_limit(view: View, lock: LockRef, path: Path) -> None:
     path = (*path, "configMapKeyRef")
     known = view.tree.find(Kind.CONFIG_MAP, namespace, lock.configmap)
     if known is None:
-        advice = view.tree.advice(lock.configmap, view.tree.names(Kind.CONFIG_MAP, namespace), "add it")
+        advice = view.advice(lock.configmap, view.tree.names(Kind.CONFIG_MAP, namespace), "add it")
         message = f'ConfigMap "{namespace}/{lock.configmap}" is not known: {_NO_LIMIT}; {advice}'
         view.report(rules.NO_LIMIT, (*path, "name"), message)
         return
     if lock.key not in known.data:
-        advice = view.tree.advice(lock.key, known.data, "add it")
+        advice = view.advice(lock.key, known.data, "add it")
         message = f'ConfigMap "{namespace}/{lock.configmap}" has no key "{lock.key}": {_NO_LIMIT}; {advice}'
         view.report(rules.NO_LIMIT, (*path, "key"), message)
         return

@@ -220,7 +220,7 @@ class Spot:
 
     def advice(self, name: str, known: Iterable[str], otherwise: str) -> str:
         """A near name, else what else to do."""
-        return self.variables.view.tree.advice(name, known, otherwise)
+        return self.variables.view.advice(name, known, otherwise)
 
 
 def _workflow(spot: Spot, name: str, part: bool) -> str:  # noqa: FBT001 - the type of a look

@@ -36,12 +36,12 @@ def _check_dag(view: View, template: Template, dag: Dag) -> None:
             after = [(name, (*site.path, "dependencies", number)) for number, name in enumerate(task.dependencies)]
         for name, path in after:
             if name not in tasks:
-                advice = view.tree.advice(name, tasks, "define it")
+                advice = view.advice(name, tasks, "define it")
                 view.report(rules.NO_DEPENDENCY, path, f'task "{task.name}" depends on "{name}", which does not exist; {advice}')
         graph[task.name] = [name for name, _ in after if name in tasks]
     for name in dag.target.split() if "{{" not in dag.target else ():
         if name not in tasks:
-            message = f'target "{name}" is no task of this dag; {view.tree.advice(name, tasks, "define it")}'
+            message = f'target "{name}" is no task of this dag; {view.advice(name, tasks, "define it")}'
             view.report(rules.NO_DEPENDENCY, (*view.path_of(template), "dag", "target"), message)
     cycle = _find_cycle(graph)
     if cycle:

@@ -43,7 +43,7 @@ def _check_base(view: View) -> None:
 def _report_unknown(view: View, name: str, path: Path, *, cluster: bool) -> None:
     kind, namespace = (Kind.CLUSTER_TEMPLATE, "") if cluster else (Kind.WORKFLOW_TEMPLATE, view.document.namespace)
     shown = f"{namespace}/{name}" if namespace else name
-    message = f'{kind} "{shown}" is not known; {view.tree.advice(name, view.tree.names(kind, namespace), "add it")}'
+    message = f'{kind} "{shown}" is not known; {view.advice(name, view.tree.names(kind, namespace), "add it")}'
     view.report(rules.NO_WORKFLOW_TEMPLATE, path, message)
 
 
@@ -72,7 +72,7 @@ def _check_start(
     view: View, field: str, name: str, template: Template | None, path: Path, own: Sequence[Parameter] = ()
 ) -> None:
     if template is None:
-        advice = view.tree.advice(name, _named(view.effective), "define it")
+        advice = view.advice(name, _named(view.effective), "define it")
         view.report(rules.NO_TEMPLATE, path, f'{field} "{name}" is no template of this workflow; {advice}')
         return
     given = {p.name for p in (*view.effective.arguments, *own)}  # one without a value is told as such
@@ -110,13 +110,13 @@ def _check_use(view: View, use: Use) -> None:
         if argument.name in inputs:
             _check_enum(view, argument.name, argument.value, inputs[argument.name].enum, (*path, "value"))
         elif argument.name:
-            message = f'argument "{argument.name}" is no input of {shown}; {view.tree.advice(argument.name, inputs, "remove it")}'
+            message = f'argument "{argument.name}" is no input of {shown}; {view.advice(argument.name, inputs, "remove it")}'
             view.report(rules.EXTRA_ARGUMENT, (*path, "name"), message)
 
 
 def _report_missing(view: View, use: Use) -> None:
     if use.reference is None:
-        advice = view.tree.advice(use.template, _named(view.effective), "define it")
+        advice = view.advice(use.template, _named(view.effective), "define it")
         message = f'{use.who} calls template "{use.template}", which does not exist; {advice}'
         view.report(rules.NO_TEMPLATE, use.name_at, message)
         return
@@ -129,7 +129,7 @@ def _report_missing(view: View, use: Use) -> None:
     spec = view.spec_of(reference)
     if spec is None:
         return
-    advice = view.tree.advice(reference.template, _named(spec), "define it there")
+    advice = view.advice(reference.template, _named(spec), "define it there")
     message = f'{use.who} calls template "{reference.template}" of {_document(reference)}, which has none such; {advice}'
     view.report(rules.NO_TEMPLATE, use.name_at, message)
 

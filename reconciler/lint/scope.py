@@ -32,7 +32,7 @@ from reconciler.model.spec import (
 )
 
 Path = tuple[str | int, ...]
-_MOST_COMPARISONS = 10_000
+_MOST_COMPARISONS = 10_000  # in one document
 
 
 class Known(Protocol):
@@ -89,7 +89,7 @@ class Tree:
         self.findings: list[Finding] = []
         self._live = live
         self._asked: dict[Identity, Known | None] = {}
-        self._comparisons = _MOST_COMPARISONS
+        self._comparisons = 20 * _MOST_COMPARISONS
         self._names: dict[tuple[str, str], list[str]] = {}
 
     def find(self, kind: Kind, namespace: str, name: str) -> Known | None:
@@ -108,19 +108,10 @@ class Tree:
                 self._names.setdefault((a_kind, a_namespace), []).append(name)
         return sorted(self._names.get((kind.value, namespace), ()))
 
-    def advice(self, name: str, known: Iterable[str], otherwise: str) -> str:
-        """What to do about a name that does not exist: the nearest other one that is known, if any is near.
-
-        Only so many are compared in all: looking for a near name is dear, and nobody reads on after a hundred findings.
-        """
-        if self._comparisons < 0:
-            return otherwise
-        candidates = [one for one in known if one != name]
-        self._comparisons -= len(candidates)
-        if self._comparisons < 0:
-            return otherwise
-        advice = nearest(name, candidates)
-        return otherwise if advice == "remove it" else advice
+    def compare(self, name: str, known: Sequence[str]) -> str:
+        """The advice of `nearest`; '' once too much was compared in all: it is dear, and nobody reads on after so many."""
+        self._comparisons -= len(known)
+        return nearest(name, known) if self._comparisons >= 0 else ""
 
     def report(self, rule: Rule, document: Document, path: Path, message: str, *, on_key: bool = False) -> None:
         """Add a finding at the value (or the key) that `path` leads to."""
@@ -146,6 +137,7 @@ class View:
         self.effective = merge_template(spec, self.base) if self.base else spec
         self.is_partial = document.place.path in tree.bad_paths
         self.is_submitted = document.kind not in (Kind.WORKFLOW_TEMPLATE, Kind.CLUSTER_TEMPLATE)
+        self._comparisons = _MOST_COMPARISONS
         self._lock_paths: dict[str, Sequence[Path]] = {}
 
     def can_see(self, *, cluster: bool) -> bool:
@@ -206,6 +198,17 @@ class View:
     def report(self, rule: Rule, path: Path, message: str, *, on_key: bool = False) -> None:
         """Add a finding at a path of this document."""
         self.tree.report(rule, self.document, path, message, on_key=on_key)
+
+    def advice(self, name: str, known: Iterable[str], otherwise: str) -> str:
+        """What to do about a name that does not exist: the nearest other one that is known, if any is near."""
+        if self._comparisons < 0:
+            return otherwise
+        candidates = [one for one in known if one != name]
+        self._comparisons -= len(candidates)
+        if self._comparisons < 0:
+            return otherwise
+        advice = self.tree.compare(name, candidates)
+        return otherwise if advice in ("", "remove it") else advice
 
     def calls_of(self, template: Template) -> Iterator[SiteCall]:
         """The calls that a template makes, with their places."""

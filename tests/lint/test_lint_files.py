@@ -82,6 +82,35 @@ def test_a_wrong_limit_in_a_live_map_is_told_where_it_is_used():
     )
 
 
+class Live(dict):
+    """Live definitions that count how often they are asked for."""
+
+    asked = 0
+
+    def get(self, key, default=None):
+        self.asked += 1
+        return super().get(key, default)
+
+
+def test_templates_of_live_documents_are_known_and_each_document_is_asked_for_once():
+    text = (
+        "apiVersion: argoproj.io/v1alpha1\nkind: Workflow\nmetadata: {name: w}\nspec:\n  entrypoint: m\n  templates:\n"
+        "  - name: m\n    steps:\n"
+        "    - - {name: a, templateRef: {name: t, template: main, clusterScope: true}}\n"
+        "      - {name: b, templateRef: {name: t, template: mian, clusterScope: true}}\n"
+        "      - {name: c, templateRef: {name: t, template: main}, when: '{{steps.a.outputs.parameters.x}}'}\n"
+    )
+    live = Live({("ClusterWorkflowTemplate", "", "t"): LIVE["WorkflowTemplate", "default", "t"]})
+    assert [str(finding) for finding in lint_files([parse("a.yaml", text)], live)] == [
+        'a.yaml:10:52: error LC402: "b" calls template "mian" of ClusterWorkflowTemplate "t", which has none such; '
+        'did you mean "main"?',
+        'a.yaml:11:38: error LC403: WorkflowTemplate "default/t" is not known; add it',
+        'a.yaml:11:63: error LC420: {{steps.a.outputs.parameters.x}} is not known yet: step "a" is in no group before; '
+        "move this call into a later group",
+    ]
+    assert live.asked == 2
+
+
 def test_a_document_of_the_files_hides_the_live_one():
     template = REFERRER.replace("kind: Workflow", "kind: WorkflowTemplate").replace("name: w", "name: t")
     template = template.replace("  workflowTemplateRef: {name: t}\n", "  templates: []\n")
