@@ -17,6 +17,7 @@ from tui.core.model import DaemonKind, Failure, FreshnessKind, LockState, RunKey
 from tui.core.pace import Pace
 from tui.core.record import JournalWish
 from tui.core.source import Source
+from tui.core.tree import walk
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "loop"))
 
@@ -204,7 +205,49 @@ def test_a_page_of_a_run_has_its_tree_its_reasons_and_its_logs(glass):
 def test_steps_and_groups_come_in_their_order(glass):
     glass.world.submit(spec(steps("main", ["a", "b"], ["c"]), pod("a"), pod("b"), pod("c")), "stepped")
     root = glass.source.run(RunKey("default", "stepped")).root[0]
-    assert [(group.type, [child.label for child in group.children]) for group in root.children] == [("StepGroup", ["a", "b"])]
+    first, second = root.children
+    assert (first.type, [child.label for child in first.children], first.phase) == ("StepGroup", ["a", "b"], "Running")
+    assert (second.label, [child.label for child in second.children], second.phase) == ("[1]", ["c"], "Not started")
+
+
+def test_what_has_not_begun_is_shown_behind_what_has_and_gone_when_the_run_is_over(glass):
+    body = dag("main", build=("work",), test=("inner", "build"), ship=("work", "test"))
+    inner = dag("inner", unit=("work",), slow=("work", "unit"))
+    glass.world.submit(spec(body, inner, pod("work"), onExit="work"), "pipeline")
+
+    def shown():
+        nodes = walk(glass.source.run(RunKey("default", "pipeline")).root)
+        return [("  " * node.depth + node.label, node.phase, node.message) for node in nodes]
+
+    assert shown() == [
+        ("pipeline", "Running", ""),
+        ("  build", "Running", ""),
+        ("  test", "Not started", "after build"),
+        ("    unit", "Not started", ""),
+        ("    slow", "Not started", "after unit"),
+        ("  ship", "Not started", "after test"),
+        ("onExit", "Not started", "at the end"),
+    ]
+    glass.world.exits("pipeline", ".build")
+    assert [line[1] for line in shown()] == ["Running", "Succeeded", "Running", "Running", *["Not started"] * 3]
+    glass.world.exits("pipeline", ".test.unit", 1)
+    glass.world.exits("pipeline", ".onExit")
+    assert "Not started" not in {line[1] for line in shown()}
+
+
+def test_a_run_that_waits_for_its_first_lock_shows_all_that_is_to_come(glass):
+    glass.world.submit(job("db"), "holder")
+    glass.world.submit(spec(steps("main", ["a"]), pod("a"), locks=("db",)), "waiter")
+    (root,) = glass.source.run(RunKey("default", "waiter")).root
+    assert (root.label, root.phase, root.id < 0) == ("waiter", "Not started", True)
+    assert [child.label for child in root.children[0].children] == ["a"]
+
+
+def test_a_template_that_calls_itself_is_forecast_within_bounds(glass):
+    glass.world.submit(job("db"), "holder")
+    again = dag("main", one=("main",), two=("main",), three=("main",))
+    glass.world.submit(spec(again, locks=("db",)), "loop")
+    assert 10 < len(list(walk(glass.source.run(RunKey("default", "loop")).root))) < 400
 
 
 def test_the_record_is_read_from_both_ends_and_by_people_only(glass):

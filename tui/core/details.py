@@ -28,13 +28,12 @@ from tui.core.model import (
     Holder,
     LockDetail,
     LockState,
-    NodeRow,
     RunDetail,
     RunKey,
     RunRow,
     Waiter,
-    Waits,
 )
+from tui.core.nodes import Forest, waits_of
 from tui.core.record import JournalWish, journal_rows
 
 QUEUE_PAGE = 200
@@ -135,8 +134,8 @@ def run_detail(reader: Reader, key: RunKey, home: Home, now: datetime) -> tuple[
     by = who_made(reader, row["id"])
     arguments = json.loads(row["arguments_json"])
     detail = RunDetail(
-        row=_row(reader, row["id"], Around(_waits(room, waits), steps, len(held)), by),
-        root=node_tree(reader, row["id"], row["name"], waits, room),
+        row=_row(reader, row["id"], Around(waits_of(room, waits), steps, len(held)), by),
+        root=Forest(reader, row, waits, room).trees(),
         why=(),
         parameters=tuple((str(name), str(value)) for name, value in arguments.items()),
         labels=tuple((str(name), str(value)) for name, value in labels_of(row, waits, room).items()),
@@ -160,58 +159,6 @@ def _row(reader: Reader, run_id: int, around: Around, by: str) -> RunRow:
 def why_lines(found: dict[str, Any]) -> tuple[str, ...]:
     """The lines that `lineclear why` prints."""
     return tuple(why_text(found).splitlines())
-
-
-def _waits(room: waiting.Room, waits: list[Any]) -> Waits | None:
-    if not waits:
-        return None
-    first = waiting.blocking(room, waits)
-    return Waits(first["key"], room.position(first), instant(first["requested_at"]), len(waits) - 1)
-
-
-def node_tree(reader: Reader, run_id: int, run: str, waits: list[Any], room: waiting.Room) -> tuple[NodeRow, ...]:
-    """The run's nodes as trees, children in the order in which they were made; () before it has any."""
-    rows = read_runs.list_nodes(reader, run_id)
-    known = {row["id"] for row in rows}
-    below: dict[int | None, list[Any]] = {}
-    for row in rows:
-        below.setdefault(row["parent_id"] if row["parent_id"] in known else None, []).append(row)
-    by_node: dict[int, list[Any]] = {}
-    for wait in waits:
-        by_node.setdefault(wait["node_id"] or 0, []).append(wait)
-    depths: dict[int, int] = {}
-    order = []
-    stack = [(row, 0) for row in below.get(None, ())]
-    while stack:
-        row, depth = stack.pop()
-        depths[row["id"]] = depth
-        order.append(row)
-        stack.extend((child, depth + 1) for child in below.get(row["id"], ()))
-    made: dict[int, NodeRow] = {}
-    for row in reversed(order):
-        children = tuple(made[child["id"]] for child in below.get(row["id"], ()))
-        mine = by_node.get(row["id"], [])
-        message = waiting.waiting_message(room, mine, "") if mine else row["message"]
-        if not message and row["attempt_state"] == "queued":
-            message = "Waiting for a parallelism slot"
-        made[row["id"]] = NodeRow(
-            id=row["id"],
-            name=row["name"],
-            label=row["display"] or node_label(row["name"], run),
-            type=row["type"],
-            phase=row["phase"],
-            message=message,
-            template=row["template"],
-            depth=depths[row["id"]],
-            created_at=instant_or_none(row["created_at"]),
-            started_at=instant_or_none(row["started_at"]),
-            finished_at=instant_or_none(row["finished_at"]),
-            exit_code=row["exit_code"],
-            attempt=row["attempt_id"] or 0,
-            waits_for=_waits(room, mine),
-            children=children,
-        )
-    return tuple(made[row["id"]] for row in below.get(None, ()))
 
 
 def _attempts(reader: Reader, home: Home, run_id: int) -> tuple[Attempt, ...]:
