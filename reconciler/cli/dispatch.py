@@ -48,6 +48,11 @@ def _report(error: LineclearError) -> int:
 
 
 def _run(words: list[str]) -> int:
+    if words[:1] == ["__complete"]:
+        from reconciler.cli.candidates import candidates
+
+        print("\n".join(candidates(words[1:])))
+        return 0
     before, command, after = split_words(words)
     stdout.outlive_reader(is_endless=command in _ENDLESS)
     if not command or command == "help":

@@ -17,7 +17,7 @@ def configure(parser: Parser) -> None:
     parser.option("-l", "--selector", metavar="SELECTOR", text="all runs whose labels match, instead of names")
     parser.everywhere()
     if parser.command == "suspend":
-        parser.note("Running steps go on; nothing more of the run begins until `lineclear resume`. It keeps its locks and places.")
+        parser.note("Running steps go on; nothing more begins until `lineclear resume`. The run keeps its locks and places.")
         return
     parser.option(
         "--node-field-selector", metavar="FIELD=VALUE,...", text="only the suspend nodes that this fits, e.g. displayName=approve"

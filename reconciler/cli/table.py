@@ -48,6 +48,7 @@ GROUPS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
             "serve": ("serve", "run the daemon in the foreground"),
             "up": ("up", "start the daemon in the background"),
             "down": ("down", "end the daemon; steps go on"),
+            "completion": ("completion", "print the completion script of a shell"),
             "settings": ("show_settings", "print every setting with its value and origin"),
         },
     ),

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import os
-import shutil
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -17,6 +16,7 @@ from reconciler.loop.launch import Surroundings, build_launch
 from reconciler.loop.outputs import collect
 from reconciler.model.attempt import AttemptId, Launch, NotStarted, Observation
 from reconciler.model.state import AttemptState, Outputs, RunId
+from reconciler.runtime.outputs import remove_folder
 from reconciler.store import attempts
 
 log = logging.getLogger(__name__)
@@ -67,7 +67,7 @@ class Effects:
                 self.is_behind = True
         self._asked = {key: how for key, how in self._asked.items() if key in known}
         for run_id in removed:
-            shutil.rmtree(self._around.home.run(run_id), ignore_errors=True)
+            remove_folder(self._around.home.run(run_id))
 
     def _agree(self, ctx: Context, attempt: AttemptState) -> None:
         if attempt.id not in self._launched and not self._is_withdrawn(attempt):
