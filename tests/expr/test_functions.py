@@ -1,5 +1,7 @@
 """The functions of expr-lang, Argo and sprig: one row or more for each, and the reference page that lists them."""
 
+# ruff: noqa: E501 - a row of a table is one line
+
 from __future__ import annotations
 
 import re
