@@ -22,6 +22,11 @@ if TYPE_CHECKING:
 
 def advance(d: Decision, node: NodeState) -> None:
     """Takes up every task, and ends the dag if nothing is left."""
+    try:
+        targets(d, node)
+    except ManifestError as error:
+        d.finish(node, Phase.ERROR, str(error))
+        return
     _go_on(d, node, wanted(d, node))
     _end_if_done(d, node)
 
@@ -33,24 +38,36 @@ def child_ended(d: Decision, node: NodeState, child: NodeState) -> None:
         _go_on(d, node, wanted(d, node))
     else:
         task = child.name[len(node.name) + 1 :].removesuffix(EXIT)
-        needed = _needed(dag)
+        needed = _needed(dag, targets(d, node))
         _go_on(d, node, [t for t in dag.dependents.get(task, ()) if needed is None or t.name in needed])
     _end_if_done(d, node)
+
+
+def targets(d: Decision, node: NodeState) -> tuple[str, ...]:
+    """The dag's targets by name; none means all tasks. Raises ManifestError for one that is no task."""
+    dag = d.scope.dag(node)
+    if not dag.target:
+        return ()
+    found = tuple(calls.resolved(dag.target, d.scope.of(node)).split())
+    for name in found:
+        if name not in dag.by_name:
+            raise ManifestError(f"target {name!r} of the dag is none of its tasks; name one of {', '.join(dag.by_name)}")
+    return found
 
 
 def wanted(d: Decision, node: NodeState) -> Sequence[Call]:
     """The tasks that are to run: all, or those that the targets need."""
     dag = d.scope.dag(node)
-    needed = _needed(dag)
+    needed = _needed(dag, targets(d, node))
     return dag.tasks if needed is None else [task for task in dag.tasks if task.name in needed]
 
 
-def _needed(dag: Dag) -> set[str] | None:
+def _needed(dag: Dag, targets: Sequence[str]) -> set[str] | None:
     """The targets and all that they depend on; None is all tasks."""
-    if not dag.target:
+    if not targets:
         return None
     found: set[str] = set()
-    waiting = dag.target.split()
+    waiting = list(targets)
     while waiting:
         task = dag.by_name.get(waiting.pop())
         if task is not None and task.name not in found:
@@ -133,7 +150,7 @@ def _end_if_done(d: Decision, node: NodeState) -> None:
     current = d.tree.get(node.name) or node
     if node.name in d.building or current.is_final or d.tree.has_unfinished_child(current):
         return
-    phase, message = dag_outcome(d.scope.dag(node), lambda name: d.tree.get(f"{node.name}.{name}"), wanted(d, node))
+    phase, message = dag_outcome(d.scope.dag(node), lambda name: d.tree.get(f"{node.name}.{name}"), targets(d, node))
     if phase is Phase.SUCCEEDED:
         ends.succeed(d, current)
     else:

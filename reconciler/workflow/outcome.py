@@ -81,16 +81,16 @@ def task_is(node: NodeState, suffix: str, call: Call, turns: Callable[[], Sequen
             return False  # Daemoned: there are none
 
 
-def dag_outcome(dag: Dag, find: Callable[[str], NodeState | None], tasks: Sequence[Call]) -> tuple[Phase, str]:
-    """A DAG's end: that of its targets, or of the tasks on which no other depends.
+def dag_outcome(dag: Dag, find: Callable[[str], NodeState | None], targets: Sequence[str]) -> tuple[Phase, str]:
+    """A DAG's end: that of its targets, or without any of the tasks on which no other depends.
 
     Argo: one that was omitted or skipped takes the end of its branch, with preference for the worse; one that is continued
     on does not count.
     """
-    targets = dag.target.split() or [task.name for task in tasks if not dag.dependents.get(task.name)]
+    deciding = targets or [task.name for task in dag.tasks if not dag.dependents.get(task.name)]
     known: dict[str, NodeState | None] = {}
     bad = []
-    for name in targets:
+    for name in deciding:
         worst = _worst_of_branch(dag, name, find, known)
         if worst is not None:
             bad.append(worst)

@@ -7,7 +7,8 @@ Argo: docs/variables.md.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections import ChainMap
+from collections.abc import Mapping, MutableMapping
 from datetime import datetime
 from typing import Any
 
@@ -84,18 +85,23 @@ def _plant(found: dict[str, Any], name: str, value: Any) -> None:
     if name in _NO_TREE:
         return
     *above, last = name.split(".")
-    at = found
+    at: MutableMapping[str, Any] = found
     path = ""
     for part in above:
         path = f"{path}.{part}" if path else part
         if path in _PREFER_TEXT:
             return
-        below = at.get(part)
-        below = dict(below) if isinstance(below, dict) else {}
-        at[part] = below
+        at[part] = below = _own(at.get(part))
         at = below
     if not isinstance(at.get(last), dict):
         at[last] = value
+
+
+def _own(branch: Any) -> MutableMapping[str, Any]:
+    """A branch that may be added to: the calls of a node are laid under it, not read."""
+    if isinstance(branch, Mapping) and not isinstance(branch, dict):
+        return ChainMap({}, branch)  # type: ignore[arg-type]  # only the first map is written to
+    return dict(branch) if isinstance(branch, dict) else {}
 
 
 def _part_of_time(text: str | None, part: str) -> str | None:

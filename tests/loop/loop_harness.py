@@ -15,7 +15,7 @@ from reconciler.loop.tick import Loop, Outside
 from reconciler.manifest import parse_file
 from reconciler.model.attempt import AttemptId, Exited, Lost, NotStarted
 from reconciler.model.source import Revision
-from reconciler.model.state import NO_OUTPUTS
+from reconciler.model.state import NO_OUTPUTS, Outputs
 from reconciler.store import runs
 from reconciler.store.writer import open_writer
 from reconciler.workflow.engine import Rules
@@ -59,10 +59,10 @@ class FakeRuntime:
 class NoEffects(Effects):
     """Remembers which runs were removed; starts nothing, for the tests end the attempts."""
 
-    def __init__(self):
+    def __init__(self, left=None):
         self.removed = []
         self.is_behind = False
-        self.left = {}  # attempt -> (outputs, what is missing)
+        self.left = {} if left is None else left  # attempt -> (outputs, what is missing)
 
     def prepare(self, commits):
         pass
@@ -108,6 +108,7 @@ class World:
         self.serial = 0
         self.crash_at = ""
         self.removed = []
+        self.left = {}  # files of attempts: they outlive the process
         logging.getLogger("reconciler").addHandler(self.errors)
         self.open()
 
@@ -118,7 +119,7 @@ class World:
         self.writer.db.execute("PRAGMA synchronous = OFF")  # processes die here, never the machine
         self.inbox = Inbox()
         self.runtime = FakeRuntime()
-        self.effects = NoEffects()
+        self.effects = NoEffects(self.left)
         self.options = Options(parallelism=self.parallelism, boot_id="boot", local_zone=UTC, rules=self.rules)
         outside = Outside(
             applied=lambda sha: None, offer_again=lambda: None, look_at_git=lambda: None, boundary=self._boundary
@@ -199,11 +200,18 @@ class World:
             {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "limits"}, "data": data}, path="limits.yaml"
         )
 
-    def exits(self, run, node, code=0):
-        """The process of a node ends by itself."""
+    def exits(self, run, node, code=0, *, outputs=None, result=None, problem=""):
+        """The process of a node ends by itself; it leaves output parameters, standard output, or something missing."""
         attempt = self.attempt_of(run, node)
+        if outputs or result is not None or problem:
+            self.left[attempt] = (Outputs(parameters=outputs or {}, result=result), problem)
         self.runtime.seen.append(Exited(attempt_id=AttemptId(attempt), exit_code=code, signal=None, at=self.clock.at))
         self.tick()
+
+    def all_exit(self, run, *nodes, code=0):
+        """Processes end by themselves, one tick each."""
+        for node in nodes:
+            self.exits(run, node, code)
 
     def is_lost(self, run, node):
         """The process of a node is gone without a trace."""
@@ -261,6 +269,29 @@ class World:
     def nodes(self, run):
         """Node name -> phase."""
         return dict(self.rows("SELECT n.name, n.phase FROM node n JOIN run r ON r.id = n.run_id WHERE r.name = ?", run))
+
+    def told(self, run, node):
+        """The message of a node."""
+        sql = "SELECT n.message FROM node n JOIN run r ON r.id = n.run_id WHERE r.name = ? AND n.name = ?"
+        return self.one(sql, run, node)[0]
+
+    def inputs(self, run, node):
+        """The input parameters of a node."""
+        sql = "SELECT n.inputs_json FROM node n JOIN run r ON r.id = n.run_id WHERE r.name = ? AND n.name = ?"
+        return json.loads(self.one(sql, run, node)[0])
+
+    def outputs(self, run, node):
+        """The output parameters of a node."""
+        sql = "SELECT n.outputs_json FROM node n JOIN run r ON r.id = n.run_id WHERE r.name = ? AND n.name = ?"
+        return json.loads(self.one(sql, run, node)[0]).get("parameters", {})
+
+    def asked_to_end(self, run=None):
+        """Node names whose processes are asked to end and have not yet."""
+        sql = (
+            "SELECT n.name FROM attempt a JOIN node n ON n.id = a.node_id JOIN run r ON r.id = a.run_id"
+            " WHERE a.state IN ('intended', 'live') AND a.stop <> '' AND ifnull(?, r.name) = r.name ORDER BY a.id"
+        )
+        return [row[0] for row in self.rows(sql, run)]
 
     def running(self, run=None):
         """Node names, in order of their attempts, of what is to be running; (run, node) if no run is asked for."""
@@ -341,6 +372,37 @@ def dag(name, locks=(), **tasks):
     body = [{"name": task, "template": told[0], "dependencies": list(told[1:])} for task, told in tasks.items()]
     found = {"name": name, "dag": {"tasks": body}}
     return {**found, "synchronization": sync(*locks)} if locks else found
+
+
+def taking(name="p", *names, **more):
+    """A container template with input parameters; NAME or (NAME, DEFAULT)."""
+    found = [{"name": n} if isinstance(n, str) else {"name": n[0], "default": n[1]} for n in names]
+    return pod(name, inputs={"parameters": found}, **more)
+
+
+def making(name="p", *names, **more):
+    """A container template with output parameters by file; NAME or (NAME, DEFAULT)."""
+    found = []
+    for n in names:
+        source = {"path": f"/tmp/{n}"} if isinstance(n, str) else {"path": f"/tmp/{n[0]}", "default": n[1]}
+        found.append({"name": n if isinstance(n, str) else n[0], "valueFrom": source})
+    return pod(name, outputs={"parameters": found}, **more)
+
+
+def call(name, template="p", given=None, **more):
+    """A step or a task with arguments."""
+    found = {"name": name, "template": template, **more}
+    return {**found, "arguments": {"parameters": values(**given)}} if given else found
+
+
+def values(**given):
+    """Parameters with values."""
+    return [{"name": name, "value": value} for name, value in given.items()]
+
+
+def tasks(name, *calls, **more):
+    """A dag template of whole calls; `dag` has its other fields."""
+    return {"name": name, "dag": {"tasks": list(calls), **more.pop("dag", {})}, **more}
 
 
 def _call(call):

@@ -1,4 +1,4 @@
-"""The loop's harness on the path, and one world per test."""
+"""The loop's harness on the path, and one world per test: at its end a full sweep must find nothing that was forgotten."""
 
 import os
 import sys
@@ -14,4 +14,7 @@ def world(tmp_path):
 
     made = World(tmp_path)
     yield made
-    made.close()
+    try:
+        assert made.sweep_changes() == 0, "a sweep found something that was forgotten"
+    finally:
+        made.close()
