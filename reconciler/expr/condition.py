@@ -157,10 +157,10 @@ class _Builder:
         (token,) = children
         try:
             value = float(int(token, 0)) if token.startswith("0x") else float(token)
-            if math.isinf(value):
-                raise OverflowError
         except (ValueError, OverflowError):
-            raise _Refused(token.start_pos, f'"{token[:40]}" is no number', "put it into quotes") from None
+            value = math.inf
+        if math.isinf(value):
+            raise _Refused(token.start_pos, f'"{token[:40]}" is no number', "put it into quotes")
         return 1, lambda: value
 
     def string(self, children: list[Any]) -> _Part:

@@ -74,12 +74,12 @@ class Match:
 
 def search(pattern: str, text: str, meter: Meter, start: int = 0) -> Match | None:
     """The leftmost match, the preferred one of those that begin there. Raises Fault for a pattern that RE2 refuses."""
-    return _Machine(compile_pattern(pattern), text, meter).run(start)
+    return _Machine(_compiled(pattern, meter), text, meter).run(start)
 
 
 def find_all(pattern: str, text: str, meter: Meter) -> Iterator[Match]:
     """Matches from the left that do not overlap; an empty one directly behind a match is left out."""
-    program = compile_pattern(pattern)
+    program = _compiled(pattern, meter)
     at, end_before = 0, -1
     while at <= len(text):
         match = _Machine(program, text, meter).run(at)
@@ -90,6 +90,12 @@ def find_all(pattern: str, text: str, meter: Meter) -> Iterator[Match]:
             yield match
         end_before = end
         at = end if end > start else end + 1
+
+
+def _compiled(pattern: str, meter: Meter) -> Program:
+    program = compile_pattern(pattern)
+    meter.spend_once(pattern, 10 * (len(pattern) + len(program.steps)))
+    return program
 
 
 @functools.lru_cache(maxsize=256)

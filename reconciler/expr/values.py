@@ -35,12 +35,19 @@ class Meter:
 
     def __init__(self, steps: int = _STEPS) -> None:
         self._left = steps
+        self._paid: set[str] = set()
 
     def spend(self, steps: int = 1) -> None:
         """Raises Fault when the budget is used up."""
         self._left -= steps
         if self._left < 0:
             raise Fault("the expression does too much work", "let a step compute it")
+
+    def spend_once(self, key: str, steps: int) -> None:
+        """As `spend`, for what is kept after its first use."""
+        if key not in self._paid:
+            self._paid.add(key)
+            self.spend(steps)
 
     def weigh(self, value: Any) -> Any:
         """`value`, paid for by its size. Raises Fault for a text or a list beyond the limits, and for a number beyond 64 bits."""

@@ -246,7 +246,7 @@ RUNAWAYS = [
     "map(1..100000, len(repeat('x', 200000)))", "'x' matches " + repr("x" * 5000), "+".join(["1"] * 300), "!" * 5000 + "true",
     "-" * 400 + "1", "[" * 300 + "]" * 300, "(" * 3000 + "1" + ")" * 3000, "a." * 3000 + "a", "1 " * 40000, "jsonpath('[' + '[1]' + ']', '$..*..*..*')",
     "join(map(1..1000, repeat('x', 1000)), '')", "uniq(0..20000)", "sprig.until(1000000)", "sprig.repeat(100000000, 'x')",
-    "bitshl(1, 100000000000)", "duration('9999999999999h')", "now().AddDate(99999999, 0, 0)", "sprig.indent(100000000, 'x')",
+    "map(1..100000, 's' matches repeat('(a|b)', 300) + string(#))", "bitshl(1, 100000000000)", "duration('9999999999999h')", "now().AddDate(99999999, 0, 0)", "sprig.indent(100000000, 'x')",
 ]  # fmt: skip
 
 
