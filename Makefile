@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint bench conformance lock clean
+.PHONY: demo test lint bench conformance docs lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python docs/demo.py
@@ -24,6 +24,10 @@ bench: $(VENV)/.dev
 conformance: JOBS = 4
 conformance: $(VENV)/.runtime
 	$(BIN)/python -m conformance --corpus "$(CORPUS)" --out "$(OUT)" --rows "$(or $(ROWS),*)" --jobs $(JOBS)
+
+# The pages that are made from the code.
+docs: $(VENV)/.dev
+	$(BIN)/python docs/generate.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "lineclear needs Python 3.11 or later")'
