@@ -34,7 +34,9 @@ _WORKFLOW = frozenset(
         "annotations.json",
     }
 )
-_FREE = ("labels.", "annotations.", "creationTimestamp.")
+_FREE = ("labels.", "annotations.")
+_INSTANT = re.compile(r"creationTimestamp\.(RFC3339|[A-Za-z])")  # a letter of strftime, or s: seconds since 1970
+_BRANCHES = frozenset({"", "outputs", "outputs.parameters"})
 _EXIT_ONLY = frozenset({"status", "failures"})
 _RETRY = frozenset({"retries", "lastRetry.exitCode", "lastRetry.status", "lastRetry.duration", "lastRetry.message"})
 _NODE = frozenset({"pod.name", "node.name"})
@@ -226,7 +228,7 @@ class Spot:
 def _workflow(spot: Spot, name: str, part: bool) -> str:  # noqa: FBT001 - the type of a look
     variables = spot.variables
     rest = name[len("workflow.") :]
-    if rest in _WORKFLOW or rest.startswith(_FREE) or (part and rest in ("", "outputs", "outputs.parameters")):
+    if rest in _WORKFLOW or rest.startswith(_FREE) or _INSTANT.fullmatch(rest) or (part and rest in _BRANCHES):
         return ""
     if rest.startswith("parameters."):
         given = rest[len("parameters.") :]
@@ -239,7 +241,7 @@ def _workflow(spot: Spot, name: str, part: bool) -> str:  # noqa: FBT001 - the t
         if variables.outputs is None or given in variables.outputs:
             return ""
         return f"is no output: nothing has that globalName; {spot.advice(given, variables.outputs, 'add it to an output')}"
-    if rest == "scheduledTime" or rest.startswith("scheduledTime."):
+    if rest == "scheduledTime":
         return _UNKNOWN if variables.view.document.kind is Kind.WORKFLOW else ""
     if rest in _EXIT_ONLY:
         template = spot.template

@@ -202,7 +202,7 @@ def _check_text(spot: Spot, path: Path, text: str, *, is_name: bool = False) -> 
         name = tag.rpartition("{{")[2].strip()  # of tags inside each other, the innermost is replaced first
         if name.startswith("="):
             _check_expression(spot, path, name[1:], is_name=is_name)
-        elif is_name or is_variable(name):
+        elif is_name or is_variable(name) or name.startswith("item["):
             _check_name(spot, path, name, shown=name, is_name=is_name)
 
 
