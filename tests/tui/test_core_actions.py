@@ -102,8 +102,8 @@ def test_a_failed_holder_is_cleared_with_a_reason_and_the_record_says_who(home, 
 
 def test_the_command_of_an_outcome_does_the_same(home, failed):
     plan = plan_terminate(failed, KEY)
-    words = shlex.split(plan.command("by hand"))[1:]
-    argv = [sys.executable, "-m", "reconciler", words[0], "--home", str(home.root), *words[1:]]
+    words = shlex.split(plan.command("by hand", failed.named_home))[1:]
+    argv = [sys.executable, "-m", "reconciler", *words]
     subprocess.run(argv, capture_output=True, timeout=60, check=True)
     assert home.wait_phase("api") == "Succeeded"
 

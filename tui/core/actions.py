@@ -142,8 +142,7 @@ def _record(source: Source, plan: Plan, before: int) -> int:
 
 def _offline(source: Source, plan: Plan, reason: str) -> Outcome:
     """No daemon runs: the command takes the home's lock and does it itself, as it would in a shell."""
-    words = plan.words(reason.strip())
-    argv = [sys.executable, "-m", "reconciler", words[0], "--home", source.home.root, *words[1:]]
+    argv = [sys.executable, "-m", "reconciler", *plan.words(reason.strip()), "--home", source.home.root]
     try:
         done = subprocess.run(argv, stdin=subprocess.DEVNULL, capture_output=True, timeout=_OFFLINE_TIMEOUT_S, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
@@ -162,7 +161,7 @@ def _outcome(source: Source, plan: Plan, reason: str, kind: OutcomeKind, text: s
         kind=kind,
         text=text,
         target=plan.target,
-        command=plan.command(reason.strip()),
+        command=plan.command(reason.strip(), source.named_home),
         actor=client.actor(),
         at=source.now(),
         journal=journal,

@@ -74,9 +74,10 @@ class Plan:
             return self.argv[:-2]
         return tuple(reason if word == REASON and reason else word for word in self.argv)
 
-    def command(self, reason: str = "") -> str:
-        """What would be typed in a shell for the same, but for the home."""
-        return shlex.join(("lineclear", *self.words(reason)))
+    def command(self, reason: str = "", home: str = "") -> str:
+        """What would be typed in a shell for the same; `home` is '' for the default one, see `Source.named_home`."""
+        where = ("--home", home) if home else ()
+        return shlex.join(("lineclear", *self.words(reason), *where))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

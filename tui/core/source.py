@@ -5,15 +5,18 @@ Any thread may ask; nothing here blocks longer than a busy database makes it wai
 
 from __future__ import annotations
 
+import gc
+import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
 from reconciler.clock import Clock, SystemClock
 from reconciler.errors import LineclearError, NotFound
-from reconciler.home import Home
+from reconciler.home import Home, default_root
 from reconciler.settings import load
 from reconciler.store import read_runs, read_screen
 from reconciler.store.read import Reader
@@ -41,6 +44,18 @@ from tui.core.record import CronList, JournalWish, git_detail, journal_rows, syn
 from tui.core.store import Store
 
 T = TypeVar("T")
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Puts the garbage collector off: a snapshot makes ten thousands of values and no cycles, and it would look at them all."""
+    was_on = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_on:
+            gc.enable()
 
 
 class Source:
@@ -71,7 +86,8 @@ class Source:
         if stamp != self._stamp or self._last is None:
             if self._last is not None and stamp[0] != self._last.instance:
                 self._forget()
-            found = self._store.read(lambda reader: self._snapshot(reader, stamp[0], daemon))
+            with _uncollected():
+                found = self._store.read(lambda reader: self._snapshot(reader, stamp[0], daemon))
             if isinstance(found, Failure):
                 return found
             self._stamp, self._last = stamp, found
@@ -117,6 +133,11 @@ class Source:
     def read(self, question: Callable[[Reader], T]) -> T | Failure:
         """The answer to any other question, of one instant; for `actions`."""
         return self._store.read(question)
+
+    @property
+    def named_home(self) -> str:
+        """The home as a command must name it; '' for the one that it takes by itself."""
+        return "" if Home(default_root(os.environ)).root == self.home.root else self.home.root
 
     def now(self) -> datetime:
         """The instant by which ages are counted."""
