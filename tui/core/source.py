@@ -5,11 +5,9 @@ Any thread may ask; nothing here blocks longer than a busy database makes it wai
 
 from __future__ import annotations
 
-import gc
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
@@ -46,18 +44,6 @@ from tui.core.store import Store
 T = TypeVar("T")
 
 
-@contextmanager
-def _uncollected() -> Iterator[None]:
-    """Puts the garbage collector off: a snapshot makes ten thousands of values and no cycles, and it would look at them all."""
-    was_on = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_on:
-            gc.enable()
-
-
 class Source:
     """One home, read-only. `poll` is for lists, the others for pages; a Failure is an answer, never an exception."""
 
@@ -86,8 +72,7 @@ class Source:
         if stamp != self._stamp or self._last is None:
             if self._last is not None and stamp[0] != self._last.instance:
                 self._forget()
-            with _uncollected():
-                found = self._store.read(lambda reader: self._snapshot(reader, stamp[0], daemon))
+            found = self._store.read(lambda reader: self._snapshot(reader, stamp[0], daemon))
             if isinstance(found, Failure):
                 return found
             self._stamp, self._last = stamp, found
