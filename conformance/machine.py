@@ -7,11 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
+
+from conformance.outside import read_parameters
 
 HERE = Path(__file__).resolve().parent
 ROOT_ARGOSAY = Path("/argosay")  # the test image has its command there, and some manifests call it so
@@ -82,10 +83,8 @@ def root_argosay() -> Iterator[str]:
 
 def parameters_for(name: str) -> dict[str, str]:
     """The values that the submitter of this file gives."""
-    with open(HERE / "parameters.toml", "rb") as file:
-        table = tomllib.load(file)
     found: dict[str, str] = {}
-    for pattern, values in table.items():
+    for pattern, values in read_parameters().get("parameters", {}).items():
         if fnmatchcase(name, pattern):
             found |= {key: str(value) for key, value in values.items()}
     return found

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from conformance.corpus import Row
-from conformance.limits import missing_limits
 from conformance.machine import Machine, parameters_for
+from conformance.outside import from_outside
 from reconciler.control import client
 from reconciler.errors import LineclearError
 from reconciler.home import Home
@@ -82,12 +82,12 @@ class Person:
         if run is None or run["finished_at"] is not None:
             return
         nodes = read_runs.list_nodes(self.reader, run["id"])
-        self.is_waiting = waits_for_person(nodes)
-        suspended = {node["id"] for node in nodes if node["type"] == "Suspend" and node["finished_at"] is None}
+        self.is_waiting = waits_for_person(run, nodes)
         if self.row.expected == SUSPENDED:
-            if self.is_waiting and suspended - self.resumed:
+            waiting = {node["id"] for node in nodes if node["type"] == "Suspend" and node["finished_at"] is None} or {0}
+            if self.is_waiting and waiting - self.resumed:
                 self.seen = SUSPENDED
-                self.resumed |= suspended
+                self.resumed |= waiting
                 self._ask("resume", run["namespace"], run["name"])
             return
         if self.row.expected in _BY_HAND and any(node["attempt_state"] == "live" for node in nodes):
@@ -108,15 +108,15 @@ def run_row(row: Row, machine: Machine, number: int) -> Result:
     """Runs one row to its end, or to the end of its time."""
     started = time.monotonic()
     if row.expected == LIBRARY:
-        got, reason = _lint(row)
+        got, reason = _lint(row, machine)
         return Result(row=row, got=got, seconds=time.monotonic() - started, reason=reason)
     home = Home(str(machine.work / f"home-{number}"))
-    out, err, limits = (machine.work / f"{number}-{what}" for what in ("out", "err", "limits.yaml"))
-    limits.write_text(missing_limits((row.file, *row.requires)), encoding="utf-8")
+    out, err, outside = (machine.work / f"{number}-{what}" for what in ("out", "err", "outside.yaml"))
+    outside.write_text(from_outside((row.file, *row.requires)), encoding="utf-8")
     person = Person(row, home)
     with open(out, "wb") as out_file, open(err, "wb") as err_file:
         process = subprocess.Popen(
-            _command(row, machine, home, limits), stdin=subprocess.DEVNULL, stdout=out_file, stderr=err_file, env=_environment()
+            _command(row, machine, home, outside), stdin=subprocess.DEVNULL, stdout=out_file, stderr=err_file, env=_environment()
         )
         code = _wait(process, person, row.limit_s + GRACE_S)
     seconds = time.monotonic() - started
@@ -124,7 +124,7 @@ def run_row(row: Row, machine: Machine, number: int) -> Result:
     if person.reader is not None:
         person.reader.close()
     shutil.rmtree(home.root, ignore_errors=True)
-    for path in (out, err, limits):
+    for path in (out, err, outside):
         path.unlink()
     return Result(row=row, got=got, seconds=seconds, reason=reason)
 
@@ -134,10 +134,10 @@ def _environment() -> dict[str, str]:
     return {**env, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)}
 
 
-def _command(row: Row, machine: Machine, home: Home, limits: Path) -> list[str]:
+def _command(row: Row, machine: Machine, home: Home, outside: Path) -> list[str]:
     words = [sys.executable, "-m", "reconciler", "run", str(row.file), "-o", "json", "--keep", home.root]
     words += ["--settings", str(machine.settings), "--timeout", f"{row.limit_s:g}"]
-    for path in (*row.requires, *([limits] if limits.stat().st_size else [])):
+    for path in (*row.requires, *([outside] if outside.stat().st_size else [])):
         words += ["--with", str(path)]
     for name, value in parameters_for(row.name).items():
         words += ["-p", f"{name}={value}"]
@@ -157,14 +157,16 @@ def _wait(process: subprocess.Popen[bytes], person: Person, limit_s: float) -> i
             return process.wait()
 
 
-def _lint(row: Row) -> tuple[str, str]:
+def _lint(row: Row, machine: Machine) -> tuple[str, str]:
     """A library has no entrypoint: it is only checked."""
     from reconciler.model.images import Images
     from reconciler.oneshot import Job, load_job
+    from reconciler.settings import parse
 
     files = [(str(path), path.read_bytes()) for path in (row.file, *row.requires)]
     try:
-        errors = load_job(Job(files=files), Images()).errors
+        settings = parse(machine.settings.read_text(encoding="utf-8"), machine.settings.name)
+        errors = load_job(Job(files=files), Images(mapped=settings.images)).errors
     except LineclearError as error:
         return LINT_ERROR, str(error)
     return (LINT_ERROR, str(errors[0])) if errors else (LIBRARY, "")

@@ -230,7 +230,7 @@ class _Watch:
     def _tell_suspended(self, row: Row, nodes: list[Row]) -> None:
         from reconciler.views.progress import waits_for_person
 
-        is_suspended = waits_for_person(nodes)
+        is_suspended = waits_for_person(row, nodes)
         if is_suspended and not self._told_suspended:
             self._display.say(f"It waits for a person: lineclear --home {self._home.root} resume {row['name']}")
         self._told_suspended = is_suspended

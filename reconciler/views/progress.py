@@ -110,8 +110,9 @@ def change_lines(run: Row, nodes: list[Row], told: dict[int, str], now_s: float)
     return lines
 
 
-def waits_for_person(nodes: list[Row]) -> bool:
-    """True if a suspended node is all that the run waits for."""
+def waits_for_person(run: Row, nodes: list[Row]) -> bool:
+    """True if only a person can let the run go on: it is suspended, or nothing of it is at work but untimed suspend nodes."""
     is_open = [node for node in nodes if node["finished_at"] is None]
-    suspended = any(node["type"] == "Suspend" for node in is_open)
-    return suspended and not any(node["attempt_state"] in _AT_WORK for node in is_open)
+    if any(node["attempt_state"] in _AT_WORK or node["wake_at"] is not None for node in is_open):
+        return False
+    return bool(run["suspended"]) or any(node["type"] == "Suspend" and node["phase"] == "Running" for node in is_open)
