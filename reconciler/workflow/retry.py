@@ -32,22 +32,23 @@ def advance(d: Decision, node: NodeState) -> None:
         return
     if not last.is_final:
         return
-    if last.phase in GOOD:
+    if last.phase in GOOD or d.tree.is_new(last):  # new: it ended before anything of it began, and so would all others
         d.finish(node, last.phase, last.message, last.exit_code, last.outputs)
+        return
+    if node.wake_at is not None and d.now < node.wake_at:  # limits count awake time: so does this instant, a try's end does not
         return
     strategy = d.scope.template(node).retry or d.spec.retry
     assert strategy is not None
     try:
         enough = _is_enough(d, node, strategy, tries)
-        pause_s = None if enough else _pause_s(d, node, strategy, tries)
+        pause_s = None if enough or node.wake_at is not None else _pause_s(d, node, strategy, tries)
     except ManifestError as error:
         d.finish(node, Phase.ERROR, str(error), last.exit_code, last.outputs)
         return
     if enough is not None:
         d.finish(node, last.phase, enough, last.exit_code, last.outputs)
     elif pause_s is not None:
-        if node.wake_at is None or d.now >= node.wake_at:
-            d.tree.update(node, node.phase, f"Backoff for {pause_s:g} seconds", wake_s=max(0.001, pause_s))
+        d.tree.update(node, node.phase, f"Backoff for {pause_s:g} seconds", wake_s=max(0.001, pause_s))
     else:
         _try(d, d.tree.update(node, node.phase, wake_s=0) if node.wake_at else node, len(tries))
 

@@ -133,6 +133,8 @@ class Tree:
         kept = node.outputs if outputs is None else outputs
         finished = self._now if phase in FINAL else None
         changed = replace(node, phase=phase, message=message, exit_code=exit_code, outputs=kept, finished_at=finished)
+        if wake_s == 0:
+            changed = replace(changed, wake_at=None)
         self._nodes[node.name] = changed
         if node.name in self._new:
             new = self._new[node.name]
