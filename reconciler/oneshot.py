@@ -47,7 +47,6 @@ class Job:
     """What is wanted. `files` are (path, content): the manifest first, then those that it refers to."""
 
     files: Sequence[tuple[str, bytes]]
-    folder: str = ""  # what the steps see as LINECLEAR_REPO; '' for none
     parameters: Mapping[str, str] = field(default_factory=dict)
     entrypoint: str = ""
     name: str = ""
@@ -125,10 +124,25 @@ def read_parameters(path: str, data: bytes) -> dict[str, str]:
     return {str(name): go_text(value, style="f") for name, value in given.items()}
 
 
+class PrivateHome(Home):
+    """A home whose one tree is the manifest's own folder: steps see it where it is, as it is."""
+
+    __slots__ = ("_folder",)
+
+    def __init__(self, root: str, folder: str) -> None:
+        super().__init__(root)
+        self._folder = folder
+
+    def tree(self, commit: str) -> str:
+        """The manifest's folder, whatever the hash of the files is."""
+        del commit
+        return self._folder
+
+
 class OneShot:
     """A private home at work. As a context manager it leaves no process behind."""
 
-    def __init__(self, home: Home, settings: Settings) -> None:
+    def __init__(self, home: PrivateHome, settings: Settings) -> None:
         self._home = home
         self._clock = SystemClock()
         self._inbox = Inbox()
@@ -144,9 +158,6 @@ class OneShot:
         """Makes the run, with the definitions beside it live. Raises ManifestError or NotFound if it cannot be made."""
         assert loaded.main is not None
         now = self._clock.now()
-        if job.folder:
-            os.makedirs(self._home.path("trees"), mode=0o700, exist_ok=True)
-            os.symlink(job.folder, self._home.tree(loaded.sha))
         writer = self._engine.writer
         ctx = Context(writer=writer, specs=Specs(writer), options=self._engine.options, new_uid=new_uid, at=now)
         revision = Revision(

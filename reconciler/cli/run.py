@@ -130,10 +130,8 @@ def _job(args: Args, files: list[tuple[str, bytes]]) -> Job:
     if args.given("parameter-file"):
         path = args.text("parameter-file")
         given = read_parameters(path, _read(path))
-    main = args.text("FILE")
     return Job(
         files=files,
-        folder=os.getcwd() if main == "-" else os.path.dirname(os.path.realpath(main)),
         parameters={**given, **pairs(args, "parameter")},
         entrypoint=args.text("entrypoint"),
         name=args.text("name"),
@@ -145,7 +143,7 @@ def _run(args: Args, home: Home, files: list[tuple[str, bytes]], timeout_s: floa
     settings = _settings(args, home)
     job = _job(args, files)
     from reconciler.model.images import Images
-    from reconciler.oneshot import OneShot, load_job
+    from reconciler.oneshot import OneShot, PrivateHome, load_job
 
     images = Images(mapped=settings.images, mapped_only=settings.image_policy == "mapped-only")
     loaded = load_job(job, images)
@@ -154,7 +152,9 @@ def _run(args: Args, home: Home, files: list[tuple[str, bytes]], timeout_s: floa
     if loaded.errors:
         return UsageError.exit_code
     say(_PRIVATE)
-    with OneShot(home, settings) as shot:
+    path = args.text("FILE")
+    folder = os.getcwd() if path == "-" else os.path.dirname(os.path.realpath(path))
+    with OneShot(PrivateHome(home.root, folder), settings) as shot:
         shot.begin(job, loaded)
         return _Watch(args, home, shot).follow(timeout_s)
 
