@@ -19,7 +19,8 @@ from reconciler.home import Home
 from reconciler.lint import lint_files
 from reconciler.loop.inbox import Inbox, Look, Ping, Pushed, Request
 from reconciler.manifest import parse_file
-from reconciler.model.spec import Document, Images, Severity
+from reconciler.model.images import Images
+from reconciler.model.spec import Document, Severity
 from reconciler.source.check import Lookup, PushRequest, check_push, decode_request
 from reconciler.source.offline import TreeLookup
 from reconciler.source.repository import Repository

@@ -21,6 +21,7 @@ _KINDS = {
     "Workflow": ("workflow", "workflows", "wf"),
     "CronWorkflow": ("cronworkflow", "cronworkflows", "cron", "cwf", "cronwf"),
     "WorkflowTemplate": ("workflowtemplate", "workflowtemplates", "wftmpl"),
+    "ClusterWorkflowTemplate": ("clusterworkflowtemplate", "clusterworkflowtemplates", "cwft", "cwftmpl"),
     "ConfigMap": ("configmap", "configmaps", "cm"),
 }
 KIND_OF = {word: kind for kind, words in _KINDS.items() for word in words}

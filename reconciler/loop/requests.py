@@ -29,6 +29,10 @@ FROM_KINDS = {
     "workflowtemplate": Kind.WORKFLOW_TEMPLATE,
     "workflowtemplates": Kind.WORKFLOW_TEMPLATE,
     "wftmpl": Kind.WORKFLOW_TEMPLATE,
+    "clusterworkflowtemplate": Kind.CLUSTER_TEMPLATE,
+    "clusterworkflowtemplates": Kind.CLUSTER_TEMPLATE,
+    "cwft": Kind.CLUSTER_TEMPLATE,
+    "cwftmpl": Kind.CLUSTER_TEMPLATE,
     "cronworkflow": Kind.CRON_WORKFLOW,
     "cronworkflows": Kind.CRON_WORKFLOW,
     "cronwf": Kind.CRON_WORKFLOW,
@@ -99,19 +103,22 @@ def _submit_from(ctx: Context, args: Args, taken: RunState | None) -> RunState:
     kind_text, _, name = str(args["from"]).partition("/")
     kind = FROM_KINDS.get(kind_text.lower())
     if kind is None or not name:
-        raise UsageError(f"--from {args['from']!r}: it is KIND/NAME, with workflowtemplate, cronworkflow or workflow as KIND")
+        kinds = "workflowtemplate, clusterworkflowtemplate, cronworkflow or workflow"
+        raise UsageError(f"--from {args['from']!r}: it is KIND/NAME, with {kinds} as KIND")
     namespace = str(args.get("namespace") or "default")
-    definition = catalogue.find_definition(ctx.writer, kind, namespace, name)
+    home = "" if kind is Kind.CLUSTER_TEMPLATE else namespace
+    definition = catalogue.find_definition(ctx.writer, kind, home, name)
     if definition is None:
-        known = ", ".join(catalogue.live_names(ctx.writer, kind, namespace)) or "none"
-        raise NotFound(f"{kind.value} {name!r} is not in namespace {namespace}; live there: {known}")
+        known = ", ".join(catalogue.live_names(ctx.writer, kind, home)) or "none"
+        where = f"in namespace {namespace}" if home else "live"
+        raise NotFound(f"{kind.value} {name!r} is not {where}; there is {known}")
     if kind is Kind.CRON_WORKFLOW and taken is None:
         wanted = str(args.get("name") or "")
         return cron_runs.trigger(ctx, definition, _order(args, None, name=wanted, is_exact=bool(wanted)))
     wanted = str(args.get("name") or "")
     prefix = str(args.get("generate_name") or f"{name}-")
     order = _order(args, taken, name=wanted, generate_name="" if wanted else prefix, is_exact=bool(wanted))
-    return submit(ctx, source_of(ctx, definition, "submit"), order)
+    return submit(ctx, replace(source_of(ctx, definition, "submit"), namespace=namespace), order)
 
 
 def _take_over(ctx: Context, args: Args) -> RunState | None:

@@ -135,13 +135,16 @@ def _submit_all(ctx: Context, sha: str, submissions: tuple[Submission, ...]) -> 
     return created, failures
 
 
+TEMPLATE_KINDS = (Kind.WORKFLOW_TEMPLATE.value, Kind.CLUSTER_TEMPLATE.value)
+
+
 def _submit_late(ctx: Context, sha: str, changes: tuple[DefinitionChange, ...]) -> tuple[list[RunId], list[str]]:
     """Submits live Workflows that could not run before, because the template that came with this revision was missing."""
     created: list[RunId] = []
     failures: list[str] = []
     for change in changes:
-        if change.identity[0] == Kind.WORKFLOW_TEMPLATE.value and change.kind in (ChangeKind.ADD, ChangeKind.UPDATE):
-            documents = catalogue.never_ran(ctx.writer, change.identity[1], change.identity[2])
+        if change.identity[0] in TEMPLATE_KINDS and change.kind in (ChangeKind.ADD, ChangeKind.UPDATE):
+            documents = catalogue.never_ran(ctx.writer, change.identity)
             made, told = _submit_all(ctx, sha, tuple(Submission(document=document) for document in documents))
             created, failures = created + made, failures + told
     return created, failures

@@ -10,7 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from reconciler.model.spec import Call, Dag, Hook, Steps, Template, TemplateRef, WorkflowSpec
+from reconciler.model.source import Identity
+from reconciler.model.spec import Call, Dag, Document, Hook, Kind, Steps, Template, TemplateRef, WorkflowSpec
 
 
 def _part(name: str) -> str:
@@ -61,3 +62,20 @@ def calls_in(template: Template) -> Iterator[Call]:
 def _holders(call: Call) -> Iterator[Call | Hook]:
     yield call
     yield from call.hooks.values()
+
+
+def named_templates(document: Document) -> tuple[Identity, ...]:
+    """Kind, namespace and name of every template document that a document names, each once, in order.
+
+    The namespaced ones that a ClusterWorkflowTemplate names are those of whoever uses it: they are left out.
+    """
+    if document.spec is None:
+        return ()
+    named = [(document.spec.template_ref_cluster, document.spec.template_ref)] if document.spec.template_ref else []
+    named += [(reference.cluster, reference.name) for reference in references_of(document.spec)]
+    found = [
+        (Kind.CLUSTER_TEMPLATE.value, "", name) if cluster else (Kind.WORKFLOW_TEMPLATE.value, document.namespace, name)
+        for cluster, name in named
+        if cluster or document.namespace
+    ]
+    return tuple(dict.fromkeys(found))

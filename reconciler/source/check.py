@@ -13,7 +13,6 @@ from typing import Protocol
 
 from reconciler.errors import UsageError
 from reconciler.lint import HOST_IMAGES, lint_files
-from reconciler.manifest import references_of
 from reconciler.model.images import Images
 from reconciler.model.source import Identity, PushVerdict, RefUpdate, Standing, identity_of
 from reconciler.model.spec import Document, Finding, Kind, LockKind, LockRef, ParsedFile, Place, Severity
@@ -240,21 +239,6 @@ def _taken(push: _Push, lookup: Lookup) -> list[Finding]:
 
 def _sorted(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(dict.fromkeys(findings), key=lambda f: (f.place.path, f.place.line, f.place.column, f.rule)))
-
-
-def templates_named_by(document: Document) -> frozenset[tuple[str, str]]:
-    """Namespace and name of each WorkflowTemplate that the document refers to; ('', NAME) for a ClusterWorkflowTemplate.
-
-    The namespaced ones that a ClusterWorkflowTemplate names are those of whoever uses it: they are left out.
-    """
-    spec = document.spec
-    if spec is None:
-        return frozenset()
-    named = [("" if ref.cluster else document.namespace, ref.name, ref.cluster) for ref in references_of(spec)]
-    if spec.template_ref:
-        cluster = spec.template_ref_cluster
-        named.append(("" if cluster else document.namespace, spec.template_ref, cluster))
-    return frozenset([(namespace, name) for namespace, name, cluster in named if cluster or namespace])
 
 
 def semaphores_of(document: Document) -> Iterable[LockRef]:

@@ -16,8 +16,10 @@ from pathlib import Path
 
 from reconciler.errors import LineclearError, UsageError
 from reconciler.lint import HOST_IMAGES, lint_files
+from reconciler.manifest import named_templates
+from reconciler.model.images import Images
 from reconciler.model.source import Identity, PushVerdict, identity_of
-from reconciler.model.spec import Document, Finding, Images, Kind, ParsedFile, Place, Severity
+from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Place, Severity
 from reconciler.source import hook
 from reconciler.source.check import PushRequest, check_push, decode_request, semaphores_of
 from reconciler.source.ignore import IGNORE_FILE, path_rule
@@ -42,12 +44,10 @@ class TreeLookup:
         return next(self._named((Kind.WORKFLOW_TEMPLATE.value, namespace, name)), None)
 
     def referrers(self, namespace: str, template: str) -> Sequence[tuple[Identity, Place]]:
-        """Who names that WorkflowTemplate by workflowTemplateRef."""
-        return [
-            (identity_of(d), d.place)
-            for d in self._documents_with(template)
-            if d.namespace == namespace and d.spec is not None and d.spec.template_ref == template
-        ]
+        """Who names that template by workflowTemplateRef or templateRef; without a namespace it is a cluster's."""
+        kind = Kind.WORKFLOW_TEMPLATE if namespace else Kind.CLUSTER_TEMPLATE
+        wanted = (kind.value, namespace, template)
+        return [(identity_of(d), d.place) for d in self._documents_with(template) if wanted in named_templates(d)]
 
     def semaphore_users(self, namespace: str, configmap: str) -> Sequence[tuple[Identity, Place]]:
         """Who takes a semaphore from that ConfigMap."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.gitops.plan import wanted_identities, wanted_runs
-from reconciler.manifest import parse_file
+from reconciler.manifest import named_templates, parse_file
 from reconciler.model.source import (
     Catalogue,
     ChangeKind,
@@ -140,15 +140,16 @@ def _touch(writer: Writer, sql: str, values: Sequence[object]) -> None:
 
 def _insert(writer: Writer, sha: str, document: Document) -> None:
     kind, namespace, name = identity_of(document)
-    writer.db.execute(
-        "INSERT INTO definition (kind, namespace, name, path, doc_index, line, digest, commit_sha, template_ref, labels_json,"
-        " annotations_json, body_json, applied_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+    cursor = writer.db.execute(
+        "INSERT INTO definition (kind, namespace, name, path, doc_index, line, digest, commit_sha, labels_json,"
+        " annotations_json, body_json, applied_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             kind, namespace, name, document.place.path, document.index, document.place.line, document.digest, sha,
-            document.spec.template_ref if document.spec is not None else "", json.dumps(dict(document.labels)),
-            json.dumps(dict(document.annotations)), json.dumps(document.body), writer.now,
+            json.dumps(dict(document.labels)), json.dumps(dict(document.annotations)), json.dumps(document.body), writer.now,
         ),
     )  # fmt: skip
+    sql = "INSERT INTO reference (kind, namespace, name, definition_id) VALUES (?, ?, ?, ?)"
+    writer.db.executemany(sql, [(*template, cursor.lastrowid) for template in named_templates(document)])
 
 
 def find_definition(writer: Writer, kind: Kind, namespace: str, name: str) -> Definition | None:
@@ -166,15 +167,16 @@ def find_definition(writer: Writer, kind: Kind, namespace: str, name: str) -> De
     )  # fmt: skip
 
 
-def never_ran(writer: Writer, namespace: str, template: str) -> list[Document]:
+def never_ran(writer: Writer, template: Identity) -> list[Document]:
     """Live Workflows that name the template and whose content has not run, by path and index."""
     sql = (
-        "SELECT d.path, d.body_json, d.line, d.doc_index FROM definition d WHERE d.retired_at IS NULL AND d.kind = 'Workflow'"
-        " AND d.namespace = ? AND d.template_ref = ? AND NOT EXISTS (SELECT 1 FROM ran r WHERE r.kind = d.kind"
-        " AND r.namespace = d.namespace AND r.name = d.name AND r.digest = d.digest) ORDER BY d.path, d.doc_index"
+        "SELECT d.path, d.body_json, d.line, d.doc_index FROM reference r JOIN definition d ON d.id = r.definition_id"
+        " WHERE r.kind = ? AND r.namespace = ? AND r.name = ? AND d.retired_at IS NULL AND d.kind = 'Workflow'"
+        " AND NOT EXISTS (SELECT 1 FROM ran WHERE ran.kind = d.kind AND ran.namespace = d.namespace AND ran.name = d.name"
+        " AND ran.digest = d.digest) ORDER BY d.path, d.doc_index"
     )
     found = []
-    for path, body, line, index in writer.db.execute(sql, (namespace, template)).fetchall():
+    for path, body, line, index in writer.db.execute(sql, template).fetchall():
         documents = parse_file(path, "", body.encode(), held_before=True).documents
         found += [replace(d, place=replace(d.place, line=line, column=1), index=index) for d in documents]
     return found

@@ -35,13 +35,15 @@ class StoreLookup:
 
     def identities(self) -> list[Identity]:
         """Every live template and ConfigMap, in order."""
-        kinds = "kind IN ('WorkflowTemplate', 'ConfigMap')"
+        kinds = "kind IN ('WorkflowTemplate', 'ClusterWorkflowTemplate', 'ConfigMap')"
         sql = f"SELECT kind, namespace, name FROM definition WHERE retired_at IS NULL AND {kinds} ORDER BY kind, namespace, name"
         return [(row[0], row[1], row[2]) for row in self._rows(sql, ())]
 
     def referrers(self, namespace: str, template: str) -> Sequence[tuple[Identity, Place]]:
-        """Who names that WorkflowTemplate by workflowTemplateRef, and where."""
-        rows = self._rows(_LIVE + " AND namespace = ? AND template_ref = ? ORDER BY path, doc_index", (namespace, template))
+        """Who names that template by workflowTemplateRef or templateRef, and where; without a namespace it is a cluster's."""
+        kind = Kind.WORKFLOW_TEMPLATE if namespace else Kind.CLUSTER_TEMPLATE
+        sql = _LIVE + " AND id IN (SELECT definition_id FROM reference WHERE kind = ? AND namespace = ? AND name = ?)"
+        rows = self._rows(sql + " ORDER BY path, doc_index", (kind.value, namespace, template))
         return [((row[0], row[1], row[2]), _place(row)) for row in rows]
 
     def semaphore_users(self, namespace: str, configmap: str) -> Sequence[tuple[Identity, Place]]:

@@ -278,6 +278,11 @@ def reopen(writer: Writer, run: RunState, deadline_s: int | None, *, keeps_runni
         " DELETE FROM node WHERE id IN (SELECT id FROM gone)",
         (run.id, run.id),
     )
+    for node_id, created_at, deadline_at in db.execute(
+        f"SELECT id, created_at, deadline_at FROM node WHERE {again} AND deadline_at IS NOT NULL", (run.id,)
+    ).fetchall():  # a timeout counts anew
+        anew = to_text(from_text(writer.now) + (from_text(deadline_at) - from_text(created_at)))
+        db.execute("UPDATE node SET created_at = ?, deadline_at = ? WHERE id = ?", (writer.now, anew, node_id))
     sql = f"UPDATE node SET phase = 'Pending', message = '', started_at = NULL, finished_at = NULL WHERE {again}"
     db.execute(sql, (run.id,))
     deadline = None if deadline_s is None else to_text(from_text(writer.now) + timedelta(seconds=deadline_s))

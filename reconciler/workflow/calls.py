@@ -192,7 +192,7 @@ def run_exit_hook(d: Decision, node: NodeState, parent: NodeState) -> None:
     owner = parent if parent.type is NodeType.DAG else d.tree.parent(parent)
     assert owner is not None
     making = Making(name=node.name + EXIT, parent=parent, display=f"{node.display}.onExit")
-    handler = Call(name=call.name, template=hook.template, arguments=hook.arguments)
+    handler = Call(name=call.name, template=hook.template, arguments=hook.arguments or call.arguments)
     scope = d.scope.for_call(owner, replace(handler, name=call.name), node.item_json)
     if hook.expression:
         try:

@@ -29,7 +29,7 @@ class Scope:
         self._tree = tree
         self._flat = workflow_values(run, spec, now)
         self._flat["workflow.status"] = run.phase.value
-        self.base = Variables(self._flat)
+        self.base = Variables(self._flat, now=now)
 
     def add_outputs(self, outputs: Mapping[str, str]) -> None:
         """Global outputs that this decision made: what comes after it sees them."""

@@ -12,6 +12,7 @@ from collections.abc import Mapping, MutableMapping
 from datetime import datetime
 from typing import Any
 
+from reconciler.expr.language import CLOCK
 from reconciler.workflow.loops import item_text
 from reconciler.workflow.producers import Producers
 
@@ -23,7 +24,7 @@ _STRFTIME = frozenset("aAbBcdHIjmMpSUwWxXyYZzeDFTRrsL")
 class Variables:
     """One place's names; `outer` knows all others. `get` is asked by tags, `tree` by expressions."""
 
-    __slots__ = ("_flat", "_item_json", "_outer", "_producers")
+    __slots__ = ("_flat", "_item_json", "_now", "_outer", "_producers")
 
     def __init__(
         self,
@@ -32,11 +33,13 @@ class Variables:
         outer: Variables | None = None,
         producers: Producers | None = None,
         item_json: str = "",
+        now: str = "",
     ) -> None:
         self._flat = flat
         self._outer = outer
         self._producers = producers
         self._item_json = item_json
+        self._now = now
 
     def get(self, name: str) -> str | None:
         """The value of a tag; None if nothing here has that name.
@@ -73,6 +76,8 @@ class Variables:
         found: dict[str, Any] = dict(self._outer.tree()) if self._outer is not None else {}
         for name, value in self._flat.items():
             _plant(found, name, value)
+        if self._now:
+            found[CLOCK] = datetime.fromisoformat(self._now)
         if self._producers is not None:
             found[self._producers.root] = self._producers
         if self._item_json:

@@ -2,9 +2,9 @@
 
 import pytest
 
-from reconciler.manifest import parse_file
+from reconciler.manifest import named_templates, parse_file
 from reconciler.model.source import RefUpdate
-from reconciler.source.check import PushRequest, templates_named_by
+from reconciler.source.check import PushRequest
 from reconciler.source.offline import check_paths, check_push_offline
 
 ZERO = "0" * 40
@@ -175,9 +175,9 @@ def test_a_document_tells_which_templates_it_names():
 
     def named(kind):
         [document] = parse_file("a.yaml", "", text.format(kind=kind).encode()).documents
-        return templates_named_by(document)
+        return {(namespace, name) for _, namespace, name in named_templates(document)}
 
     assert named("Workflow") == {("team", "shared"), ("team", "bye"), ("", "every")}
     assert named("ClusterWorkflowTemplate") == {("", "every")}
     [made] = parse_file("b.yaml", "", user().encode()).documents
-    assert templates_named_by(made) == {("default", "shared")}
+    assert named_templates(made) == (("WorkflowTemplate", "default", "shared"),)

@@ -47,7 +47,6 @@ CREATE TABLE definition (
   line             INTEGER NOT NULL,
   digest           TEXT NOT NULL,
   commit_sha       TEXT NOT NULL,
-  template_ref     TEXT NOT NULL DEFAULT '',  -- the WorkflowTemplate that it names
   labels_json      TEXT NOT NULL DEFAULT '{}',
   annotations_json TEXT NOT NULL DEFAULT '{}',
   body_json        TEXT NOT NULL,             -- the whole document
@@ -57,7 +56,15 @@ CREATE TABLE definition (
 ) STRICT;
 CREATE UNIQUE INDEX definition_live ON definition (kind, namespace, name) WHERE retired_at IS NULL;
 CREATE INDEX definition_path ON definition (path) WHERE retired_at IS NULL;
-CREATE INDEX definition_template_ref ON definition (namespace, template_ref) WHERE retired_at IS NULL AND template_ref <> '';
+
+CREATE TABLE reference (                       -- the templates of other documents that a definition names, by either kind of field
+  kind          TEXT NOT NULL CHECK (kind IN ('WorkflowTemplate', 'ClusterWorkflowTemplate')),
+  namespace     TEXT NOT NULL,
+  name          TEXT NOT NULL,
+  definition_id INTEGER NOT NULL REFERENCES definition (id) ON DELETE CASCADE,
+  PRIMARY KEY (kind, namespace, name, definition_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX reference_definition ON reference (definition_id);
 
 -- Content that has run, kept beyond the run: what has run is not run again by itself.
 CREATE TABLE ran (
