@@ -161,7 +161,7 @@ def _all_exempt(ctx: Context, claim: ClaimId, lock: LockId) -> bool:
 
 
 def slot_pass(ctx: Context) -> None:
-    """Gives free slots to waiting attempts, in order; a run at its own `spec.parallelism` is passed over."""
+    """Gives free slots to waiting attempts, in order; a run at its own `spec.parallelism`, or suspended, is passed over."""
     writer = ctx.writer
     if not writer.marks.slots:
         return
@@ -194,7 +194,10 @@ def _next_attempts(ctx: Context, active: list[AttemptState], free: int) -> list[
 
 
 def _cap(ctx: Context, run_id: RunId) -> int | None:
-    return ctx.specs.get(runs.get_run(ctx.writer, run_id).spec_digest).parallelism
+    run = runs.get_run(ctx.writer, run_id)
+    if run.suspended and not run.shutdown:
+        return 0
+    return ctx.specs.get(run.spec_digest).parallelism
 
 
 def _deadline(ctx: Context, attempt: AttemptState) -> str | None:

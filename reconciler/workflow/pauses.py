@@ -24,7 +24,7 @@ def advance(d: Decision, node: NodeState) -> None:
         if d.now >= node.wake_at:
             _time_is_up(d, node, template.outputs)
         return
-    if not template.body.duration or node.id:
+    if not template.body.duration or node.started_at is not None:
         return
     try:
         length = seconds(template.body.duration, d.scope.of(node))
@@ -46,4 +46,4 @@ def _time_is_up(d: Decision, node: NodeState, declared: tuple[Parameter, ...]) -
         d.finish(node, Phase.FAILED, f"Step exceeded its deadline: nobody supplied {', '.join(missing)}")
         return
     found = {name: value for name, value in parameters.items() if value is not None}
-    d.finish(node, Phase.SUCCEEDED, "", outputs=Outputs(parameters=found))
+    d.finish(node, Phase.SUCCEEDED, node.message, outputs=Outputs(parameters=found))

@@ -175,6 +175,12 @@ class World:
         assert reply.error is None, reply.error
         return reply.ok
 
+    def must_not(self, verb, **args):
+        """The message of a refusal."""
+        reply = self.ask(verb, **args)
+        assert reply.error is not None, reply.ok
+        return reply.error["message"]
+
     def submit(self, spec, name="", **args):
         """The name of a run made from a plain spec."""
         body = {"apiVersion": API, "kind": "Workflow", "metadata": {"name": name or "run"}, "spec": spec}
