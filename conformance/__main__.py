@@ -34,7 +34,7 @@ def main() -> int:
     cache.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="lineclear-conformance-", dir=cache))
     try:
-        with root_argosay() as note:
+        with root_argosay(cache) as note:
             machine = prepare(work, options.runtime)
             results = _run_all(rows, machine, options.jobs)
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import shutil
 import subprocess
@@ -65,20 +66,28 @@ def _link_applets(folder: Path, program: str) -> None:
 
 
 @contextlib.contextmanager
-def root_argosay() -> Iterator[str]:
-    """Has the test image's command at the root for as long as the rows run; a note where that cannot be."""
-    if ROOT_ARGOSAY.exists() or ROOT_ARGOSAY.is_symlink():
-        yield ""
-        return
-    try:
-        ROOT_ARGOSAY.symlink_to(HERE / "bin" / "argosay")
-    except OSError as error:
-        yield f"{ROOT_ARGOSAY} cannot be made ({error.strerror}): rows that call it by that path fail"
-        return
-    try:
-        yield ""
-    finally:
-        ROOT_ARGOSAY.unlink(missing_ok=True)
+def root_argosay(cache: Path) -> Iterator[str]:
+    """Has the test image's command at the root for as long as a harness runs; a note where that cannot be.
+
+    Harnesses side by side share the link: the last one that leaves takes it away, if a harness made it.
+    """
+    program = HERE / "bin" / "argosay"
+    with open(cache / "lineclear-conformance.lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        note = ""
+        if not ROOT_ARGOSAY.exists():
+            try:
+                ROOT_ARGOSAY.unlink(missing_ok=True)
+                ROOT_ARGOSAY.symlink_to(program)
+            except OSError as error:
+                note = f"{ROOT_ARGOSAY} cannot be made ({error.strerror}): rows that call it by that path fail"
+        try:
+            yield note
+        finally:
+            with contextlib.suppress(OSError):
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                if ROOT_ARGOSAY.is_symlink() and ROOT_ARGOSAY.readlink() == program:
+                    ROOT_ARGOSAY.unlink()
 
 
 def parameters_for(name: str) -> dict[str, str]:
