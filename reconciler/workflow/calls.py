@@ -1,4 +1,4 @@
-"""How a call becomes nodes: its turns, its condition, its inputs, its locks, and its exit handler.
+"""How a call becomes nodes: its turns, its condition, its inputs and its locks.
 
 A call is a step or a task; the entrypoint and the exit handler are made the same way. What the nodes do then is not its
 business.
@@ -7,15 +7,14 @@ business.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ManifestError
-from reconciler.expr.language import evaluate
 from reconciler.expr.tags import substitute
 from reconciler.model.duration import parse_argo_duration
 from reconciler.model.plan import ClaimRequest
-from reconciler.model.spec import Call, Dag, Parameter, Program, Steps, Suspend, Template
+from reconciler.model.spec import Call, Dag, Program, Steps, Suspend, Template
 from reconciler.model.state import NodeState, NodeType, Phase
 from reconciler.workflow.loops import Item, items_of, mentions_item
 from reconciler.workflow.values import Values, input_values, resolve_inputs
@@ -24,7 +23,6 @@ from reconciler.workflow.variables import Variables
 if TYPE_CHECKING:
     from reconciler.workflow.engine import Decision
 
-EXIT = ".onExit"
 TYPES = {Program: NodeType.POD, Steps: NodeType.STEPS, Dag: NodeType.DAG, Suspend: NodeType.SUSPEND}
 
 
@@ -116,10 +114,11 @@ def enter(d: Decision, making: Making, call: Call, scope: Variables) -> NodeStat
             return d.stillborn(making, call, f"template {key!r} is not in this workflow")
         inputs = resolve_inputs(
             template.inputs,
-            _arguments(d, call, making.parent),
+            call.arguments,
             scope,
             f"template {template.name!r}",
             lambda name, key: d.tree.stored.config_value(d.run.namespace, name, key),
+            _of_run(d, call, scope) if making.parent is None else None,
         )
         inside = Variables(input_values(inputs), outer=scope if template.is_inline else d.scope.outside(making.name))
         deadline_s = seconds(template.timeout, inside)
@@ -134,13 +133,13 @@ def enter(d: Decision, making: Making, call: Call, scope: Variables) -> NodeStat
     return d.start(node, template)
 
 
-def _arguments(d: Decision, call: Call, parent: NodeState | None) -> tuple[Parameter, ...]:
-    """The entrypoint takes the workflow's arguments of the same names, and so does an exit handler that is given none."""
-    if parent is not None:
-        return call.arguments
+def _of_run(d: Decision, call: Call, scope: Variables) -> dict[str, str]:
+    """The entrypoint takes the workflow's arguments of the same names, and so does an exit handler that is given none.
+
+    Argo: a tag of the run in them, such as `{{workflow.scheduledTime}}`, is put in; any other text is only a value.
+    """
     own = {argument.name for argument in call.arguments}
-    of_run = tuple(Parameter(name=name, value=value) for name, value in d.run.arguments.items() if name not in own)
-    return (*of_run, *call.arguments)
+    return {name: substitute(value, scope, keep_unknown=True) for name, value in d.run.arguments.items() if name not in own}
 
 
 def seconds(text: str, scope: Values) -> float | None:
@@ -159,7 +158,7 @@ def skip(d: Decision, making: Making, call: Call, message: str, phase: Phase = P
     return d.tree.update(node, phase, message)
 
 
-# exit handlers --------------------------------------------------------------------------------------------------------------
+# back again --------------------------------------------------------------------------------------------------------------
 
 
 def call_of(d: Decision, node: NodeState, parent: NodeState) -> Call | None:
@@ -179,26 +178,3 @@ def call_of(d: Decision, node: NodeState, parent: NodeState) -> Call | None:
         return d.scope.dag(owner).by_name.get(name)
     found = d.scope.steps(owner).by_name.get(name)
     return found[1] if found else None
-
-
-def run_exit_hook(d: Decision, node: NodeState, parent: NodeState) -> None:
-    """Starts the exit handler of a call whose node has ended; not for one that never took place, nor after terminate."""
-    if node.type is NodeType.SKIPPED or node.phase is Phase.OMITTED or d.run.shutdown == "Terminate":
-        return
-    call = call_of(d, node, parent)
-    hook = call.hooks.get("exit") if call is not None else None
-    if call is None or hook is None or node.type is NodeType.TASK_GROUP or d.tree.get(node.name + EXIT) is not None:
-        return
-    owner = parent if parent.type is NodeType.DAG else d.tree.parent(parent)
-    assert owner is not None
-    making = Making(name=node.name + EXIT, parent=parent, display=f"{node.display}.onExit")
-    handler = Call(name=call.name, template=hook.template, arguments=hook.arguments or call.arguments)
-    scope = d.scope.for_call(owner, replace(handler, name=call.name), node.item_json)
-    if hook.expression:
-        try:
-            if evaluate(hook.expression, scope.tree()) is not True:
-                return
-        except ManifestError as error:
-            d.stillborn(making, handler, str(error))
-            return
-    d.enter(making, handler, scope)

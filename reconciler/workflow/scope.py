@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler.model.spec import Call, Dag, Steps, Template, WorkflowSpec
-from reconciler.model.state import NodeState, NodeType, ResolvedLock, RunState
+from reconciler.model.state import NodeState, NodeType, Phase, ResolvedLock, RunState
 from reconciler.workflow.producers import Producers
 from reconciler.workflow.tree import Tree
 from reconciler.workflow.values import exit_values, input_values, is_in_run_handler, resolve_locks, workflow_values
@@ -28,7 +28,7 @@ class Scope:
         self._spec = spec
         self._tree = tree
         self._flat = workflow_values(run, spec, now)
-        self._flat["workflow.status"] = run.phase.value
+        self._flat["workflow.status"] = Phase.RUNNING.value
         self.base = Variables(self._flat, now=now)
 
     def add_outputs(self, outputs: Mapping[str, str]) -> None:

@@ -111,15 +111,20 @@ def resolve_arguments(
     return found
 
 
-def resolve_inputs(
-    declared: Sequence[Parameter], arguments: Sequence[Parameter], scope: Values, owner: str, config: ConfigValue | None = None
+def resolve_inputs(  # every place that a value may come from
+    declared: Sequence[Parameter],
+    arguments: Sequence[Parameter],
+    scope: Values,
+    owner: str,
+    config: ConfigValue | None = None,
+    known: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """A template's inputs: the caller's arguments, in the caller's scope, over the template's own values and defaults.
+    """A template's inputs: the caller's arguments, in the caller's scope, over `known` values and the template's own.
 
     An argument that refers to an output that was never made leaves the template's default standing. Raises ManifestError if
     one has no value, and UnresolvedTag if an argument names an unknown variable.
     """
-    given: dict[str, str] = {}
+    given = dict(known or {})
     absent: dict[str, AbsentValue] = {}
     for argument in arguments:
         try:

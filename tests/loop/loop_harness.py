@@ -18,7 +18,8 @@ from reconciler.model.source import Revision
 from reconciler.model.state import NO_OUTPUTS, Outputs
 from reconciler.store import runs
 from reconciler.store.writer import open_writer
-from reconciler.workflow.engine import Rules
+from reconciler.workflow.engine import Rules, scope_of
+from reconciler.workflow.program import render
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 API = "argoproj.io/v1alpha1"
@@ -290,6 +291,15 @@ class World:
         """The output parameters of a node."""
         sql = "SELECT n.outputs_json FROM node n JOIN run r ON r.id = n.run_id WHERE r.name = ? AND n.name = ?"
         return json.loads(self.one(sql, run, node)[0]).get("parameters", {})
+
+    def argv(self, run, name):
+        """The command of a node, as it would be started now."""
+        found = self.run(run)
+        frozen = self.loop._specs.get(found.spec_digest)
+        stored = runs.StoredNodes(self.writer, found.id)
+        node = stored.node(name)
+        command = render(frozen.templates[node.template].body, scope_of(found, frozen, stored, node, to_text(self.clock.at)))
+        return [*command.command, *command.args]
 
     def asked_to_end(self, run=None):
         """Node names whose processes are asked to end and have not yet."""

@@ -191,23 +191,12 @@ def test_a_try_knows_how_the_last_one_ended(world):
     body = {"name": "p", "container": {"image": "host", "command": ["echo", tags]}, "retryStrategy": {"limit": 3}}
     world.submit(spec(steps("main", ["p"]), body), "r")
 
-    def argv():
-        from reconciler.store import runs
-        from reconciler.workflow.engine import scope_of
-        from reconciler.workflow.program import render
-
-        run = world.run("r")
-        frozen = world.loop._specs.get(run.spec_digest)
-        stored = runs.StoredNodes(world.writer, run.id)
-        node = stored.node(world.running("r")[0])
-        return render(frozen.templates["p"].body, scope_of(run, frozen, stored, node, world.writer.now)).command[1]
-
-    assert argv() == "0 0  0 "
+    assert world.argv("r", world.running("r")[0])[1] == "0 0  0 "
     world.tick(7)
     world.exits("r", f"{NODE}(0)", 3)
-    assert argv() == "1 3 Failed 7 Error (exit code 3)"
+    assert world.argv("r", world.running("r")[0])[1] == "1 3 Failed 7 Error (exit code 3)"
     world.exits("r", f"{NODE}(1)", 4)
-    assert argv() == "2 4 Failed 0 Error (exit code 4)"
+    assert world.argv("r", world.running("r")[0])[1] == "2 4 Failed 0 Error (exit code 4)"
 
 
 def test_the_node_takes_the_outputs_of_its_last_try(world):
