@@ -55,10 +55,24 @@ def read_index(folder: Path, pattern: str = "*") -> list[Row]:
     """The rows of `folder`/index.csv whose file's name fits the pattern; one without wildcards is searched for in the name."""
     wanted = pattern if set(pattern) & set("*?[") else f"*{pattern}*"
     with open(folder / "index.csv", encoding="utf-8", newline="") as file:
-        return [_row(folder, line) for line in csv.DictReader(file) if fnmatchcase(line["file"], wanted)]
+        lines = {line["file"]: line for line in csv.DictReader(file)}
+    return [_row(folder, line, lines) for name, line in lines.items() if fnmatchcase(name, wanted)]
 
 
-def _row(folder: Path, line: Mapping[str, str]) -> Row:
+def _requires(line: Mapping[str, str], lines: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """The files that a row names, and those that the rows of these files name."""
+    found: list[str] = []
+    waiting = line["requires"].split(";")
+    while waiting:
+        name = waiting.pop(0)
+        if name and name not in found and name != line["file"]:
+            found.append(name)
+            own = lines.get(name) or lines.get(name.rpartition("/")[2])
+            waiting += own["requires"].split(";") if own is not None else []
+    return found
+
+
+def _row(folder: Path, line: Mapping[str, str], lines: Mapping[str, Mapping[str, str]]) -> Row:
     return Row(
         file=folder / line["file"],
         name=line["file"],
@@ -68,6 +82,6 @@ def _row(folder: Path, line: Mapping[str, str]) -> Row:
         shims=frozenset(filter(None, line["shims"].split(";"))),
         expected=line["expected_phase"],
         confidence=line["confidence"],
-        requires=tuple(folder / name for name in line["requires"].split(";") if name),
+        requires=tuple(folder / name for name in _requires(line, lines)),
         seconds=float(line["approx_seconds"] or DEFAULT_SECONDS),
     )

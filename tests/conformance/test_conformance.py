@@ -117,6 +117,25 @@ def test_what_a_row_requires_comes_along_and_a_library_is_only_checked(corpus, t
     assert {name: row["got"] for name, row in rows.items()} == {"library.yaml": "n/a(library)", "user.yaml": "Succeeded"}
 
 
+def test_what_a_required_file_requires_comes_along_too(corpus, tmp_path):
+    corpus.add("inner.yaml", workflow(name="inner", kind="WorkflowTemplate"), "Succeeded")
+    outer = workflow(name="outer", kind="WorkflowTemplate", entrypoint="both")
+    call = {"name": "a", "templateRef": {"name": "inner", "template": "main"}}
+    outer["spec"]["templates"] = [{"name": "both", "steps": [[call]]}]
+    corpus.add("outer.yaml", outer, "Succeeded", requires="inner.yaml")
+    user = workflow(name="user") | {"spec": {"workflowTemplateRef": {"name": "outer"}}}
+    corpus.add("user.yaml", user, "Succeeded", requires="outer.yaml")
+    _, rows = conform(corpus.write(), tmp_path / "out.csv", "--rows", "user")
+    assert rows["user.yaml"]["got"] == "Succeeded", rows["user.yaml"]["reason"]
+
+
+def test_a_semaphore_whose_limit_nobody_sets_has_one(corpus, tmp_path):
+    lock = {"semaphores": [{"configMapKeyRef": {"name": "limits", "key": "render"}}]}
+    corpus.add("waits.yaml", workflow(synchronization=lock), "Succeeded", tier="3")
+    _, rows = conform(corpus.write(), tmp_path / "out.csv")
+    assert rows["waits.yaml"]["got"] == "Succeeded", rows["waits.yaml"]["reason"]
+
+
 def test_only_rows_that_fit_are_run(corpus, tmp_path):
     corpus.add("one.yaml", workflow(), "Succeeded")
     corpus.add("two.yaml", workflow(), "Succeeded")
