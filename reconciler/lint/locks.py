@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from reconciler.lint import rules
 from reconciler.lint.scope import Path, View, links_of
+from reconciler.manifest import hooks_of
 from reconciler.model.spec import Document, Kind, LockKind, LockRef, Template, TemplateRef, WorkflowSpec
 
 _MOST_STEPS = 50_000  # a workflow made to be dear has more ways to a template than anybody can look at
@@ -142,11 +143,12 @@ _Step = tuple[str, WorkflowSpec, str, Path | None]  # scope, the spec there, key
 
 
 def _starts(view: View) -> list[_Step]:
-    own, use = view.own, view.exit_use()
-    names = [own.entrypoint, own.on_exit.template if own.on_exit and own.on_exit.reference is None else ""]
+    own = view.own
+    names = [own.entrypoint, *(hook.template for hook in hooks_of(own).values() if hook.reference is None)]
     starts: list[_Step] = [("", own, name, None) for name in names if name in own.templates]
-    if use is not None and use.reference is not None:
-        starts += _step_out(view, use.reference, use.name_at)
+    for use in view.hook_uses():
+        if use.reference is not None:
+            starts += _step_out(view, use.reference, use.name_at)
     return starts or [("", own, name, None) for name in own.templates]
 
 

@@ -12,6 +12,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 from reconciler.lint.scope import Path, SiteCall, View, links_of
+from reconciler.manifest import hooks_of
 from reconciler.model.spec import Call, Dag, Kind, Program, Steps, Template, TemplateRef, WorkflowSpec
 
 LATER = ("steps.", "tasks.", "outputs.", "item", "retries", "lastRetry.", "inputs.artifacts.", "workflow.outputs.")
@@ -71,8 +72,9 @@ class Variables:
     def at_exit(self) -> frozenset[str]:
         """Keys of the templates that run only as exit handlers; in a template of others, all that its own start never calls."""
         view, spec = self.view, self.view.effective
-        hook = spec.on_exit
-        ends = view.reachable(hook.template) if hook is not None and hook.reference is None else set()
+        ends: set[str] = set()
+        for hook in hooks_of(spec).values():
+            ends |= view.reachable(hook.template) if hook.reference is None else set()
         if not view.is_submitted:
             ends = set(spec.templates)
         return frozenset(ends - view.reachable(spec.entrypoint))
@@ -100,7 +102,7 @@ class Variables:
             spec = waiting.pop()
             yield spec
             links = [link for template in spec.templates.values() for _, link in links_of(template)]
-            for link in {*links, spec.on_exit.reference if spec.on_exit else None} - seen - {None}:
+            for link in {*links, *(hook.reference for hook in hooks_of(spec).values())} - seen - {None}:
                 assert link is not None
                 seen.add(link)
                 target = view.spec_of(link)

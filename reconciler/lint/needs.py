@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from reconciler.expr.tags import find_tags
 from reconciler.lint import rules
 from reconciler.lint.scope import Path, View, links_of
+from reconciler.manifest import hooks_of
 from reconciler.model.spec import Template, TemplateRef, WorkflowSpec
 
 _PREFIX = "workflow.parameters."
@@ -38,12 +39,11 @@ def _ways_out(view: View) -> Iterator[tuple[str, Path, list[_Start]]]:
     base = TemplateRef(name=own.template_ref, template="", cluster=own.template_ref_cluster)
     if own.template_ref and view.spec_of(base) is not None:
         starts: list[_Start] = [(spec, spec.entrypoint, None)]
-        if spec.on_exit is not None:
-            starts.append((spec, spec.on_exit.template, spec.on_exit.reference))
+        starts += [(spec, hook.template, hook.reference) for hook in hooks_of(spec).values()]
         yield f'"{own.template_ref}"', (*view.at, "workflowTemplateRef", "name"), starts
-    use = view.exit_use()
-    if use is not None and use.reference is not None:
-        yield f"what {use.who} starts", use.name_at, [(own, "", use.reference)]
+    for use in view.hook_uses():
+        if use.reference is not None:
+            yield f"what {use.who} starts", use.name_at, [(own, "", use.reference)]
     for template in own.templates.values():
         if any(reference for _, reference in links_of(template)):
             for site in view.calls_of(template):

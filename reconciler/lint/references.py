@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from reconciler.lint import rules
 from reconciler.lint.scope import Path, Tree, Use, View
+from reconciler.manifest import hooks_of
 from reconciler.model.source import Identity, identity_of
 from reconciler.model.spec import Document, Kind, Parameter, Template, TemplateRef, WorkflowSpec
 
@@ -60,12 +61,14 @@ def _check_starts(view: View) -> None:
         kind = Kind.CLUSTER_TEMPLATE if view.own.template_ref_cluster else Kind.WORKFLOW_TEMPLATE
         message = f'neither the spec nor {kind} "{view.own.template_ref}" has an entrypoint; add one'
         view.report(rules.NO_TEMPLATE, base, message)
-    hook, use = view.effective.on_exit, view.exit_use()
-    if hook is not None and hook.reference is None:
-        path = use.name_at if use else base
-        _check_start(view, "onExit", hook.template, view.effective.templates.get(hook.template), path, hook.arguments)
-    elif use is not None:
-        _check_use(view, use)
+    own = {use.at[-1] if use.at[-1] != "onExit" else "exit": use for use in view.hook_uses()}
+    for name, hook in hooks_of(view.effective).items():
+        use = own.get(name)
+        if hook.reference is None:
+            path, who = (use.name_at, use.who) if use else (base, "onExit" if name == "exit" else f'hook "{name}"')
+            _check_start(view, who, hook.template, view.effective.templates.get(hook.template), path, hook.arguments)
+        elif use is not None:
+            _check_use(view, use)
 
 
 def _check_start(
@@ -165,8 +168,8 @@ def _check_reach(view: View) -> None:
     if view.is_partial or not view.is_submitted or spec.entrypoint not in spec.templates or len(spec.templates) == 1:
         return
     reached = view.reachable(spec.entrypoint)
-    if spec.on_exit is not None and spec.on_exit.reference is None:
-        reached |= view.reachable(spec.on_exit.template)
+    for hook in hooks_of(spec).values():
+        reached |= view.reachable(hook.template) if hook.reference is None else set()
     for name, template in spec.templates.items():
         if name not in reached and not template.is_inline:
             message = f'template "{name}" is never called; call it or remove it'

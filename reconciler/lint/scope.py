@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Protocol
 
-from reconciler.manifest import merge_template
+from reconciler.manifest import hooks_of, merge_template
 from reconciler.manifest.reading import nearest, one_line
 from reconciler.manifest.rules import Rule
 from reconciler.model.images import Images
@@ -241,10 +241,10 @@ class View:
         for name, hook in call.hooks.items():
             yield self._hook_use(f'hook "{name}" of "{call.name}"', name, hook, site.path)
 
-    def exit_use(self) -> Use | None:
-        """What the document's own exit handler starts."""
-        hook = self.own.on_exit
-        return self._hook_use("onExit", "exit", hook, self.at) if hook else None
+    def hook_uses(self) -> list[Use]:
+        """What the document's own exit handler and hooks start."""
+        hooks = hooks_of(self.own).items()
+        return [self._hook_use("onExit" if name == "exit" else f'hook "{name}"', name, hook, self.at) for name, hook in hooks]
 
     def _hook_use(self, who: str, name: str, hook: Hook, at: Path) -> Use:
         path = self.hook_path(name, at)

@@ -12,6 +12,7 @@ from reconciler.expr.tags import find_tags, is_variable
 from reconciler.lint import rules
 from reconciler.lint.names import LATER, Spot, Variables
 from reconciler.lint.scope import Path, SiteCall, View
+from reconciler.manifest import hooks_of
 from reconciler.model.spec import Dag, Hook, LockRef, Parameter, Program, Suspend, Template, ValueFrom
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh"})
@@ -25,9 +26,9 @@ def check_tags(view: View) -> None:
     spot = Spot(variables)
     for path, text in _lock_texts(view.own.locks, view.lock_paths()):
         _check_text(spot, path, text, is_name=True)
-    hook = view.own.on_exit
-    if hook is not None and (hook.arguments or hook.expression):
-        _check_hook(spot.hook(), hook, view.hook_path("exit", view.at)[len(view.at) :])
+    for name, hook in hooks_of(view.own).items():
+        if hook.arguments or hook.expression:
+            _check_hook(spot.hook(), hook, view.hook_path(name, view.at)[len(view.at) :])
     for template in view.own.templates.values():
         _check_template(variables, template)
 

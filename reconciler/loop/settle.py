@@ -172,6 +172,7 @@ def slot_pass(ctx: Context) -> None:
         return
     for attempt in _next_attempts(ctx, active, free):
         attempts.intend_attempt(writer, attempt, ctx.options.boot_id, _deadline(ctx, attempt))
+        _note_running(ctx, attempt)
 
 
 def _next_attempts(ctx: Context, active: list[AttemptState], free: int) -> list[AttemptState]:
@@ -198,6 +199,14 @@ def _cap(ctx: Context, run_id: RunId) -> int | None:
     if run.suspended and not run.shutdown:
         return 0
     return ctx.specs.get(run.spec_digest).parallelism
+
+
+def _note_running(ctx: Context, attempt: AttemptState) -> None:
+    """Marks a node that a hook may want to see running; nobody else asks for that."""
+    run = runs.get_run(ctx.writer, attempt.run_id)
+    if ctx.specs.get(run.spec_digest).has_running_hooks:
+        node = runs.StoredNodes(ctx.writer, run.id).node_by_id(attempt.node_id)
+        ctx.writer.marks.run(run.id, node.name)
 
 
 def _deadline(ctx: Context, attempt: AttemptState) -> str | None:

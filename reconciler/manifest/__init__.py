@@ -6,11 +6,12 @@ The room's face. It never applies anything, never follows a reference between do
 from reconciler.manifest.decode import decode_spec
 from reconciler.manifest.merge import merge_body, merge_template, workflow_body_spec
 from reconciler.manifest.parse import content_digest, parse_file
-from reconciler.manifest.references import named_templates, references_of
+from reconciler.manifest.references import hooks_of, named_templates, references_of
 
 __all__ = [
     "content_digest",
     "decode_spec",
+    "hooks_of",
     "merge_body",
     "merge_template",
     "named_templates",

@@ -18,11 +18,11 @@ from reconciler.manifest.calls import EXIT, Site, read_arguments, read_hooks
 from reconciler.manifest.locks import read_locks
 from reconciler.manifest.positions import Path
 from reconciler.manifest.reading import Reading
-from reconciler.manifest.references import find_result_calls
+from reconciler.manifest.references import calls_in, find_result_calls
 from reconciler.manifest.retries import read_retry
 from reconciler.manifest.templates import read_defaults, read_templates
 from reconciler.model.cron import ConcurrencyPolicy, CronSpec
-from reconciler.model.spec import Hook, Kind, Severity, Template, TtlStrategy, WorkflowSpec
+from reconciler.model.spec import Kind, Severity, Template, TtlStrategy, WorkflowSpec
 
 _DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
@@ -129,11 +129,14 @@ def read_spec(r: Reading, value: Any, at: Path, *, needs_entrypoint: bool, store
     is_told = fields.get("entrypoint") or fields.get("workflowTemplateRef") is not None or not isinstance(value, dict)
     if needs_entrypoint and not is_told:
         r.missing("entrypoint", at, "the spec")
+    templates = _templates(r, fields, at, stored)
+    hooks = read_hooks(Site(r=r), fields, at) if "onExit" in fields or "hooks" in fields else {}
     return WorkflowSpec(
         entrypoint=entrypoint,
-        on_exit=_exit_hook(r, fields, at),
+        on_exit=hooks.pop(EXIT, None),
+        hooks=hooks,
         arguments=read_arguments(r, fields.get("arguments"), (*at, "arguments")),
-        templates=_templates(r, fields, at, stored),
+        templates=templates,
         locks=read_locks(r, fields.get("synchronization"), (*at, "synchronization")),
         priority=r.integer(fields.get("priority"), (*at, "priority"), least=-(2**31)),
         parallelism=r.integer(fields.get("parallelism"), (*at, "parallelism"), least=1),
@@ -146,6 +149,7 @@ def read_spec(r: Reading, value: Any, at: Path, *, needs_entrypoint: bool, store
         labels=r.text_map(metadata.get("labels"), (*at, "workflowMetadata", "labels")),
         annotations=r.text_map(metadata.get("annotations"), (*at, "workflowMetadata", "annotations")),
         result_calls=find_result_calls([value, stored]) if r.may_read_results else frozenset(),
+        has_running_hooks=any(call.hooks.keys() - {EXIT} for one in templates.values() for call in calls_in(one)),
     )
 
 
@@ -165,16 +169,6 @@ def _templates(r: Reading, fields: Mapping[str, Any], at: Path, stored: Any) -> 
         path = (*path, "templates")
         templates.update(read_templates(r, parts.get("templates"), path, scope=scope, defaults=defaults))
     return templates
-
-
-def _exit_hook(r: Reading, fields: Mapping[str, Any], at: Path) -> Hook | None:
-    if "onExit" not in fields and "hooks" not in fields:
-        return None
-    hooks = read_hooks(Site(r=r), fields, at)
-    for name in hooks.keys() - {EXIT}:
-        message = f'hook "{name}" of the workflow is not supported yet, only "exit" is; give it to a step or a task'
-        r.note(rules.UNSUPPORTED, (*at, "hooks", name), message, on_key=True)
-    return hooks.get(EXIT)
 
 
 def _template_ref(r: Reading, spec: Mapping[str, Any], at: Path) -> tuple[str, bool]:

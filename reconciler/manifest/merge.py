@@ -34,6 +34,7 @@ def merge_template(own: WorkflowSpec, template: WorkflowSpec) -> WorkflowSpec:
     return WorkflowSpec(
         entrypoint=own.entrypoint or template.entrypoint,
         on_exit=own.on_exit or template.on_exit,
+        hooks={**template.hooks, **own.hooks},
         arguments=_merge_arguments(own.arguments, template.arguments),
         templates={**template.templates, **own.templates},
         locks=own.locks or template.locks,
@@ -47,6 +48,7 @@ def merge_template(own: WorkflowSpec, template: WorkflowSpec) -> WorkflowSpec:
         labels={**template.labels, **own.labels},
         annotations={**template.annotations, **own.annotations},
         result_calls=own.result_calls | template.result_calls,
+        has_running_hooks=own.has_running_hooks or template.has_running_hooks,
     )
 
 
@@ -120,7 +122,7 @@ def merge_body(own_body_spec: Mapping[str, Any], template_body_spec: Mapping[str
         "templateDefaults": layered(own.get("templateDefaults") or {}, below.get("templateDefaults") or {}),
         "templates": _all_templates(own.get("templates"), below.get("templates")),
         "suspend": own.get("suspend"),
-        **_exit_body(own if _names_exit(own) else below),
+        **_hooks_body(own, below),
     }
     merged.update((name, value) for name, value in parts.items() if value)
     retries = [side["retryStrategy"] for side in (own, below) if "retryStrategy" in side]
@@ -133,8 +135,12 @@ def _names_exit(spec: Mapping[str, Any]) -> bool:
     return bool(spec.get("onExit") or (spec.get("hooks") or {}).get(EXIT))
 
 
-def _exit_body(spec: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: spec.get(name) for name in ("onExit", "hooks")}
+def _hooks_body(own: Mapping[str, Any], below: Mapping[str, Any]) -> dict[str, Any]:
+    """The exit handler of one side as it is written there, and the other hooks of both."""
+    last = own if _names_exit(own) else below
+    hooks = {name: hook for side in (below, own) for name, hook in (side.get("hooks") or {}).items() if name != EXIT}
+    at_exit = (last.get("hooks") or {}).get(EXIT)
+    return {"onExit": last.get("onExit"), "hooks": {**hooks, EXIT: at_exit} if at_exit is not None else hooks}
 
 
 def workflow_body_spec(body: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -37,11 +37,17 @@ def find_result_calls(body: Any) -> frozenset[str]:
     return frozenset(dotted or quoted for dotted, quoted in _RESULT.findall(text))
 
 
+def hooks_of(spec: WorkflowSpec) -> dict[str, Hook]:
+    """What a spec starts besides its entrypoint, by name: the exit handler (`exit`) and the other hooks."""
+    return {**({"exit": spec.on_exit} if spec.on_exit is not None else {}), **spec.hooks}
+
+
 def references_of(spec: WorkflowSpec) -> tuple[TemplateRef, ...]:
     """Every template of another document that the spec's templates and hooks name: each once, in the order of writing."""
     found: dict[TemplateRef, None] = {}
-    if spec.on_exit is not None and spec.on_exit.reference is not None:
-        found[spec.on_exit.reference] = None
+    for hook in hooks_of(spec).values():
+        if hook.reference is not None:
+            found[hook.reference] = None
     for template in spec.templates.values():
         for call in calls_in(template):
             for holder in _holders(call):

@@ -289,6 +289,7 @@ class WorkflowSpec:
 
     entrypoint: str = ""
     on_exit: Hook | None = None
+    hooks: Mapping[str, Hook] = field(default_factory=dict)  # those by expression: all but `exit`
     arguments: tuple[Parameter, ...] = ()
     templates: Mapping[str, Template] = field(default_factory=dict)
     locks: tuple[LockRef, ...] = ()
@@ -303,6 +304,7 @@ class WorkflowSpec:
     labels: Mapping[str, str] = field(default_factory=dict)  # workflowMetadata
     annotations: Mapping[str, str] = field(default_factory=dict)  # workflowMetadata
     result_calls: frozenset[str] = frozenset()
+    has_running_hooks: bool = False  # some call has a hook that an expression starts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -54,10 +54,12 @@ def make(d: Decision, parent: NodeState, owner: NodeState, call: Call, budget: i
 
     `owner` is the steps or dag node whose call it is.
     """
+    if budget is not None and budget <= 0:
+        return 0
     base = f"{parent.name}.{call.name}"
     scope = d.scope.for_call(owner, call)
     if not call.is_loop:
-        if d.tree.get(base) is not None or budget == 0:
+        if d.tree.get(base) is not None:
             return 0
         enter(d, Making(name=base, parent=parent, display=call.name), call, scope)
         return 1
@@ -89,15 +91,22 @@ def make_turns(  # the place, the call and how far to go
     """Makes the turns that are not there yet, at most `budget`; how many were made."""
     made = 0
     base = parent.name if parent.type is NodeType.TASK_GROUP else f"{parent.name}.{call.name}"
+    there = _indexes(d, parent, base)
     for turn in turns:
-        if made == budget:
+        if budget is not None and made >= budget:
             break
-        label = turn.label
-        if d.tree.get(base + label) is None:
-            making = Making(name=base + label, parent=parent, display=call.name + label, item_json=turn.json)
-            enter(d, making, call, d.scope.for_call(owner, call, turn.json))
+        if turn.index not in there:
+            label, item_json = turn.label, turn.json
+            making = Making(name=base + label, parent=parent, display=call.name + label, item_json=item_json)
+            enter(d, making, call, d.scope.for_call(owner, call, item_json))
             made += 1
     return made
+
+
+def _indexes(d: Decision, parent: NodeState, base: str) -> set[int]:
+    """The indexes of the turns that are there already."""
+    start = len(base) + 1
+    return {int(name[start:].partition(":")[0]) for name in d.tree.made(parent) if name.startswith(f"{base}(")}
 
 
 # one node -------------------------------------------------------------------------------------------------------------------

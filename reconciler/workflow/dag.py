@@ -13,7 +13,7 @@ from reconciler.expr.depends import parse_depends
 from reconciler.model.spec import Call, Dag
 from reconciler.model.state import NodeState, NodeType, Phase
 from reconciler.workflow import calls, ends
-from reconciler.workflow.calls import EXIT, Making
+from reconciler.workflow.calls import Making
 from reconciler.workflow.outcome import dag_outcome, task_is
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def child_ended(d: Decision, node: NodeState, child: NodeState) -> None:
     if d.scope.template(node).parallelism is not None:
         _go_on(d, node, wanted(d, node))
     else:
-        task = child.name[len(node.name) + 1 :].removesuffix(EXIT)
+        task = child.name[len(node.name) + 1 :].partition(".")[0]
         needed = _needed(dag, targets(d, node))
         _go_on(d, node, [t for t in dag.dependents.get(task, ()) if needed is None or t.name in needed])
     _end_if_done(d, node)
@@ -107,8 +107,7 @@ def _decide(d: Decision, node: NodeState, task: Call) -> NodeState | None:
     """Makes the task's node if everything before it has ended; None if it has to wait."""
     for name in task.after:
         before = d.tree.get(f"{node.name}.{name}")
-        handler = d.tree.get(f"{node.name}.{name}{EXIT}")
-        if before is None or not before.is_final or (handler is not None and not handler.is_final):
+        if before is None or not before.is_final or _has_open_hook(d, node, name):
             return None
     making = Making(name=f"{node.name}.{task.name}", parent=node, display=task.name)
     try:
@@ -122,6 +121,13 @@ def _decide(d: Decision, node: NodeState, task: Call) -> NodeState | None:
     else:
         calls.make(d, node, node, task)
     return d.tree.get(making.name)
+
+
+def _has_open_hook(d: Decision, node: NodeState, task: str) -> bool:
+    call = d.scope.dag(node).by_name.get(task)
+    names = () if call is None else tuple("onExit" if name == "exit" else f"hooks.{name}" for name in call.hooks)
+    found = [d.tree.get(f"{node.name}.{task}.{name}") for name in names]
+    return any(hook is not None and not hook.is_final for hook in found)
 
 
 def _make_loop(d: Decision, making: Making, node: NodeState, task: Call) -> None:

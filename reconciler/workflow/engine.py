@@ -17,7 +17,7 @@ from reconciler.expr.language import evaluate
 from reconciler.model.plan import ClaimRequest, NewNode, RunPlan, RunUpdate
 from reconciler.model.spec import Call, Template, WorkflowSpec
 from reconciler.model.state import NO_OUTPUTS, ClaimPhase, NodeState, NodeType, Outputs, Phase, RunState
-from reconciler.workflow import calls, dag, pauses, pods, retry, step_group, steps, task_group
+from reconciler.workflow import calls, dag, hooks, pauses, pods, retry, step_group, steps, task_group
 from reconciler.workflow.outcome import run_end, ttl_s
 from reconciler.workflow.scope import Scope
 from reconciler.workflow.tree import Stored, Tree
@@ -112,6 +112,9 @@ class Decision:
             node = self.tree.get(name)
             if node is not None:
                 self.advance(node)
+        root = self.tree.get("")
+        if root is not None and not root.is_final and not self._is_paused():
+            hooks.fire_for_run(self, self.scope.base)
         self._after_root()
         return self.tree.plan(self._update, self._outputs)
 
@@ -123,7 +126,8 @@ class Decision:
         handler = self.tree.get(EXIT_NODE)
         if handler is None and self.spec.on_exit is not None and self.run.shutdown != "Terminate":
             handler = self._enter_handler()
-        if handler is None or handler.is_final:
+        scope = Variables({"workflow.status": root.phase.value}, outer=self.scope.base)
+        if hooks.fire_for_run(self, scope) and (handler is None or handler.is_final):
             phase, message = run_end(root, handler, self.run.shutdown, expired=self._expired)
             self._end(phase, message, keeps=phase is not Phase.SUCCEEDED and self._keeps_locks())
 
@@ -171,6 +175,13 @@ class Decision:
             self.start_if_granted(node)
         else:
             KINDS[node.type].advance(self, node)
+            self._fire_while_running(node)
+
+    def _fire_while_running(self, node: NodeState) -> None:
+        current = self.tree.get(node.name) or node
+        parent = self.tree.parent(current)
+        if parent is not None and current.phase is Phase.RUNNING and not self._is_paused():
+            hooks.fire(self, current, parent)
 
     def is_halting(self, node: NodeState) -> bool:
         """True for a node that may not go on: the run is asked to end, or a deadline around the node has passed."""
@@ -295,7 +306,7 @@ class Decision:
         parent = self.tree.parent(node)
         if parent is None or parent.is_final:
             return
-        calls.run_exit_hook(self, node, parent)
+        hooks.fire(self, node, parent)
         if self.is_halting(parent):
             self._halt(parent)
         elif parent.phase is not Phase.PENDING:

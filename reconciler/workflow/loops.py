@@ -26,15 +26,20 @@ Values = Variables | Mapping[str, str]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Item:
-    """One turn of a loop: its index, and the item as JSON text."""
+    """One turn of a loop: its index, and the item as plain data. The texts are made only for turns that are looked at."""
 
     index: int
-    json: str
+    value: Any
+
+    @property
+    def json(self) -> str:
+        """The item as JSON text."""
+        return json.dumps(self.value, ensure_ascii=False)
 
     @property
     def label(self) -> str:
         """What stands behind a node's name: `(0:value)`; a map as sorted key:value pairs (Argo)."""
-        value = json.loads(self.json)
+        value = self.value
         if isinstance(value, dict):
             text = ",".join(f"{key}:{item_text(value[key])}" for key in sorted(value))
         else:
@@ -71,7 +76,7 @@ def items_of(call: Call, values: Values) -> list[Item]:
         found = _sequence(call.sequence, values, call.name)
     if len(found) > MOST_ITEMS:
         raise ManifestError(f'the loop of "{call.name}" has {len(found)} items; give it at most {MOST_ITEMS}')
-    return [Item(index=index, json=json.dumps(item, ensure_ascii=False)) for index, item in enumerate(found)]
+    return [Item(index=index, value=item) for index, item in enumerate(found)]
 
 
 def _resolved(item: Any, values: Values) -> Any:

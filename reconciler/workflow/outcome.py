@@ -37,9 +37,15 @@ def continues_on(call: Call | None, phase: Phase) -> bool:
     return (phase is Phase.FAILED and call.continue_on_failed) or (phase is Phase.ERROR and call.continue_on_error)
 
 
+def is_hook(name: str) -> bool:
+    """True for a hook's node, `X.onExit` or `X.hooks.NAME`, whatever X's items are called."""
+    tail = name.rpartition(")")[2]
+    return tail.endswith(".onExit") or ".hooks." in tail
+
+
 def bad_among(children: Sequence[NodeState], call_of: Callable[[NodeState], Call | None]) -> list[NodeState]:
     """The children that went wrong and count: no exit handler, and none that is to be continued on."""
-    found = [child for child in children if child.phase in BAD and not child.name.endswith(".onExit")]
+    found = [child for child in children if child.phase in BAD and not is_hook(child.name)]
     return [child for child in found if not continues_on(call_of(child), child.phase)]
 
 

@@ -37,5 +37,5 @@ def render(program: Program, values: Values) -> Command:
         env=plain,
         secrets=secrets,
         working_dir=substitute(program.working_dir, values),
-        source=None if program.source is None else substitute(program.source, values),
+        source=substitute(program.source, values) if program.source else None,  # Argo: no file without a source
     )

@@ -20,18 +20,24 @@ def advance(d: Decision, group: NodeState) -> None:
     template = d.scope.template(steps)
     number = int(group.name[len(steps.name) + 1 : -1])
     d.building.add(group.name)
+    there = d.tree.made(group)
+    is_over = failed_fast(d, template, group)
     for call in d.scope.steps(steps).groups[number]:
-        if failed_fast(d, template, group):
-            break
-        budget = None
-        if template.parallelism is not None:
-            budget = template.parallelism - d.tree.count_unfinished(group, template.parallelism)
-        calls.make(d, group, steps, call, budget)
-        made = d.tree.get(f"{group.name}.{call.name}")
-        if made is not None and made.phase is Phase.PENDING and made.type is not NodeType.POD:
-            d.start_if_granted(made)
+        name = f"{group.name}.{call.name}"
+        if name in there:
+            _go_on(d, name, *there[name])
+        elif template.parallelism is None:
+            calls.make(d, group, steps, call)
+        elif not is_over:
+            calls.make(d, group, steps, call, template.parallelism - d.tree.count_unfinished(group, template.parallelism))
     d.building.remove(group.name)
     _end_if_done(d, group)
+
+
+def _go_on(d: Decision, name: str, kind: NodeType, phase: Phase) -> None:
+    node = d.tree.get(name) if phase is Phase.PENDING and kind is not NodeType.POD else None
+    if node is not None:
+        d.start_if_granted(node)
 
 
 def child_ended(d: Decision, group: NodeState, _child: NodeState) -> None:

@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from reconciler.model.plan import ClaimEnd, ClaimRequest, NewNode, NodeUpdate, RunPlan, RunUpdate
-from reconciler.model.state import FINAL, AttemptState, ClaimPhase, NodeId, NodeState, Outputs, Phase
+from reconciler.model.state import FINAL, AttemptState, ClaimPhase, NodeId, NodeState, NodeType, Outputs, Phase
 
 
 class Stored(Protocol):
@@ -27,6 +27,9 @@ class Stored(Protocol):
 
     def unfinished_children(self, node_id: NodeId, limit: int) -> Sequence[str]:
         """Names of at most `limit` stored children that have not ended."""
+
+    def child_phases(self, node_id: NodeId) -> Sequence[tuple[str, NodeType, Phase]]:
+        """Name, type and phase of all stored children."""
 
     def unfinished(self) -> Sequence[NodeState]:
         """Every stored node of the run that has not ended, children before parents."""
@@ -85,6 +88,13 @@ class Tree:
         found = [self._nodes.get(c.name, c) for c in self.stored.children(node.id)] if node.id else []
         found += [self._nodes[name] for name, above in self._parents.items() if above == node.name]
         return found
+
+    def made(self, node: NodeState) -> dict[str, tuple[NodeType, Phase]]:
+        """All children by name, as they will be: one read, however many they are."""
+        found = {name: (kind, phase) for name, kind, phase in self.stored.child_phases(node.id)} if node.id else {}
+        found.update((name, (n.type, n.phase)) for name, n in self._nodes.items() if name in found)
+        new = [self._nodes[name] for name, above in self._parents.items() if above == node.name]
+        return found | {n.name: (n.type, n.phase) for n in new}
 
     def expanded(self, parent: NodeState, name: str) -> list[NodeState]:
         """The children that are turns of the loop `name`, and their exit handlers, stored ones first."""

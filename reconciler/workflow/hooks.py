@@ -1,0 +1,70 @@
+"""Hooks: what else a call or a run starts, at its end (`exit`) or once an expression turns true (any other name).
+
+Argo: docs/lifecyclehook.md. A hook that fires has a node of its own beside the one that it belongs to; its end changes nothing
+for that node, but whatever comes after waits for it.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from reconciler.errors import ManifestError
+from reconciler.expr.language import evaluate
+from reconciler.model.spec import Call, Hook
+from reconciler.model.state import NodeState, NodeType, Phase
+from reconciler.workflow.calls import Making, call_of
+from reconciler.workflow.values import Values
+from reconciler.workflow.variables import Variables
+
+if TYPE_CHECKING:
+    from reconciler.workflow.engine import Decision
+
+EXIT = "exit"
+RUN = ".hooks."
+
+
+def fire(d: Decision, node: NodeState, parent: NodeState) -> None:
+    """Starts the hooks of a call whose time has come: at its end the exit handler, the others when their expressions hold.
+
+    Nothing for a call that never took place, nor after terminate.
+    """
+    if node.phase in (Phase.PENDING, Phase.OMITTED) or node.type in (NodeType.SKIPPED, NodeType.TASK_GROUP):
+        return
+    call = call_of(d, node, parent)
+    if call is None or not call.hooks or d.run.shutdown == "Terminate":
+        return
+    owner = parent if parent.type is NodeType.DAG else d.tree.parent(parent)
+    assert owner is not None
+    for name, hook in call.hooks.items():
+        if name == EXIT and not node.is_final:
+            continue
+        suffix = ".onExit" if name == EXIT else f".hooks.{name}"
+        making = Making(name=node.name + suffix, parent=parent, display=node.display + suffix)
+        if d.tree.get(making.name) is None:
+            handler = Call(name=call.name, template=hook.template, arguments=hook.arguments or call.arguments)
+            _fire_if(d, making, handler, hook, d.scope.for_call(owner, call, node.item_json))
+
+
+def fire_for_run(d: Decision, scope: Variables) -> bool:
+    """Starts the run's own hooks whose expressions hold; True if all that were started have ended."""
+    done = True
+    for name, hook in d.spec.hooks.items():
+        making = Making(name=RUN + name, parent=None, display=f"{d.run.name}{RUN}{name}")
+        node = d.tree.get(making.name)
+        if node is None and d.run.shutdown != "Terminate":
+            _fire_if(d, making, Call(name=name, template=hook.template, arguments=hook.arguments), hook, scope)
+            node = d.tree.get(making.name)
+        done = done and (node is None or node.is_final)
+    return done
+
+
+def _fire_if(d: Decision, making: Making, handler: Call, hook: Hook, scope: Values) -> None:
+    assert isinstance(scope, Variables)
+    if hook.expression:
+        try:
+            if evaluate(hook.expression, scope.tree()) is not True:
+                return
+        except ManifestError as error:
+            d.stillborn(making, handler, str(error))
+            return
+    d.enter(making, handler, scope)
