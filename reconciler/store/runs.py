@@ -136,6 +136,10 @@ class StoredNodes:
         sql = "SELECT name FROM node WHERE run_id = ? AND parent_id = ? AND finished_at IS NULL LIMIT ?"
         return [row[0] for row in self._db.execute(sql, (self._run, node_id, limit))]
 
+    def child_phases(self, node_id: NodeId) -> Sequence[tuple[str, NodeType, Phase]]:
+        rows = self._db.execute("SELECT name, type, phase FROM node WHERE parent_id = ?", (node_id,))
+        return [(name, NodeType(kind), Phase(phase)) for name, kind, phase in rows]
+
     def unfinished(self) -> Sequence[NodeState]:
         sql = _NODE + " WHERE run_id = ? AND finished_at IS NULL ORDER BY id DESC"
         return [_node(row) for row in self._db.execute(sql, (self._run,))]
