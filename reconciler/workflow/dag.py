@@ -5,19 +5,22 @@ Argo: docs/enhanced-depends-logic.md.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ManifestError
 from reconciler.expr.depends import parse_depends
 from reconciler.model.spec import Call, Dag
-from reconciler.model.state import NodeState, NodeType, Phase
+from reconciler.model.state import FINAL, NodeState, NodeType, Phase
 from reconciler.workflow import calls, ends
 from reconciler.workflow.calls import Making
 from reconciler.workflow.outcome import dag_outcome, task_is
 
 if TYPE_CHECKING:
     from reconciler.workflow.engine import Decision
+
+_FEW = 8  # more are looked up in one read
+_NOT_MADE = (NodeType.SKIPPED, Phase.PENDING)  # no stored node is both
 
 
 def advance(d: Decision, node: NodeState) -> None:
@@ -27,7 +30,7 @@ def advance(d: Decision, node: NodeState) -> None:
     except ManifestError as error:
         d.finish(node, Phase.ERROR, str(error))
         return
-    _go_on(d, node, wanted(d, node))
+    _go_on(d, node, _open(d, node))
     _end_if_done(d, node)
 
 
@@ -35,7 +38,7 @@ def child_ended(d: Decision, node: NodeState, child: NodeState) -> None:
     """A task, or its exit handler, has ended: what depends on it may start."""
     dag = d.scope.dag(node)
     if d.scope.template(node).parallelism is not None:
-        _go_on(d, node, wanted(d, node))
+        _go_on(d, node, _open(d, node))
     else:
         task = child.name[len(node.name) + 1 :].partition(".")[0]
         needed = _needed(dag, targets(d, node))
@@ -76,6 +79,24 @@ def _needed(dag: Dag, targets: Sequence[str]) -> set[str] | None:
     return found
 
 
+def _open(d: Decision, node: NodeState) -> list[Call]:
+    """The tasks that wait for their locks, then those that may be decided: one read for all, however many there are."""
+    there = d.tree.made(node)
+    waiting, undecided = [], []
+    for task in wanted(d, node):
+        kind, phase = there.get(f"{node.name}.{task.name}", _NOT_MADE)
+        if (kind, phase) == _NOT_MADE:
+            if all(_has_ended(there, node, name) for name in task.after):
+                undecided.append(task)
+        elif phase is Phase.PENDING and kind is not NodeType.POD:
+            waiting.append(task)
+    return waiting + undecided
+
+
+def _has_ended(there: Mapping[str, tuple[NodeType, Phase]], node: NodeState, task: str) -> bool:
+    return there.get(f"{node.name}.{task}", _NOT_MADE)[1] in FINAL
+
+
 def _go_on(d: Decision, node: NodeState, tasks: Iterable[Call]) -> None:
     """Starts each task that may start, and omits each that no longer can; what follows from that too."""
     outermost = node.name not in d.building
@@ -89,7 +110,7 @@ def _go_on(d: Decision, node: NodeState, tasks: Iterable[Call]) -> None:
         made = d.tree.get(name)
         if made is None:
             if template.parallelism is not None and _is_full(d, node, template.parallelism):
-                continue
+                break
             made = _decide(d, node, task)
             if made is not None and made.is_final:
                 waiting += [t for t in dag.dependents.get(task.name, ()) if not dag.target or t in wanted(d, node)]
@@ -105,10 +126,8 @@ def _is_full(d: Decision, node: NodeState, parallelism: int) -> bool:
 
 def _decide(d: Decision, node: NodeState, task: Call) -> NodeState | None:
     """Makes the task's node if everything before it has ended; None if it has to wait."""
-    for name in task.after:
-        before = d.tree.get(f"{node.name}.{name}")
-        if before is None or not before.is_final or _has_open_hook(d, node, name):
-            return None
+    if _has_to_wait(d, node, task):
+        return None
     making = Making(name=f"{node.name}.{task.name}", parent=node, display=task.name)
     try:
         holds = _holds(d, node, task)
@@ -121,6 +140,16 @@ def _decide(d: Decision, node: NodeState, task: Call) -> NodeState | None:
     else:
         calls.make(d, node, node, task)
     return d.tree.get(making.name)
+
+
+def _has_to_wait(d: Decision, node: NodeState, task: Call) -> bool:
+    if len(task.after) > _FEW:
+        there = d.tree.made(node)
+        is_early = not all(_has_ended(there, node, name) for name in task.after)
+    else:
+        before = [d.tree.get(f"{node.name}.{name}") for name in task.after]
+        is_early = not all(other is not None and other.is_final for other in before)
+    return is_early or any(_has_open_hook(d, node, name) for name in task.after)
 
 
 def _has_open_hook(d: Decision, node: NodeState, task: str) -> bool:
