@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from tui.core.model import (
@@ -27,6 +27,7 @@ from tui.core.record import JournalWish
 
 Detail = LockDetail | RunDetail | GitDetail | tuple[JournalRow, ...] | Failure
 Target = tuple[str, str]  # 'lock', 'run', 'git' or 'journal', and a key
+PERIOD = timedelta(seconds=0.5)
 LOG_ROUNDS = 20
 TAIL_BYTES = 1 << 22
 JOURNAL_ROWS = 2000
@@ -85,14 +86,19 @@ class Feed:
     """Owns the thread. `deliver` is called on it and must return at once."""
 
     def __init__(
-        self, open_reader: Callable[[], Reader], deliver: Callable[[Arrived], None], clock: Callable[[], datetime]
+        self,
+        open_reader: Callable[[], Reader],
+        deliver: Callable[[Arrived], None],
+        clock: Callable[[], datetime],
+        period: timedelta = PERIOD,
     ) -> None:
         self._open = open_reader
         self._deliver = deliver
         self._clock = clock
-        self.pace = Pace()
+        self.pace = Pace(period)
         self._wake = threading.Event()
         self._stopping = False
+        self._hurry = False
         self._wanted: tuple[Target | None, bool] = (None, False)
         self._logs: _Logs | None = None
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
@@ -116,6 +122,7 @@ class Feed:
 
     def refresh(self) -> None:
         """Reads again at once."""
+        self._hurry = True
         self._wake.set()
 
     def _run(self) -> None:
@@ -125,13 +132,11 @@ class Feed:
         try:
             while not self._stopping:
                 self._wake.clear()
-                wanted = self._wanted
-                answer = reader.poll(revision)
-                is_back = self.pace.note(answer, self._clock())
-                is_new = isinstance(answer, Snapshot) and answer.revision != revision
-                revision = answer.revision if isinstance(answer, Snapshot) else revision
-                self._deliver(Arrived(poll=answer, is_back=is_back))
-                if wanted[0] is not None and not isinstance(answer, Failure):
+                wanted, is_new = self._wanted, False
+                if self._hurry or self.pace.is_due(self._clock()):
+                    self._hurry = False
+                    is_new, revision = self._poll(reader, revision)
+                if wanted[0] is not None and self.pace.failure is None:
                     if is_new or wanted != read:
                         self._read(reader, wanted[0], has_logs=wanted[1], is_first=wanted != read)
                         read = wanted
@@ -139,6 +144,15 @@ class Feed:
                 self._wake.wait(self._wait_s())
         finally:
             reader.close()
+
+    def _poll(self, reader: Reader, revision: int | None) -> tuple[bool, int | None]:
+        """Delivers the lists if there is something new: whether there is, and the revision that is known now."""
+        answer = reader.poll(revision)
+        is_back = self.pace.note(answer, self._clock())
+        self._deliver(Arrived(poll=answer, is_back=is_back))
+        if not isinstance(answer, Snapshot):
+            return False, revision
+        return answer.revision != revision, answer.revision
 
     def _wait_s(self) -> float:
         due = self.pace.next_at

@@ -78,6 +78,8 @@ def is_utf8() -> bool:
 
 def run_screen(wish: Wish) -> int:
     """Runs until it is left; the exit code."""
+    for name in ("COLUMNS", "LINES"):
+        os.environ.pop(name, None)  # a shell may have exported an old size; the terminal itself knows the present one
     app = make_app(wish)
     app.run()
     return app.return_code or 0

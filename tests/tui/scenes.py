@@ -202,7 +202,7 @@ def lock_detail(row):
             Hold(lock=row.key, namespace="default", run="migrate-6d", node="", epoch=39, since=ago(hours=9), until=ago(hours=8)),
         ),
         median_hold=timedelta(minutes=6) if row.holders else None,
-        released_when="when migrate-7f2qd is terminated, retried to a good end, or replaced by a fixed run" if row.holders else "",
+        released_when="when migrate-7f2qd is terminated, retried to a good end, or replaced" if row.holders else "",
         actions=("lineclear logs migrate-7f2qd", f"lineclear terminate-stuck-holder {row.name}") if row.queue_length else (),
     )
 

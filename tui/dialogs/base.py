@@ -23,7 +23,7 @@ T = TypeVar("T")
 class Choice(Drawn, can_focus=True):
     """One word to choose. It is drawn in brackets, and reversed while it has the focus."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "choose", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter", "choose", show=False)]
 
     class Chosen(Message):
         """It was chosen."""
@@ -78,7 +78,7 @@ class Dialog(ModalScreen[T], Generic[T]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", show=False),
-        Binding("tab,right", "focus_next", show=False),
+        Binding("tab,right", "next", show=False),
         Binding("shift+tab,left", "focus_previous", show=False),
         Binding("down", "scroll(1)", show=False),
         Binding("up", "scroll(-1)", show=False),
@@ -91,6 +91,7 @@ class Dialog(ModalScreen[T], Generic[T]):
         self._title = title
         self._lines = lines
         self._cancel = cancel
+        self._is_left = False
 
     def compose(self) -> ComposeResult:
         with Container(id="dialog"):
@@ -110,6 +111,11 @@ class Dialog(ModalScreen[T], Generic[T]):
         yield from ()
 
     def on_mount(self) -> None:
+        """Textual calls this of every class of an object; what subclasses add goes into `begin`."""
+        self.begin()
+
+    def begin(self) -> None:
+        """The dialog is there; Cancel gets the focus."""
         frame = self.query_one("#dialog")
         frame.border_title = Content(clean(self._title))
         self.show_lines(self._lines)
@@ -134,7 +140,17 @@ class Dialog(ModalScreen[T], Generic[T]):
 
     def action_cancel(self) -> None:
         """Leaves, and nothing was done."""
-        self.dismiss(None)
+        self.leave(None)
+
+    def leave(self, result: T | None) -> None:
+        """Leaves once: a key that was pressed twice in haste must not take the screen below away."""
+        if not self._is_left:
+            self._is_left = True
+            self.dismiss(result)
+
+    def action_next(self) -> None:
+        """To the next field or choice."""
+        self.focus_next()
 
     def on_choice_chosen(self, message: Choice.Chosen) -> None:
         """One was chosen."""

@@ -22,6 +22,7 @@ from tui.show.layout import BLANK
 from tui.show.plans import plan_lines, short_confirmation, typed_fits
 from tui.show.words import fields
 from tui.widgets.lines import Bar
+from tui.widgets.textbox import TextBox
 
 if TYPE_CHECKING:
     from tui.app import LineclearApp
@@ -63,16 +64,16 @@ class PlanDialog(Dialog[Confirmed]):
     def middle(self) -> ComposeResult:
         with Horizontal(classes="row", id="reason-row"):
             yield Bar(classes="label")
-            yield Input(id="reason", compact=True, placeholder="why; it goes to the journal")
+            yield TextBox(id="reason", compact=True, placeholder="why; it goes to the journal")
         with Horizontal(classes="row", id="typed-row"):
             yield Bar(classes="label")
-            yield Input(id="typed", compact=True)
+            yield TextBox(id="typed", compact=True)
 
     def choices(self) -> ComposeResult:
         yield Choice(self._word, id="confirm")
 
-    def on_mount(self) -> None:
-        super().on_mount()
+    def begin(self) -> None:
+        super().begin()
         self.query_one("#reason-row").display = False
         self.query_one("#typed-row").display = False
         self.query_one("#confirm").disabled = True
@@ -161,6 +162,14 @@ class PlanDialog(Dialog[Confirmed]):
         """Something was typed."""
         self._enable()
 
+    def action_next(self) -> None:
+        """To the next; from Cancel to what is still to be typed."""
+        wanted = next((name for name in ("reason", "typed") if self.query_one(f"#{name}-row").display), "")
+        if wanted and self.focused is self.query_one("#cancel") and self.missing():
+            self.query_one(f"#{wanted}").focus()
+        else:
+            self.focus_next()
+
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Goes on to what is missing; enter in a field never confirms."""
         event.stop()
@@ -168,4 +177,4 @@ class PlanDialog(Dialog[Confirmed]):
 
     def chosen(self, name: str) -> None:
         if name == "confirm" and self.plan is not None and not self.missing():
-            self.dismiss(Confirmed(plan=self.plan, reason=self.reason, typed=self.plan.confirmation))
+            self.leave(Confirmed(plan=self.plan, reason=self.reason, typed=self.plan.confirmation))

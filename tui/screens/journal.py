@@ -39,8 +39,8 @@ class JournalRoom(Listing[JournalRow]):
         found = self.desk.details.get(TARGET)
         return found if isinstance(found, tuple) else ()
 
-    def on_screen_resume(self) -> None:
-        super().on_screen_resume()
+    def resume(self) -> None:
+        super().resume()
         self.desk.want(TARGET)
 
     def all_rows(self, snapshot: Snapshot) -> Sequence[JournalRow]:
@@ -56,12 +56,6 @@ class JournalRoom(Listing[JournalRow]):
     def watched(self, row: JournalRow) -> Target | None:
         del row
         return TARGET
-
-    def on_virtual_table_moved(self, message: object) -> None:
-        """Another entry; what is watched stays."""
-        del message
-        self.show_side()
-        self.show_frame()
 
     def detail_came(self, target: Target, *, is_first: bool) -> None:
         del is_first

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import Generic, TypeVar
 
 from textual.app import ComposeResult
+from textual.timer import Timer
 from textual.widgets import Input
 
 from tui.core.model import Snapshot
@@ -26,6 +27,7 @@ from tui.widgets.vtable import Cells, VirtualTable
 
 R = TypeVar("R")
 SIDE_SHOWN_FROM = 100
+REST_S = 0.04
 
 
 class Listing(Room, Generic[R]):
@@ -41,7 +43,7 @@ class Listing(Room, Generic[R]):
         super().__init__()
         self.filter = ""
         self.sort = ""
-        self._shown_for: tuple[object, ...] = ()
+        self._resting: Timer | None = None
 
     # what a subclass gives
 
@@ -87,8 +89,8 @@ class Listing(Room, Generic[R]):
         yield self.main_pane
         yield self.side_pane
 
-    def on_mount(self) -> None:
-        super().on_mount()
+    def begin(self) -> None:
+        super().begin()
         self.table.focus()
 
     @property
@@ -133,10 +135,17 @@ class Listing(Room, Generic[R]):
         self.show_side()
 
     def on_virtual_table_moved(self, message: VirtualTable.Moved) -> None:
-        """Another row, or other rows."""
+        """Another row, or other rows. What is slow waits until the cursor rests, so that a held key is never behind."""
         message.stop()
+        if self._resting is None:
+            self._resting = self.set_timer(REST_S, self._rest)
+        else:
+            self._resting.reset()
+
+    def _rest(self) -> None:
+        self._resting = None
         self.show_side()
-        self.show_frame()
+        self.show_keys()
         row = self.row
         self.desk.want(self.watched(row) if row is not None else None)
 

@@ -27,13 +27,13 @@ class Page(Room, Generic[R]):
         self.target = target
         self.filter = ""
 
-    def on_mount(self) -> None:
-        super().on_mount()
+    def begin(self) -> None:
+        super().begin()
         self.table.focus()
 
-    def on_screen_resume(self) -> None:
+    def resume(self) -> None:
         self.desk.want(self.target, logs=self.HAS_LOGS)
-        super().on_screen_resume()
+        super().resume()
 
     def detail_came(self, target: Target, *, is_first: bool) -> None:
         del is_first

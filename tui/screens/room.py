@@ -65,11 +65,21 @@ class Room(Screen[None]):
         yield from ()
 
     def on_mount(self) -> None:
+        """Textual calls this of every class of an object; what subclasses add goes into `begin`."""
+        self.begin()
+
+    def on_screen_resume(self) -> None:
+        """As `on_mount`: see `resume`."""
+        self.resume()
+
+    def begin(self) -> None:
+        """The screen is there for the first time."""
         small = " lineclear: this terminal is too small; 60 x 15 is the least "
         self.query_one(".too-small", Bar).set_lines((((small, "banner"),),))
         self.show_all()
 
-    def on_screen_resume(self) -> None:
+    def resume(self) -> None:
+        """The screen is seen, again or for the first time."""
         self.show_all()
 
     def on_resize(self) -> None:
@@ -105,7 +115,11 @@ class Room(Screen[None]):
         top = frame.head(about, fresh, snapshot, width)
         self.query_one(HeadBar).set_lines((top, frame.crumbs(self.places(), counts, width)))
         self.query_one(Banner).say(frame.banner(fresh, snapshot, read_only=desk.read_only))
-        self.query_one(KeyBar).show(frame.keys(keymap.actions_of(self.ROOM), self.why_not, width))
+        self.show_keys()
+
+    def show_keys(self) -> None:
+        """Draws the foot: which keys work depends on the row under the cursor."""
+        self.query_one(KeyBar).show(frame.keys(keymap.actions_of(self.ROOM), self.why_not, self.size.width))
 
     def places(self) -> tuple[str, ...]:
         """Where this is, from the room inwards."""
@@ -161,6 +175,8 @@ class Room(Screen[None]):
 
     def do_quit(self) -> None:
         """Leaves a page; in a room, leaves the program."""
+        if self.app.screen is not self:
+            return  # left already
         if len(self.app.screen_stack) > 1:
             self.app.pop_screen()
         else:
@@ -168,7 +184,7 @@ class Room(Screen[None]):
 
     def do_back(self) -> None:
         """Up, if there is an up."""
-        if len(self.app.screen_stack) > 1:
+        if self.app.screen is self and len(self.app.screen_stack) > 1:
             self.app.pop_screen()
 
     def do_command(self) -> None:

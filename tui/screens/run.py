@@ -53,8 +53,8 @@ class RunPage(Page[TreeLine]):
         yield self.tree_pane
         yield Vertical(self.why_pane, self.facts_pane, self.log_pane, classes="right")
 
-    def on_mount(self) -> None:
-        super().on_mount()
+    def begin(self) -> None:
+        super().begin()
         if self._first == "logs":
             self.logs.focus()
         elif self._first == "why":

@@ -35,7 +35,7 @@ def head(frame: Frame, fresh: Freshness, snapshot: Snapshot | None, width: int) 
     right: list[Span] = []
     if frame.frozen_at:
         right.append((f"FROZEN {frame.frozen_at}  ", "blocked"))
-    right += [*freshness(fresh), ("  ", "")]
+    right += [*freshness(fresh, has_retry=is_wide), ("  ", "")]
     if is_wide and snapshot is not None:
         right += [*_git(snapshot), ("  ", "")]
     role = "RO" if frame.read_only else "RW"
@@ -43,12 +43,12 @@ def head(frame: Frame, fresh: Freshness, snapshot: Snapshot | None, width: int) 
     return spread(tuple(left), tuple(right), width)
 
 
-def freshness(fresh: Freshness) -> Line:
+def freshness(fresh: Freshness, *, has_retry: bool) -> Line:
     """`● live 0.6s`, `◐ stale 14s`, `✗ offline 2m`."""
     shown = states.of(fresh.kind)
     seconds = fresh.age.total_seconds()
     old = f"{max(0.0, seconds):.1f}s" if seconds < 10 else span(fresh.age)
-    again = f", retrying {span(fresh.retry_in)}" if fresh.kind is FreshnessKind.OFFLINE and fresh.retry_in is not None else ""
+    again = f", retrying {span(fresh.retry_in)}" if has_retry and fresh.retry_in is not None else ""
     return ((f"{shown.glyph} {shown.word} {old}{again}", shown.style),)
 
 

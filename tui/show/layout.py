@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, set_cell_size
 
+from tui.core.fmt import clean
+
 Span = tuple[str, str]
 Line = tuple[Span, ...]
 BLANK: Line = ()
@@ -116,10 +118,10 @@ def spread(left: Line, right: Line, width: int) -> Line:
 
 
 def wrap(text: str, width: int) -> list[str]:
-    """The text in lines of at most `width` cells, broken at spaces where that can be done."""
+    """The text, made clean, in lines of at most `width` cells, broken at spaces where that can be done."""
     found: list[str] = []
     current = ""
-    for word in text.split(" "):
+    for word in clean(text).split(" "):
         joined = f"{current} {word}" if current else word
         if cell_len(joined) <= width:
             current = joined

@@ -12,13 +12,13 @@ from tui.show.words import NONE, field, fields, heading
 
 COLUMNS = (
     Column(key="state", title="STATE", width=11),
-    Column(key="kind", title="KIND", width=5, drop=3),
+    Column(key="kind", title="KIND", width=5, drop=2),
     Column(key="lock", title="LOCK", width=16, flex=5, middle=True),
     Column(key="held", title="HELD", width=5, right=True, drop=1),
     Column(key="holder", title="HOLDER", width=14, flex=4, middle=True),
     Column(key="for", title="FOR", width=6, right=True),
     Column(key="queue", title="QUEUE", width=5, right=True),
-    Column(key="next", title="NEXT", width=12, flex=2, drop=2, middle=True),
+    Column(key="next", title="NEXT", width=12, flex=2, drop=3, middle=True),
 )
 SORTS = ("", "lock", "for", "queue", "holder")
 _KINDS = {"Mutex": "mutex", "ConfigMap": "sema", "Policy": "cron", "Infrastructure": "infra", "Constraint": "units"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from datetime import datetime
 
 from tui.core import states
@@ -67,9 +68,10 @@ def cells(row: RunRow, now: datetime) -> tuple[Span, ...]:
 def counts(snapshot: Snapshot, now: datetime, *, wide: bool) -> Line:
     """How many runs are open, in each state that needs an eye."""
     del now
+    numbers = Counter([row.state for row in snapshot.runs])
     found: list[Span] = []
     for state in (RunState.HOLDING, RunState.WAITING, RunState.RUNNING, RunState.FAILED):
-        number = sum(1 for row in snapshot.runs if row.state is state)
+        number = numbers[state]
         shown = states.of(state)
         if number:
             found.append((f"{shown.glyph} {number} {shown.word}   ", shown.style))

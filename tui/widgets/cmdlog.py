@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tui.show.layout import Line
+from tui.core.fmt import clean
+from tui.show.layout import Line, fit
 from tui.widgets.lines import LinesView
 
 KEPT = 200
+COMMAND_CELLS = 56
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +24,8 @@ class Done:
     def line(self) -> Line:
         """As the log shows it."""
         word, look = {True: ("ok", "ok"), False: ("FAIL", "failed"), None: ("…", "muted")}[self.ok]
-        return ((f" {self.at}  ", "muted"), (f"{word:<5} ", look), (self.command, ""), (f"   {self.text}", "muted"))
+        command = fit(clean(self.command), COMMAND_CELLS, middle=True)
+        return ((f" {self.at}  ", "muted"), (f"{word:<5} ", look), (command, ""), (f"   {self.text}", "muted"))
 
 
 class CommandLog(LinesView):

@@ -9,6 +9,7 @@ from textual.message import Message
 from textual.widgets import Input
 
 from tui.widgets.lines import Bar
+from tui.widgets.textbox import TextBox
 
 
 class FilterBar(Horizontal):
@@ -39,7 +40,7 @@ class FilterBar(Horizontal):
 
     def compose(self) -> ComposeResult:
         yield Bar(classes="label")
-        yield Input(compact=True)
+        yield TextBox(compact=True)
         yield Bar(classes="hint")
 
     def on_mount(self) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from textual import events
 from textual.message import Message
 
-from tui.show.layout import Line, width_of
+from tui.show.layout import Line, width_of, wrap
 from tui.widgets.lines import Bar
+
+BANNER_ROWS = 3
 
 
 class HeadBar(Bar):
@@ -35,7 +37,7 @@ class HeadBar(Bar):
 
 
 class Banner(Bar):
-    """One row that says what is wrong with the connection or the data; hidden while nothing is."""
+    """A few rows that say what is wrong with the connection or the data; hidden while nothing is."""
 
     DEFAULT_CSS = "Banner { height: 1; display: none; } Banner.-shown { display: block; }"
     UNDER = "banner"
@@ -43,7 +45,10 @@ class Banner(Bar):
     def say(self, text: str) -> None:
         """Shows the text, or hides where it is ''."""
         self.set_class(bool(text), "-shown")
-        self.set_lines((((f" {text}", "banner"),),) if text else ())
+        lines = wrap(text, max(20, self.app.size.width - 2))[:BANNER_ROWS] if text else []
+        if len(lines) != len(self.lines):
+            self.styles.height = max(1, len(lines))
+        self.set_lines(tuple(((f" {line}", "banner"),) for line in lines))
 
 
 class KeyBar(Bar):
