@@ -6,6 +6,8 @@ than the limits allow, and knows nothing of workflows. Problems of one document 
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -26,6 +28,7 @@ MAX_SCALAR_BYTES = 256 << 10
 
 _TAG = "tag:yaml.org,2002:"
 _MISSING = object()
+_PAIR = re.compile(rb"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +67,7 @@ def read_documents(data: bytes) -> Iterator[RawDocument]:
     if len(data) > MAX_BYTES:
         raise _unreadable(rules.LIMIT, 0, 0, f"the file has {len(data)} bytes, the limit is {MAX_BYTES}; split it")
     _, reader_error, marked_error, _ = _yaml()
+    data = _with_pairs_joined(data)
     builder = _Builder(data)
     try:
         yield from builder.documents()
@@ -78,6 +82,16 @@ def read_documents(data: bytes) -> Iterator[RawDocument]:
         raise _unreadable(
             rules.SYNTAX, mark.line if mark else 0, mark.column if mark else 0, f"the text cannot be read: {why}"
         ) from error
+
+
+def _with_pairs_joined(data: bytes) -> bytes:
+    """JSON writes a character beyond 16 bits as two escapes, which YAML does not know as one: the character itself instead.
+
+    Columns behind one on the same line count it once.
+    """
+    if b"\\ud" not in data.lower() or data.lstrip()[:1] not in (b"{", b"["):
+        return data
+    return _PAIR.sub(lambda found: found[1] + json.loads(b'"' + found[2] + b'"').encode(), data)
 
 
 def _is_tab(data: bytes, line: int, column: int) -> bool:

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from reconciler.manifest import parse_file
 from reconciler.manifest.scalars import go_text, resolve_plain
 from reconciler.manifest.text import read_documents
 
@@ -99,3 +100,18 @@ def test_any_text_resolves_to_a_json_scalar_or_is_refused(text):
     except ValueError:
         return
     assert isinstance(value, str | int | float | bool | None)
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        (r"\ud83d\ude00", "😀"),
+        (r"a\uD83D\uDE00b", "a😀b"),
+        (r"\\ud83d\\ude00", r"\ud83d\ude00"),
+        (r"\\\ud83d\ude00", "\\😀"),
+    ],
+)
+def test_json_writes_a_long_character_as_two_escapes(written, read):
+    text = f'{{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {{"name": "a"}}, "data": {{"k": "{written}"}}}}'
+    [document] = parse_file("a.json", "", text.encode()).documents
+    assert document.data == {"k": read}
