@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import os
 import shutil
+import sqlite3
+import subprocess
 import sys
 import tempfile
 import threading
@@ -15,8 +17,11 @@ from conformance.corpus import Row, read_index
 from conformance.machine import Machine, prepare, root_argosay
 from conformance.report import decidable, percent, summary, write_csv
 from conformance.rows import Result, run_row
+from reconciler.errors import LineclearError
 
 DEFAULT_JOBS = 4
+
+BROKEN = (LineclearError, OSError, sqlite3.Error, subprocess.SubprocessError, ValueError, LookupError)
 
 
 def main() -> int:
@@ -63,7 +68,10 @@ def _run_all(rows: list[Row], machine: Machine, jobs: int) -> list[Result]:
 
     def one(number: int) -> None:
         nonlocal done
-        result = run_row(rows[number], machine, number)
+        try:
+            result = run_row(rows[number], machine, number)
+        except BROKEN as error:  # one row that cannot be tried says so, and the others go on
+            result = Result(rows[number], "NotTried", 0.0, f"{type(error).__name__}: {error}")
         with lock:
             done += 1
             results[number] = result
