@@ -166,7 +166,7 @@ class Decision:
         """Takes up one node where it stands."""
         if self._is_paused():
             if node.type is NodeType.POD and not node.is_final:
-                pods.take_over(self, node)
+                self._look_after(node)
         elif node.is_final:
             self._after_end(node)
         elif self.is_halting(node):
@@ -174,8 +174,16 @@ class Decision:
         elif node.phase is Phase.PENDING and node.type is not NodeType.POD:
             self.start_if_granted(node)
         else:
+            hooks.catch_up(self, node)
             KINDS[node.type].advance(self, node)
             self._fire_while_running(node)
+
+    def _look_after(self, pod: NodeState) -> None:
+        """A Pod of a suspended run: its end is taken over, and its limits are its own."""
+        if self._is_overdue(pod):
+            self._halt(pod)
+        else:
+            pods.take_over(self, pod)
 
     def _fire_while_running(self, node: NodeState) -> None:
         current = self.tree.get(node.name) or node

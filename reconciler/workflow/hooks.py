@@ -6,13 +6,15 @@ for that node, but whatever comes after waits for it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ManifestError
 from reconciler.expr.language import evaluate
 from reconciler.model.spec import Call, Hook
-from reconciler.model.state import NodeState, NodeType, Phase
+from reconciler.model.state import FINAL, NodeState, NodeType, Phase
 from reconciler.workflow.calls import Making, call_of
+from reconciler.workflow.outcome import is_hook
 from reconciler.workflow.values import Values
 from reconciler.workflow.variables import Variables
 
@@ -43,6 +45,31 @@ def fire(d: Decision, node: NodeState, parent: NodeState) -> None:
         if d.tree.get(making.name) is None:
             handler = Call(name=call.name, template=hook.template, arguments=hook.arguments or call.arguments)
             _fire_if(d, making, handler, hook, d.scope.for_call(owner, call, node.item_json))
+
+
+def catch_up(d: Decision, owner: NodeState) -> None:
+    """Starts the hooks of children that ended while nothing of the run might begin."""
+    if not any(call.hooks for call in _calls_of(d, owner)):
+        return
+    there = d.tree.made(owner)
+    d.building.add(owner.name)
+    for name, (_, phase) in there.items():
+        if phase in FINAL and not is_hook(name) and f"{name}.onExit" not in there:
+            child = d.tree.get(name)
+            if child is not None:
+                fire(d, child, owner)
+    d.building.discard(owner.name)
+
+
+def _calls_of(d: Decision, owner: NodeState) -> Sequence[Call]:
+    if owner.type is NodeType.DAG:
+        return d.scope.dag(owner).tasks
+    above = d.tree.parent(owner)
+    if owner.type is NodeType.STEP_GROUP and above is not None:
+        return d.scope.steps(above).groups[int(owner.name[len(above.name) + 1 : -1])]
+    if owner.type is NodeType.TASK_GROUP and above is not None:
+        return [d.scope.dag(above).by_name[owner.name[len(above.name) + 1 :]]]
+    return ()
 
 
 def fire_for_run(d: Decision, scope: Variables) -> bool:

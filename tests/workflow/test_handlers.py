@@ -281,3 +281,19 @@ def test_handlers_survive_crashes(world):
         world.dying("before-commit", lambda node=node: world.exits("r", node))
         world.exits("r", node)
     assert world.phase("r") == "Succeeded"
+
+
+@pytest.mark.parametrize("kind", ["steps", "dag"])
+@pytest.mark.parametrize("first", [{}, {"withItems": ["x"]}])
+def test_a_call_that_ended_while_its_run_was_suspended_has_its_handler(world, kind, first):
+    a, b = AT[kind]
+    a += "(0:x)" if first else ""
+    world.submit(hooked(kind, first=first), "r")
+    world.must("suspend", run="r")
+    world.exits("r", a)
+    assert world.running("r") == []
+    world.crash()
+    world.must("resume", run="r")
+    assert world.running("r") == [f"{a}.onExit"]
+    world.exits("r", f"{a}.onExit")
+    assert world.running("r") == [b]

@@ -461,3 +461,31 @@ def test_a_retried_run_keeps_what_a_person_supplied(world):
     world.exits("r", "[1].read", 1)
     world.must("retry", run="r")
     assert world.inputs("r", "[1].read") == {"x": "yes"}
+
+
+@pytest.mark.parametrize("limit", [{"activeDeadlineSeconds": 5}, {"timeout": "5"}])
+def test_a_step_of_a_suspended_run_still_has_its_own_limits(world, limit):
+    world.submit(spec(steps("main", ["p"]), pod("p", **limit)), "r")
+    world.must("suspend", run="r")
+    world.tick(5)
+    assert world.asked_to_end("r") == ["[0].p"]
+    world.exits("r", "[0].p", 143)
+    assert (world.nodes("r")["[0].p"], world.phase("r")) == ("Failed", "Running")
+    world.must("resume", run="r")
+    assert world.phase("r") == "Failed"
+
+
+@pytest.mark.parametrize("kind", ["retry", "dag", "loop"])
+def test_whatever_ended_in_a_suspended_run_is_taken_up_with_its_resumption(world, kind):
+    bodies = {
+        "retry": spec(steps("main", [call("p")], [call("next")]), pod("p", retryStrategy={"limit": 1})),
+        "dag": spec(tasks("main", call("p"), call("next", depends="p.Failed")), pod("p")),
+        "loop": spec({**steps("main", [call("p", withItems=[1, 2])]), "parallelism": 1}, pod("p")),
+    }
+    node, after = {"retry": ("[0].p(0)", "[0].p(1)"), "dag": (".p", ".next"), "loop": ("[0].p(0:1)", "[0].p(1:2)")}[kind]
+    world.submit(bodies[kind], "r")
+    world.must("suspend", run="r")
+    world.exits("r", node, 1)
+    assert world.running("r") == []
+    world.must("resume", run="r")
+    assert world.running("r") == [after]
