@@ -278,9 +278,10 @@ def reopen(writer: Writer, run: RunState, deadline_s: int | None, *, keeps_runni
         "WITH RECURSIVE gone (id, name) AS ("
         f" SELECT id, name FROM node WHERE {again} AND type IN ('Pod', 'Retry', 'Skipped', 'Suspend')"
         " UNION SELECT n.id, n.name FROM gone JOIN node n"
-        " ON n.parent_id = gone.id OR (n.run_id = ? AND n.name = gone.name || '.onExit'))"
+        " ON n.parent_id = gone.id OR (n.run_id = ? AND n.name = gone.name || '.onExit')"
+        " OR (n.run_id = ? AND n.name > gone.name || '.hooks.' AND n.name < gone.name || '.hooks/'))"
         " DELETE FROM node WHERE id IN (SELECT id FROM gone)",
-        (run.id, run.id),
+        (run.id, run.id, run.id),
     )
     for node_id, created_at, deadline_at in db.execute(
         f"SELECT id, created_at, deadline_at FROM node WHERE {again} AND deadline_at IS NOT NULL", (run.id,)

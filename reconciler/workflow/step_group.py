@@ -57,5 +57,14 @@ def _end_if_done(d: Decision, group: NodeState) -> None:
     if current.is_final or d.tree.has_unfinished_child(group):
         return
     children = d.tree.children(group)
-    phase, message = group_outcome(bad_among(children, lambda node: calls.call_of(d, node, group)))
+    bad = bad_among(children, lambda node: calls.call_of(d, node, group))
+    phase, message = group_outcome(bad)
+    unmade = next((child for child in bad if _could_not_be_made(d, child)), None)
+    if unmade is not None:  # Argo: arguments that cannot be resolved are an Error of the group
+        phase, message = Phase.ERROR, unmade.message
     d.finish(group, phase, message)
+
+
+def _could_not_be_made(d: Decision, child: NodeState) -> bool:
+    is_error = child.phase is Phase.ERROR and child.type is NodeType.POD
+    return is_error and (child.id == 0 or d.tree.stored.attempt(child.id) is None)

@@ -280,6 +280,8 @@ def test_an_output_that_was_never_made_takes_a_default_or_is_an_error(world, pla
         assert world.nodes("r")[node] == "Error"
         assert "was never made" in world.told("r", node)
         assert world.phase("r") == ("Failed" if kind == "steps" else "Error")
+        if kind == "steps":
+            assert world.nodes("r")["[2]"] == "Error"
     else:
         assert world.inputs("r", node) == {"x": how if expected == "STATUS" else expected}
 
@@ -291,3 +293,31 @@ def test_a_parameter_from_an_absent_output_takes_the_sources_default(world):
     outer["outputs"] = {"parameters": [{"name": n, "valueFrom": {n: s, "default": f"{n}!"}} for n, s in sources.items()]}
     world.submit(spec(outer, making("p", "v")), "r")
     assert (world.phase("r"), world.outputs("r", "")) == ("Succeeded", {"parameter": "parameter!", "expression": "expression!"})
+
+
+WHENS_ON_ABSENT = [
+    ("{{=steps.make.outputs.parameters.v ?? 'x'}} == x", None, "Running"),
+    ("{{steps.make.outputs.parameters.v}} == x", "x", "Running"),
+    ("{{steps.make.outputs.parameters.v}} == x", "y", "Skipped"),
+    ("{{steps.make.outputs.parameters.v}} == x", None, "Error"),
+    ("{{steps.make.status}} == Skipped", None, "Running"),
+]
+
+
+@pytest.mark.parametrize(("when", "default", "phase"), WHENS_ON_ABSENT)
+def test_a_condition_on_an_output_that_was_never_made(world, when, default, phase):
+    producer = making("p", "v" if default is None else ("v", default))
+    main = steps("main", [call("make", "p", when="false")], [call("read", "q", when=when)])
+    world.submit(spec(main, producer, pod("q")), "r")
+    assert world.nodes("r")["[1].read"] == phase
+
+
+@pytest.mark.parametrize(("default", "expected"), [("[1, 2]", ["[1].read(0:1)", "[1].read(1:2)"]), ("[]", []), (None, None)])
+def test_a_loop_over_an_output_that_was_never_made(world, default, expected):
+    producer = making("p", "v" if default is None else ("v", default))
+    loop = call("read", "q", withParam="{{steps.make.outputs.parameters.v}}")
+    world.submit(spec(steps("main", [call("make", "p", when="false")], [loop]), producer, pod("q")), "r")
+    if expected is None:
+        assert (world.nodes("r")["[1].read"], world.phase("r")) == ("Error", "Failed")
+    else:
+        assert world.running("r") == expected

@@ -489,3 +489,47 @@ def test_whatever_ended_in_a_suspended_run_is_taken_up_with_its_resumption(world
     assert world.running("r") == []
     world.must("resume", run="r")
     assert world.running("r") == [after]
+
+
+def test_a_retried_run_fires_the_hooks_of_what_it_runs_again(world):
+    hooks = {"late": {"template": "h", "expression": "steps.a.status == 'Failed'"}}
+    world.submit(spec(steps("main", [call("a", hooks=hooks), call("b")]), pod("p"), pod("h")), "r")
+    for _ in range(2):
+        world.exits("r", "[0].a", 1)
+        assert "[0].a.hooks.late" in world.running("r")
+        world.exits("r", "[0].a.hooks.late")
+        if "[0].b" in world.running("r"):
+            world.exits("r", "[0].b")
+        assert world.phase("r") == "Failed"
+        world.must("retry", run="r")
+        assert world.running("r") == ["[0].a"]
+    world.exits("r", "[0].a")
+    assert world.phase("r") == "Succeeded"
+
+
+@pytest.mark.parametrize("number", [1, 3])
+def test_a_retried_run_with_a_workflow_strategy_begins_its_failed_part_anew(world, number):
+    world.submit(spec(steps("main", ["a"], ["b"]), pod("a"), pod("b"), retryStrategy={"limit": 0}), "r")
+    for _ in range(number):
+        first = world.running("r")[0]
+        if ".a" in first:
+            world.exits("r", first)
+        world.exits("r", world.running("r")[0], 1)
+        assert world.phase("r") == "Failed"
+        world.must("retry", run="r")
+        assert len(world.running("r")) == 1
+    while world.running("r"):
+        world.exits("r", world.running("r")[0])
+    assert world.phase("r") == "Succeeded"
+
+
+@pytest.mark.parametrize("verb", ["stop", "terminate"])
+def test_a_run_ended_amid_a_narrow_loop_makes_no_more_turns(world, verb):
+    for kind, main in (
+        ("s", {**steps("main", [call("p", withItems=[1, 2, 3])], [("q", "p")]), "parallelism": 1}),
+        ("d", {**tasks("main", call("p", withItems=[1, 2, 3]), call("q", depends="p.Failed")), "parallelism": 1}),
+    ):
+        world.submit(spec(main, pod("p")), kind)
+        world.must(verb, run=kind)
+        world.exits(kind, world.running(kind)[0], 143)
+        assert (world.phase(kind), world.running(kind)) == ("Failed", [])

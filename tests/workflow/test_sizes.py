@@ -177,3 +177,8 @@ def test_a_graphs_cost_grows_with_its_size_and_not_faster(tmp_path, graph):
     small, large = (statements(tmp_path / str(number), graph(number)) for number in (50, 200))
     assert large < 4.6 * small, f"{small} statements for 50 tasks, {large} for 200"
     assert large < 200 * 60
+
+
+@pytest.mark.parametrize("graph", [wide, chain, loop_in_a_dag], ids=lambda graph: graph.__name__)
+def test_thousands_of_tasks_cost_a_few_dozen_statements_each(tmp_path, graph):
+    assert statements(tmp_path / "world", graph(2000)) < 2000 * 50
