@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint bench conformance docs lock clean
+.PHONY: demo test lint bench conformance docs pictures lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python docs/demo.py
@@ -28,6 +28,10 @@ conformance: $(VENV)/.runtime
 # The pages that are made from the code.
 docs: $(VENV)/.dev
 	$(BIN)/python docs/generate.py
+
+# The pictures of the screen in README and docs, drawn by the real app.
+pictures: $(VENV)/.dev
+	$(BIN)/python docs/pictures.py
 
 $(VENV)/bin/python:
 	$(PYTHON) -c 'import sys; sys.exit(0 if sys.version_info >= (3, 11) else "lineclear needs Python 3.11 or later")'
