@@ -140,7 +140,7 @@ class Producers(Mapping[str, Any]):
     def _shown(self, name: str, rest: str) -> Any:
         try:
             return self.get_text(f"{name}.{rest}")
-        except AbsentValue:
+        except ManifestError:  # never made, or not to be put together: an error only for who uses it
             return ABSENT
 
     def __iter__(self) -> Iterator[str]:

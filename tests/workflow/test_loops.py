@@ -222,6 +222,18 @@ def test_output_parameters_of_turns_are_lists(world, kind, name, given, expected
 
 
 @pytest.mark.parametrize("kind", ["steps", "dag"])
+@pytest.mark.parametrize("result", [None, "plain text"])
+def test_expressions_see_what_turns_left(world, kind, result):
+    """The results of turns are looked at only by who asks for them."""
+    turn, reader, root = NAMES[kind]
+    body = fan(kind, f"{{{{=len(fromJSON({root}.s.outputs.parameters.v))}}}}")
+    world.submit(spec(body, making("p", "v"), taking("q", "x")), "r")
+    for index in range(3):
+        world.exits("r", turn.format(index, index + 1), outputs={"v": "a"}, result=result)
+    assert world.inputs("r", reader) == {"x": "3"}
+
+
+@pytest.mark.parametrize("kind", ["steps", "dag"])
 def test_only_turns_that_succeeded_are_put_together(world, kind):
     turn, reader, root = NAMES[kind]
     body = fan(kind, f"{{{{{root}.s.outputs.parameters.v}}}}", when="{{item}} != 2")
