@@ -44,7 +44,7 @@ def fire(d: Decision, node: NodeState, parent: NodeState) -> None:
         making = Making(name=node.name + suffix, parent=parent, display=node.display + suffix)
         if d.tree.get(making.name) is None:
             handler = Call(name=call.name, template=hook.template, arguments=hook.arguments or call.arguments)
-            _fire_if(d, making, handler, hook, d.scope.for_call(owner, call, node.item_json))
+            _fire_if(d, making, handler, hook, d.scope.for_hook(owner, call, node))
 
 
 def catch_up(d: Decision, owner: NodeState) -> None:

@@ -101,6 +101,20 @@ class Scope:
         root = "steps" if isinstance(self.template(owner).body, Steps) else "tasks"
         return Variables({f"{root}.name": call.name}, outer=self.of(owner), item_json=item_json)
 
+    def for_hook(self, owner: NodeState, call: Call, node: NodeState) -> Variables:
+        """What a call's hook sees: as the call, but a loop's name means the turn that it belongs to."""
+        scope = self.for_call(owner, call, node.item_json)
+        if not call.is_loop:
+            return scope
+        own = f"{'steps' if isinstance(self.template(owner).body, Steps) else 'tasks'}.{call.name}"
+        flat = {f"{own}.status": node.phase.value, f"{own}.message": node.message}
+        if node.exit_code is not None:
+            flat[f"{own}.exitCode"] = str(node.exit_code)
+        if node.outputs.result is not None:
+            flat[f"{own}.outputs.result"] = node.outputs.result
+        flat |= {f"{own}.outputs.parameters.{name}": value for name, value in node.outputs.parameters.items()}
+        return Variables(flat, outer=scope)
+
     def tries(self, retry: NodeState, before: NodeState | None = None) -> dict[str, str]:
         """`retries` and `lastRetry.*`: for a new try, or for the judgement on the last one (`before` None)."""
         done = [child for child in self._tree.children(retry) if child.is_final and (before is None or child.name != before.name)]

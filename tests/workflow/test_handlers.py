@@ -297,3 +297,22 @@ def test_a_call_that_ended_while_its_run_was_suspended_has_its_handler(world, ki
     assert world.running("r") == [f"{a}.onExit"]
     world.exits("r", f"{a}.onExit")
     assert world.running("r") == [b]
+
+
+OWN = [
+    ("{{%s.a.outputs.result}}", "said y"),
+    ("{{%s.a.outputs.parameters.v}}", "left y"),
+    ("{{%s.a.status}} {{%s.a.exitCode}} {{item}}", "Succeeded 0 y"),
+    ("{{=%s.a.status + %s.a.outputs.parameters.v + item}}", "Succeededleft yy"),
+]
+
+
+@pytest.mark.parametrize("kind", ["steps", "dag"])
+@pytest.mark.parametrize(("text", "expected"), OWN)
+def test_a_turns_handler_knows_what_its_own_turn_left(world, kind, text, expected):
+    a, _ = AT[kind]
+    text = text.replace("%s", "steps" if kind == "steps" else "tasks")
+    world.submit(hooked(kind, making("p", "v"), first={"withItems": ["x", "y"]}, **given(x=text)), "r")
+    world.exits("r", f"{a}(0:x)", outputs={"v": "left x"}, result="said x")
+    world.exits("r", f"{a}(1:y)", outputs={"v": "left y"}, result="said y")
+    assert world.inputs("r", f"{a}(1:y).onExit") == {"x": expected}
