@@ -17,6 +17,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
+os.environ.setdefault("TEXTUAL_FPS", "240")  # as the command sets it, before anything of Textual is imported
+
 from textual import events
 
 from bench.home import LINECLEAR, Served, template

@@ -36,6 +36,7 @@ def run(args: Args) -> int:
             )
     if os.environ.get("TERM", "") in ("", "dumb"):
         raise UsageError(f"could not open the screen: TERM is {os.environ.get('TERM', '')!r}; set it to what the terminal is")
+    os.environ.setdefault("TEXTUAL_FPS", "240")  # read on import; with 60 a key may wait 16 ms for its frame
     from tui.start import Wish, run_screen
 
     wish = Wish(

@@ -62,7 +62,7 @@ def cells(row: LockRow, now: datetime) -> tuple[Span, ...]:
         (lock_name(row), quiet or "strong"),
         (units(row.held, row.capacity), quiet),
         (holder_text(row), quiet),
-        (age(row.since, now), shown.style if row.state is LockState.STUCK else quiet),
+        (age(row.since, now), "alarm" if row.state is LockState.STUCK else quiet),
         (str(row.queue_length) if row.queue_length else NONE, "" if row.queue_length else "muted"),
         (next_text(row), quiet or "muted"),
     )
@@ -124,12 +124,12 @@ def _free(row: LockRow) -> Line:
 
 def holder_lines(holder: Holder, now: datetime, width: int) -> tuple[Line, ...]:
     """One holder: who, since when, what it does, and why it is thought stuck or not."""
-    look = "stuck" if holder.is_stuck else "strong"
+    look = "alarm" if holder.is_stuck else "strong"
     found = [
         field("holder", (holder.label, look)),
         field("held", (f"{age(holder.since, now)}", look), (f"   since {clock(holder.since, now)}   #{holder.epoch}", "muted")),
         *fields("verdict", f"{holder.verdict}: {holder.evidence}" if holder.evidence else holder.verdict, width,
-                "stuck" if holder.is_stuck else ""),
+                "alarm" if holder.is_stuck else ""),
     ]  # fmt: skip
     if holder.doing:
         found += fields("", f"it {holder.doing}", width, "muted")

@@ -15,7 +15,7 @@ from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
 
-from tui.core.fmt import clean
+from tui.core.fmt import LINE_LIMIT, clean
 from tui.show.layout import BLANK, Line, fit_line
 from tui.show.palette import ANSI, DARK, LIGHT, MONO, Look
 
@@ -69,7 +69,7 @@ class Drawn(Widget):
         flat = self.app.no_color or self.app.native_ansi_color
         segments = []
         for text, look in fit_line(tuple((self.safe(text), look) for text, look in line), width):
-            style = base + looks[look] + looks[under] if under and flat else ground + looks[look]
+            style = base + looks[under] + Style(bold=looks[look].bold) if under and flat else ground + looks[look]
             segments.append(Segment(text, style))
         strip = Strip(segments, width)
         if len(self._seen) > 2000:
@@ -79,6 +79,8 @@ class Drawn(Widget):
 
     def safe(self, text: str) -> str:
         """The text without what could move a cursor; in ASCII where the terminal has no more than that."""
+        if len(text) < LINE_LIMIT and text.isascii() and text.isprintable():
+            return text
         shown = clean(text)
         if getattr(self.app, "ascii_only", False) and not shown.isascii():
             return shown.translate(ASCII).encode("ascii", "replace").decode()

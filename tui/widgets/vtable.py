@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import Generic, TypeVar
 
 from textual import events
+from textual.geometry import Size
 from textual.message import Message
 from textual.strip import Strip
 from textual.widget import Widget
@@ -68,6 +69,7 @@ class VirtualTable(Drawn, Generic[R], can_focus=True):
         self.clock: Callable[[], datetime] = _utc_now
         self._fitted: tuple[tuple[int, int], ...] = ()
         self._fitted_for = -1
+        self._box = Size(0, 0)
         self._drawn_now: datetime | None = None
 
     # what is shown
@@ -160,7 +162,8 @@ class VirtualTable(Drawn, Generic[R], can_focus=True):
     # drawing
 
     def render_line(self, y: int) -> Strip:
-        width = self.size.width
+        self._box = self.size
+        width = self._box.width
         if width != self._fitted_for:
             self._fitted = fit_columns(self.columns, width - MARGIN - 1)
             self._fitted_for = width
@@ -197,7 +200,7 @@ class VirtualTable(Drawn, Generic[R], can_focus=True):
         """The last cell of a line: a piece of the scroll bar where there is more than is shown."""
         used = MARGIN + sum(cells for _, cells in self._fitted) + GAP * max(0, len(self._fitted) - 1)
         pad = " " * max(0, width - used - 1)
-        count, height = len(self.rows), self.height
+        count, height = len(self.rows), max(1, self._box.height - 1)
         if count <= height:
             return (pad + " ", "")
         size = max(1, height * height // count)
