@@ -29,6 +29,7 @@ GROUPS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
             "retry": ("again", "try the failed steps of a run again"),
             "resubmit": ("again", "submit a run once more as a new one"),
             "delete": ("delete", "delete runs and what they wrote"),
+            "limit": ("limit", "set and show the limits of database semaphores"),
             "unhold": ("unhold", "open a lock again whose holder was let go without proof"),
             "terminate-stuck-holder": ("stuck", "end the holder of a stuck lock and let the next run go on"),
         },

@@ -14,7 +14,8 @@ from typing import NamedTuple
 from reconciler.lint import rules
 from reconciler.lint.scope import Path, View, links_of
 from reconciler.manifest import hooks_of
-from reconciler.model.spec import Document, Kind, LockKind, LockRef, Template, TemplateRef, WorkflowSpec
+from reconciler.model.locks import LockKind, LockRef
+from reconciler.model.spec import Document, Kind, Template, TemplateRef, WorkflowSpec
 
 _MOST_STEPS = 50_000  # a workflow made to be dear has more ways to a template than anybody can look at
 _NO_LIMIT = "the limit that was read last stays, and if none ever was the lock admits nobody"
@@ -43,7 +44,7 @@ def check_locks(view: View) -> list[Order]:
 def _check_block(view: View, locks: Sequence[LockRef], paths: Sequence[Path]) -> None:
     seen: dict[str, str] = {}
     for lock, path in zip(locks, paths, strict=False):
-        parts = (lock.name,) if lock.kind is LockKind.MUTEX else (lock.configmap, lock.key)
+        parts = (lock.configmap, lock.key) if lock.kind is LockKind.SEMAPHORE else (lock.name,)
         if any(part and not part.strip() for part in parts):
             view.report(rules.LOCK_NAME, path, "the lock's name is blank; give it a name")
             continue
@@ -98,8 +99,8 @@ def _check_held(view: View) -> list[Order]:
         for lock, path in zip(template.locks, paths, strict=False):
             key = key_of(lock, namespace)
             if key not in held:
-                if lock.kind is LockKind.MUTEX and "{{" not in key:
-                    orders += [Order(view, one, key, path) for one in held if "{{" not in one and "/Mutex/" in one]
+                if lock.kind.is_mutex and "{{" not in key:
+                    orders += [Order(view, one, key, path) for one in held if "{{" not in one and "Mutex/" in one]
                 continue
             if (path, key) in told or _is_local(key):
                 continue
@@ -192,8 +193,7 @@ def check_lock_order(orders: Iterable[Order]) -> None:
 
 def key_of(lock: LockRef, namespace: str) -> str:
     """The lock's key as written, spaces inside braces gone: `default/Mutex/deploy-{{workflow.parameters.x}}`."""
-    name = lock.name if lock.kind is LockKind.MUTEX else f"{lock.configmap}/{lock.key}"
-    key = f"{lock.namespace or namespace}/{lock.kind.value}/{name}"
+    key = f"{lock.namespace or namespace}/{lock.kind.value}/{lock.written}"
     return "}}".join(_tight(part) for part in key.split("}}")) if "{{" in key else key
 
 
@@ -209,6 +209,6 @@ def _is_local(key: str) -> bool:
 
 def lock_title(lock: LockRef) -> str:
     """A lock as messages name it."""
-    if lock.kind is LockKind.MUTEX:
-        return f'mutex "{lock.name}"'
-    return f'semaphore "{lock.configmap}/{lock.key}"'
+    what = "mutex" if lock.kind.is_mutex else "semaphore"
+    database = "database " if lock.kind in (LockKind.DATABASE, LockKind.DATABASE_MUTEX) else ""
+    return f'{database}{what} "{lock.written}"'

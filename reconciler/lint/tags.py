@@ -13,7 +13,8 @@ from reconciler.lint import rules
 from reconciler.lint.names import LATER, Spot, Variables
 from reconciler.lint.scope import Path, SiteCall, View
 from reconciler.manifest import hooks_of
-from reconciler.model.spec import Dag, Hook, LockRef, Parameter, Program, Suspend, Template, ValueFrom
+from reconciler.model.locks import LockRef
+from reconciler.model.spec import Dag, Hook, Parameter, Program, Suspend, Template, ValueFrom
 
 _SHELLS = frozenset({"sh", "bash", "dash", "ash", "zsh", "ksh"})
 _VALUES = ("inputs.parameters.", "workflow.parameters.", "item", "steps.", "tasks.", "=")

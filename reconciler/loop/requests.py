@@ -11,7 +11,7 @@ from typing import Any
 
 from reconciler.errors import ManifestError, NotFound, Refused, UsageError
 from reconciler.loop import crons as cron_runs
-from reconciler.loop import pausing
+from reconciler.loop import limits, pausing
 from reconciler.loop.context import Context
 from reconciler.loop.due import remove_run
 from reconciler.loop.naming import check_names
@@ -289,6 +289,8 @@ VERBS: Mapping[str, Callable[[Context, Args], Answer]] = {
     "cron_suspend": do_cron_suspend,
     "cron_resume": do_cron_resume,
     "cron_trigger": do_cron_trigger,
+    "limit_set": limits.set_limit,
+    "limit_delete": limits.delete_limit,
     "sync_approve": do_sync_approve,
     "terminate_stuck_holder": terminate_stuck_holder,
     "unhold": unhold,

@@ -21,7 +21,7 @@ from reconciler.model.source import (
 )
 from reconciler.model.spec import Document, Kind
 from reconciler.model.state import Phase, RunId
-from reconciler.store import catalogue, claims, crons, runs
+from reconciler.store import catalogue, crons, limits, runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +94,7 @@ def _follow(ctx: Context, change: DefinitionChange, former: dict[tuple[str, str,
     """What a change of a definition brings for limits, crons and runs."""
     kind, namespace, name = change.identity
     if kind == Kind.CONFIG_MAP.value:
-        claims.read_limits_of(ctx.writer, namespace, name)
+        limits.read_limits_of(ctx.writer, namespace, name)
     elif kind == Kind.CRON_WORKFLOW.value:
         if change.kind is ChangeKind.RETIRE:
             crons.set_next(ctx.writer, namespace, name, None)

@@ -26,7 +26,7 @@ _ORDER = (
     ("Parts of a call", (schema.REFERENCE, schema.HOOK, schema.CONTINUE_ON, schema.SEQUENCE)),
     ("Parameters", (schema.INPUTS, schema.OUTPUTS, schema.PARAMETER, schema.VALUE_FROM)),
     ("Containers and scripts", (schema.CONTAINER, schema.SCRIPT, schema.ENV_VAR, schema.ENV_SOURCE, schema.SECRET_KEY)),
-    ("Locks", (schema.SYNCHRONIZATION, schema.MUTEX, schema.SEMAPHORE, schema.CONFIG_KEY)),
+    ("Locks", (schema.SYNCHRONIZATION, schema.MUTEX, schema.SEMAPHORE, schema.CONFIG_KEY, schema.DATABASE_KEY)),
     ("Other kinds", (schema.CRON_SPEC, schema.CONFIG_MAP)),
 )
 _HEAD = """\

@@ -11,7 +11,7 @@ from typing import Any
 from reconciler.manifest import rules, schema
 from reconciler.manifest.positions import Path
 from reconciler.manifest.reading import Reading
-from reconciler.model.spec import LockKind, LockRef
+from reconciler.model.locks import LockKind, LockRef
 
 
 def read_locks(r: Reading, value: Any, at: Path) -> tuple[LockRef, ...]:
@@ -36,11 +36,9 @@ def _lock_list(r: Reading, fields: Mapping[str, Any], singular: str, at: Path) -
 
 def _mutex(r: Reading, value: Any, at: Path) -> LockRef:
     fields = r.fields(value, at, schema.MUTEX)
-    if r.boolean(fields.get("database"), (*at, "database")):
-        message = "a database mutex is not supported yet and would be another lock; remove database"
-        r.note(rules.UNSUPPORTED, (*at, "database"), message, on_key=True)
+    is_shared = r.boolean(fields.get("database"), (*at, "database"))
     return LockRef(
-        kind=LockKind.MUTEX,
+        kind=LockKind.DATABASE_MUTEX if is_shared else LockKind.MUTEX,
         name=r.needed_text(fields, "name", at, "a mutex"),
         namespace=r.text(fields.get("namespace"), (*at, "namespace")) or None,
     )
@@ -50,15 +48,23 @@ def _semaphore(r: Reading, value: Any, at: Path) -> LockRef:
     fields = r.fields(value, at, schema.SEMAPHORE)
     path = (*at, "configMapKeyRef")
     reference = r.fields(fields.get("configMapKeyRef"), path, schema.CONFIG_KEY)
+    namespace = r.text(fields.get("namespace"), (*at, "namespace")) or None
     configmap = key = ""
+    if fields.get("database") is not None:
+        if fields.get("configMapKeyRef") is not None:
+            message = 'a semaphore has "configMapKeyRef" and "database"; keep one'
+            r.note(rules.CONFLICT, (*at, "database"), message, on_key=True)
+        shared = r.fields(fields["database"], (*at, "database"), schema.DATABASE_KEY)
+        name = r.needed_text(shared, "key", (*at, "database"), "a semaphore's database")
+        return LockRef(kind=LockKind.DATABASE, name=name, namespace=namespace)
     if fields.get("configMapKeyRef") is not None:
         configmap = r.needed_text(reference, "name", path, "configMapKeyRef")
         key = r.needed_text(reference, "key", path, "configMapKeyRef")
-    elif not (isinstance(value, dict) and value.get("database") is not None):
+    else:
         r.missing("configMapKeyRef", at, "a semaphore")
     return LockRef(
         kind=LockKind.SEMAPHORE,
         configmap=configmap,
         key=key,
-        namespace=r.text(fields.get("namespace"), (*at, "namespace")) or None,
+        namespace=namespace,
     )

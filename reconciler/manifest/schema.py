@@ -175,10 +175,9 @@ SYNCHRONIZATION = _shape("synchronization", "mutex mutexes semaphore semaphores"
 MUTEX = _shape("a mutex", "database name namespace")
 SEMAPHORE = _shape(
     "a semaphore",
-    "configMapKeyRef namespace",
-    refused=_refused("use configMapKeyRef", "database"),
-    bare="database",
+    "configMapKeyRef database namespace",
 )
+DATABASE_KEY = _shape("a semaphore's database", "key")
 CONFIG_KEY = _shape("configMapKeyRef", "key name optional")
 
 CRON_SPEC = _shape(

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from reconciler.model.cron import CronSpec
+from reconciler.model.locks import LockRef
 
 
 class Kind(StrEnum):
@@ -55,28 +56,6 @@ class Parameter:
     description: str = ""
     value_from: ValueFrom | None = None
     global_name: str = ""
-
-
-class LockKind(StrEnum):
-    """What a lock is; part of its identity."""
-
-    MUTEX = "Mutex"
-    SEMAPHORE = "ConfigMap"
-    POLICY = "Policy"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LockRef:
-    """One wanted lock, its name still templated.
-
-    A mutex has `name`; a semaphore has `configmap` and `key`. `namespace` None means the run's own.
-    """
-
-    kind: LockKind
-    name: str = ""
-    configmap: str = ""
-    key: str = ""
-    namespace: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

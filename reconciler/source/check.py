@@ -14,8 +14,9 @@ from typing import Protocol
 from reconciler.errors import UsageError
 from reconciler.lint import HOST_IMAGES, lint_files
 from reconciler.model.images import Images
+from reconciler.model.locks import LockKind, LockRef
 from reconciler.model.source import Identity, PushVerdict, RefUpdate, Standing, identity_of
-from reconciler.model.spec import Document, Finding, Kind, LockKind, LockRef, ParsedFile, Place, Severity
+from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Place, Severity
 from reconciler.source.repository import Repository
 from reconciler.source.tree import Entry
 

@@ -10,7 +10,9 @@ from collections.abc import Sequence
 
 from reconciler.errors import Conflict
 from reconciler.locks.admission import Want
+from reconciler.model.locks import LockKind
 from reconciler.model.state import ClaimId, LockId, NodeId, Phase, ResolvedLock, RunId, RunState
+from reconciler.store import limits
 from reconciler.store.writer import Writer
 
 UNBOUNDED = 2**31 - 1
@@ -23,7 +25,7 @@ def request(writer: Writer, run: RunState, node: NodeId | None, locks: Sequence[
     for lock in locks:
         lock_id = ensure_lock(writer, lock)
         inside = _holding_ancestor(writer, run, node, lock_id) if lock.nested and node is not None else 0
-        _insert_want(writer, claim, lock_id, lock, inside, mutex=lock.kind == "Mutex")
+        _insert_want(writer, claim, lock_id, lock, inside, mutex=LockKind(lock.kind).is_mutex)
         writer.marks.lock(lock_id)
     keys = [lock.key for lock in locks]
     detail = {"claim": claim, "locks": keys, "level": level, "priority": run.priority}
@@ -85,47 +87,14 @@ def ensure_lock(writer: Writer, lock: ResolvedLock) -> LockId:
         return LockId(row[0])
     cursor = writer.db.execute(
         "INSERT INTO lock (key, kind, namespace, name, capacity) VALUES (?, ?, ?, ?, ?)",
-        (lock.key, lock.kind, lock.namespace, lock.name, 1 if lock.kind == "Mutex" else None),
+        (lock.key, lock.kind, lock.namespace, lock.name, 1 if LockKind(lock.kind).is_mutex else None),
     )
     lock_id = LockId(cursor.lastrowid or 0)
-    if lock.kind == "ConfigMap":
-        read_limit(writer, lock_id, lock.namespace, lock.name)
+    if lock.kind == LockKind.SEMAPHORE:
+        limits.read_limit(writer, lock_id, lock.namespace, lock.name)
+    elif lock.kind == LockKind.DATABASE:
+        limits.take_limit(writer, lock_id, lock.namespace, lock.name)
     return lock_id
-
-
-def read_limit(writer: Writer, lock_id: LockId, namespace: str, name: str) -> None:
-    """Takes a semaphore's limit from its live ConfigMap; one that cannot be read keeps the last and says so."""
-    configmap, _, key = name.partition("/")
-    sql = (
-        "SELECT body_json, path, line FROM definition"
-        " WHERE kind = 'ConfigMap' AND namespace = ? AND name = ? AND retired_at IS NULL"
-    )
-    row = writer.db.execute(sql, (namespace, configmap)).fetchone()
-    before = writer.db.execute("SELECT capacity, limit_source FROM lock WHERE id = ?", (lock_id,)).fetchone()
-    if row is None:
-        capacity, source = before[0], f"ConfigMap {namespace}/{configmap} is not in the repository"
-    else:
-        capacity, source = _limit_of(json.loads(row[0]), key, f"{row[1]}:{row[2]}", before[0])
-    if (capacity, source) != tuple(before):
-        writer.db.execute("UPDATE lock SET capacity = ?, limit_source = ? WHERE id = ?", (capacity, source, lock_id))
-        detail = {"from": before[0], "to": capacity, "source": source}
-        writer.journal("lock.limit", namespace=namespace, subject=f"{namespace}/ConfigMap/{name}", detail=detail)
-        writer.marks.lock(lock_id)
-
-
-def _limit_of(body: dict, key: str, place: str, last: int | None) -> tuple[int | None, str]:  # type: ignore[type-arg]
-    raw = (body.get("data") or {}).get(key)
-    text = "" if raw is None else str(raw).strip()
-    if not text.isdecimal() or len(text) > 9:
-        return last, f"{place}: key {key!r} is {raw!r}, not a whole number"
-    return int(text), place
-
-
-def read_limits_of(writer: Writer, namespace: str, configmap: str) -> None:
-    """Reads again every semaphore limit that comes from one ConfigMap."""
-    sql = "SELECT id, name FROM lock WHERE kind = 'ConfigMap' AND namespace = ? AND name >= ? AND name < ?"
-    for lock_id, name in writer.db.execute(sql, (namespace, f"{configmap}/", f"{configmap}0")).fetchall():
-        read_limit(writer, lock_id, namespace, name)
 
 
 # admission -----------------------------------------------------------------------------------------------------------------

@@ -8,8 +8,9 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 
 from reconciler.manifest import parse_file
+from reconciler.model.locks import LockKind
 from reconciler.model.source import Identity, Standing
-from reconciler.model.spec import Document, Finding, Kind, LockKind, Place, Severity
+from reconciler.model.spec import Document, Finding, Kind, Place, Severity
 
 _LIVE = "SELECT kind, namespace, name, path, line, body_json FROM definition WHERE retired_at IS NULL"
 

@@ -6,7 +6,7 @@ from reconciler.errors import NotFound, UsageError
 from reconciler.store import read_locks
 from reconciler.views.doing import HEALTHY, STUCK, WINDING_UP, doing, holder_verdict
 from reconciler.views.instants import age, whole_seconds
-from reconciler.views.names import node_label, party
+from reconciler.views.names import SEMAPHORES, node_label, party
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -85,9 +85,9 @@ def state_of(reader: Reader, line: LockLine, lost: dict[int, str]) -> tuple[str,
 
 def _verdict(line: LockLine) -> str:
     capacity = line.row["capacity"]
-    if line.row["kind"] == "ConfigMap" and capacity == 0:
+    if line.row["kind"] in SEMAPHORES and capacity == 0:
         return "closed: limit 0"
-    if line.row["kind"] == "ConfigMap" and line.held > (capacity or 0):
+    if line.row["kind"] in SEMAPHORES and line.held > (capacity or 0):
         return "over: limit was lowered"
     if any(holder["shutdown"] and holder["finished_at"] is None for holder in line.holders):
         return WINDING_UP
@@ -100,7 +100,8 @@ def limit_trouble(row: Row) -> str:
     The store writes `PATH:LINE` for a limit that was read well, and a sentence otherwise.
     """
     source = str(row["limit_source"] or "")
-    if row["kind"] != "ConfigMap" or " " not in source or source.rpartition(":")[2].isdigit():
+    is_well = " " not in source or source.rpartition(":")[2].isdigit() or source.startswith("limit set by ")
+    if row["kind"] not in SEMAPHORES or is_well:
         return ""
     stays = "no limit was ever read, so it admits nobody"
     if row["capacity"] is not None:

@@ -7,6 +7,8 @@ if TYPE_CHECKING:
     from _sqlite3 import Row
 
 SYNC_ID = "workflows.argoproj.io/sync-id"
+MUTEXES = ("Mutex", "DatabaseMutex")
+SEMAPHORES = ("ConfigMap", "Database")
 _LABEL_LIMIT = 63
 _FNV_OFFSET, _FNV_PRIME = 0x811C9DC5, 0x01000193
 

@@ -6,7 +6,7 @@ import json
 
 from reconciler.store import read_locks, read_runs
 from reconciler.views.instants import whole_seconds
-from reconciler.views.names import SYNC_ID, holder_key, node_id
+from reconciler.views.names import MUTEXES, SEMAPHORES, SYNC_ID, holder_key, node_id
 from reconciler.views.waiting import Room, placed_message, sync_id
 
 TYPE_CHECKING = False
@@ -145,15 +145,15 @@ def synchronization_of(held: list[Row], waits: list[Row], room: Room) -> dict[st
     found: dict[str, Any] = {}
     for hold in held:
         mine = _own_key(room, hold)
-        if hold["kind"] == "Mutex":
+        if hold["kind"] in MUTEXES:
             _put(found, "mutex", "holding", {"mutex": hold["key"], "holder": mine})
-        elif hold["kind"] == "ConfigMap":
+        elif hold["kind"] in SEMAPHORES:
             _put(found, "semaphore", "holding", {"semaphore": hold["key"], "holders": [mine]})
     for wait in waits:
         blockers = [holder_key(holder) for holder in room.holders(wait["lock_id"])]
-        if wait["kind"] == "Mutex":
+        if wait["kind"] in MUTEXES:
             _put(found, "mutex", "waiting", {"mutex": wait["key"], "holder": blockers[0] if blockers else ""})
-        elif wait["kind"] == "ConfigMap":
+        elif wait["kind"] in SEMAPHORES:
             _put(found, "semaphore", "waiting", {"semaphore": wait["key"], "holders": blockers})
     return found
 

@@ -14,7 +14,8 @@ from reconciler.errors import ManifestError
 from reconciler.expr.errors import AbsentValue
 from reconciler.expr.language import evaluate, to_text
 from reconciler.expr.tags import UnresolvedTag, Variables, resolve, substitute
-from reconciler.model.spec import LockKind, LockRef, Parameter, ValueFrom, WorkflowSpec
+from reconciler.model.locks import LockRef
+from reconciler.model.spec import Parameter, ValueFrom, WorkflowSpec
 from reconciler.model.state import NodeState, ResolvedLock, RunState
 from reconciler.workflow.tree import Stored
 
@@ -226,7 +227,7 @@ def resolve_locks(refs: Sequence[LockRef], scope: Values, namespace: str) -> tup
 
 def _resolve_lock(ref: LockRef, scope: Values, own_namespace: str) -> ResolvedLock:
     namespace, _ = resolve(ref.namespace, scope) if ref.namespace else (own_namespace, ())
-    template = ref.name if ref.kind is LockKind.MUTEX else f"{ref.configmap}/{ref.key}"
+    template = ref.written
     name, values = resolve(template, scope)
     if not name.strip("/ "):
         raise ManifestError(f"lock name {template!r} is empty once its variables have values; give every variable a value")

@@ -9,14 +9,13 @@ import pytest
 from reconciler.errors import ManifestError
 from reconciler.manifest import content_digest, decode_spec, parse_file, schema, workflow_body_spec
 from reconciler.model.cron import ConcurrencyPolicy, CronSpec
+from reconciler.model.locks import LockKind, LockRef
 from reconciler.model.spec import (
     Call,
     Dag,
     EnvVar,
     Hook,
     Kind,
-    LockKind,
-    LockRef,
     Parameter,
     Place,
     Program,

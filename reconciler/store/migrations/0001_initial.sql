@@ -184,15 +184,23 @@ CREATE INDEX attempt_run ON attempt (run_id);
 CREATE TABLE lock (
   id           INTEGER PRIMARY KEY,
   key          TEXT NOT NULL UNIQUE,          -- Argo's: NS/Mutex/NAME, NS/ConfigMap/MAP/KEY; ours: NS/Policy/CRON
-  kind         TEXT NOT NULL CHECK (kind IN ('Mutex', 'ConfigMap', 'Policy')),
+  kind         TEXT NOT NULL CHECK (kind IN ('Mutex', 'ConfigMap', 'DatabaseMutex', 'Database', 'Policy')),
   namespace    TEXT NOT NULL,
   name         TEXT NOT NULL,
   capacity     INTEGER,                       -- NULL: never read; it admits nobody
   limit_source TEXT NOT NULL DEFAULT '',      -- where the limit was read, and what was wrong with it last
   held_back    TEXT NOT NULL DEFAULT '',      -- why it admits nobody until `unhold`: its last holder was let go unproven
   blocked_head INTEGER NOT NULL DEFAULT 0 CHECK (blocked_head IN (0, 1)),  -- it has room, yet its first waiter lacks another lock
-  CHECK (kind <> 'Mutex' OR capacity IS 1)
+  CHECK (kind NOT IN ('Mutex', 'DatabaseMutex') OR capacity IS 1)
 ) STRICT;
+
+CREATE TABLE semaphore_limit (                 -- what `limit set` says of a database semaphore, before and after its first use
+  namespace TEXT NOT NULL,
+  key       TEXT NOT NULL,
+  capacity  INTEGER NOT NULL CHECK (capacity >= 0),
+  source    TEXT NOT NULL,                     -- who set it, and when
+  PRIMARY KEY (namespace, key)
+) STRICT, WITHOUT ROWID;
 CREATE INDEX lock_blocked_head ON lock (id) WHERE blocked_head = 1;
 
 CREATE TABLE claim (                           -- one request for one or more locks; all or none

@@ -1,0 +1,40 @@
+"""What a lock is, and how a manifest asks for one, its name still templated."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class LockKind(StrEnum):
+    """What a lock is; part of its identity. Argo's database locks are locks of their own, whatever others are called."""
+
+    MUTEX = "Mutex"
+    SEMAPHORE = "ConfigMap"
+    DATABASE_MUTEX = "DatabaseMutex"
+    DATABASE = "Database"
+    POLICY = "Policy"
+
+    @property
+    def is_mutex(self) -> bool:
+        """True for a lock whose limit is always 1."""
+        return self in (LockKind.MUTEX, LockKind.DATABASE_MUTEX)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LockRef:
+    """One wanted lock, its name still templated.
+
+    A semaphore of a ConfigMap has `configmap` and `key`, every other lock has `name`. `namespace` None means the run's own.
+    """
+
+    kind: LockKind
+    name: str = ""
+    configmap: str = ""
+    key: str = ""
+    namespace: str | None = None
+
+    @property
+    def written(self) -> str:
+        """The lock's name as it is written: NAME, or CONFIGMAP/KEY."""
+        return f"{self.configmap}/{self.key}" if self.kind is LockKind.SEMAPHORE else self.name
