@@ -23,6 +23,7 @@ WORKLOADS = (
     "commits",
     "idle_daemon",
     "cli",
+    "tui",
     "push",
     "reconcile",
 )

