@@ -71,7 +71,7 @@ def _run_all(rows: list[Row], machine: Machine, jobs: int) -> list[Result]:
         try:
             result = run_row(rows[number], machine, number)
         except BROKEN as error:  # one row that cannot be tried says so, and the others go on
-            result = Result(rows[number], "NotTried", 0.0, f"{type(error).__name__}: {error}")
+            result = Result(row=rows[number], got="NotTried", seconds=0.0, reason=f"{type(error).__name__}: {error}")
         with lock:
             done += 1
             results[number] = result

@@ -11,7 +11,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from reconciler.manifest import parse_file
-from reconciler.model.spec import Document, Kind, LockKind, LockRef
+from reconciler.model.locks import LockKind, LockRef
+from reconciler.model.spec import Document, Kind
 
 LIMIT = "2"
 PARAMETERS = Path(__file__).resolve().parent / "parameters.toml"
