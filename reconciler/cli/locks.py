@@ -1,4 +1,4 @@
-"""`locks`: every lock with its state and verdict; `locks show LOCK`: one with its holders and its queue."""
+"""`locks`: every lock with its state and verdict; one with holders and queue; who waits for whom; who held it, now and then."""
 
 from __future__ import annotations
 
@@ -16,30 +16,54 @@ if TYPE_CHECKING:
     from reconciler.cli.options import Args, Parser
 
 SHOWN = 200
+_DRAWN = 20
+_VERBS = {"show": "show", "history": "tell the history of"}
 
 
 def configure(parser: Parser) -> None:
     """Adds the options of `locks`."""
-    parser.positional("ACTION", "?", "`show` for one lock with holders and queue", ("show", "list"))
-    parser.positional("LOCK", "?", "its key, such as default/Mutex/build-lock, or the end of it, such as build-lock")
+    actions = ("show", "list", "graph", "history", "at")
+    parser.positional("ACTION", "?", "`show` or `history` of one lock, `graph` of who waits, `at` an instant", actions)
+    parser.positional("LOCK", "?", "its key, such as default/Mutex/build-lock, or the end of it, such as build-lock; `at`: when")
+    parser.positional("OF", "?", "with `at`: only this lock")
     parser.output()
     parser.everywhere()
     parser.option("--limit", metavar="N", text=f"at most so many; 0 = all; default {SHOWN} for a table, else all")
+    parser.option("--since", metavar="SPAN", text="`history`: only what was held or asked for within it, such as 7d")
+    parser.flag("--dot", text="`graph`: in Graphviz' language")
     parser.note(
         "STATE is free, held, contended (others wait) or stuck. A lock that holds for a failure is cleared by\n"
         "`lineclear terminate-stuck-holder LOCK`, which first shows what it will do."
     )
+    parser.note(
+        "  lineclear locks graph --dot | dot -Tsvg > locks.svg\n"
+        "  lineclear locks history build-lock --since 7d\n"
+        "  lineclear locks at 2026-03-01T22:10:00+01:00 build-lock\n"
+        "  lineclear locks at 2h"
+    )
 
 
 def run(args: Args) -> int:
-    """Prints the locks; 0."""
-    if args.text("ACTION") == "show":
-        if not args.given("LOCK"):
-            raise UsageError("could not show a lock: none was named; `lineclear locks` lists them")
-        return _show(args)
-    if args.given("LOCK"):
+    """Prints what was asked for; 0."""
+    action = args.text("ACTION", "list")
+    _check(args, action)
+    actions = {"show": _show, "list": _list, "graph": _graph, "history": _history, "at": _at}
+    return actions[action](args)
+
+
+def _check(args: Args, action: str) -> None:
+    """Raises UsageError for words and options that the action does not take."""
+    if action in ("show", "history") and not args.given("LOCK"):
+        raise UsageError(f"could not {_VERBS[action]} a lock: none was named; `lineclear locks` lists them")
+    if action == "at" and not args.given("LOCK"):
+        raise UsageError("could not tell who held what: no instant was given; say `at 2h` or `at 2026-03-01T12:00:00Z`")
+    if action in ("list", "graph") and args.given("LOCK"):
         raise UsageError(f"could not list locks: {args.text('LOCK')!r} is one word too many; `locks show LOCK` shows one")
-    return _list(args)
+    if action != "at" and args.given("OF"):
+        raise UsageError(f"could not {_VERBS[action]} a lock: {args.text('OF')!r} is one word too many")
+    for option, owner in (("since", "history"), ("dot", "graph")):
+        if args.given(option) and action != owner:
+            raise UsageError(f"--{option} is of `locks {owner}`; `locks {action}` does not take it")
 
 
 def _list(args: Args) -> int:
@@ -49,9 +73,10 @@ def _list(args: Args) -> int:
     is_table = shape in ("table", "wide")
     with reader_of(args) as reader:
         every = locks.LockList(reader, scope_of(args), boot_id)
-        shown = every.lines(args.count("limit", SHOWN if is_table else ALL))
+        shown = every.lines(args.count("limit", SHOWN if is_table else ALL), now)
         if not is_table:
-            objects = [locks.lock_object(reader, line, now, boot_id) for line, _, _ in shown]
+            pace = locks.Pace(reader, [line for line, _, _ in shown], now)
+            objects = [locks.lock_object(reader, line, now, boot_id, pace) for line, _, _ in shown]
             print_list(shape, objects, [f"lock/{line.row['key']}" for line, _, _ in shown])
             return 0
         rows = [locks.table_row(line, state, verdict, now) for line, state, verdict in shown]
@@ -69,14 +94,87 @@ def _list(args: Args) -> int:
 def _show(args: Args) -> int:
     from reconciler.views import locks
 
-    shape = format_of(args)
+    shape, now = format_of(args), now_s()
     with reader_of(args) as reader:
-        row = locks.get_lock(reader, args.text("LOCK"), namespace_of(args))
-        found = locks.lock_object(reader, locks.line_of(reader, row), now_s(), read_boot_id())
+        line = locks.line_of(reader, locks.get_lock(reader, args.text("LOCK"), namespace_of(args)))
+        found = locks.lock_object(reader, line, now, read_boot_id(), locks.Pace(reader, [line], now))
     if shape in ("table", "wide"):
         sys.stdout.write(lock_text(found))
     else:
         print_object(shape, found, f"lock/{found['key']}")
+    return 0
+
+
+def _graph(args: Args) -> int:
+    from reconciler.views.graph import Graph
+    from reconciler.views.graph_drawing import Drawing
+
+    shape = format_of(args)
+    if args.flag("dot") and shape != "table":
+        raise UsageError("could not draw: --dot and -o exclude each other")
+    with reader_of(args) as reader:
+        graph = Graph(reader)
+    drawing = Drawing(graph, scope_of(args), now_s())
+    if args.flag("dot"):
+        sys.stdout.write(drawing.dot())
+    elif shape in ("table", "wide"):
+        sys.stdout.write(drawing.text(args.count("limit", _DRAWN)))
+    else:
+        print_object(shape, drawing.graph_object(), "lockgraph")
+    return 0
+
+
+def _history(args: Args) -> int:
+    from reconciler.views import lock_history
+    from reconciler.views.locks import get_lock
+
+    shape, now, since = format_of(args), now_s(), ""
+    is_table = shape in ("table", "wide")
+    if args.given("since"):
+        from reconciler.cli.picking import span_of
+        from reconciler.views.instants import instant_of
+
+        since = instant_of(now - span_of(args, "since"))
+    limit = args.count("limit", SHOWN if is_table else ALL)
+    with reader_of(args) as reader:
+        key = get_lock(reader, args.text("LOCK"), namespace_of(args))["key"]
+        holds = lock_history.list_holds(reader, key, since)
+        found = lock_history.history_object(reader, key, holds, limit, since)
+    if not is_table:
+        print_object(shape, found, f"lock/{key}")
+        return 0
+    from reconciler.views.table import table
+
+    rows = [lock_history.history_row(hold, now) for hold in found["holds"]]
+    sys.stdout.write(table(lock_history.HEADER, rows, show_header=not args.flag("no-headers")) if rows else "")
+    sys.stdout.write(("\n" if rows else "") + lock_history.summary_text(found))
+    if len(rows) < len(holds):
+        say(f"{len(rows)} of {len(holds)} are shown; --limit 0 shows all")
+    return 0
+
+
+def _at(args: Args) -> int:
+    from reconciler.views import lock_history
+    from reconciler.views.locks import get_lock
+
+    shape = format_of(args)
+    at = lock_history.past_instant(args.text("LOCK"), now_s())
+    with reader_of(args) as reader:
+        key = get_lock(reader, args.text("OF"), namespace_of(args))["key"] if args.given("OF") else ""
+        found = lock_history.state_at(reader, at, key)
+    if not key and not args.flag("all-namespaces"):
+        found["locks"] = [one for one in found["locks"] if one["key"].startswith(f"{namespace_of(args)}/")]
+    if shape not in ("table", "wide"):
+        print_object(shape, found, "locks")
+        return 0
+    from reconciler.views.table import table
+
+    rows = lock_history.then_rows(found)
+    if rows:
+        sys.stdout.write(table(lock_history.AT_HEADER, rows, show_header=not args.flag("no-headers")))
+    say(f"as of {found['at']}" if rows else f"At {found['at']} nobody held or wanted {key or 'a lock'}.")
+    if not found["isWhole"]:
+        say(f"Earlier rows of the record were removed: who asked before {found['recordBegins']} may be missing.")
     return 0
 
 
@@ -95,6 +193,7 @@ def lock_text(found: dict[str, Any]) -> str:
             ("Limit from", found["limitTrouble"] or found["limitSource"]),
             ("Held back", found["heldBack"]),
             ("Waiting", str(found["waiting"])),
+            ("Expected starts", found["expectedBy"]),
         ]
     )
     if found["holders"]:
@@ -103,13 +202,35 @@ def lock_text(found: dict[str, Any]) -> str:
             for h in found["holders"]
         ]
         text += "\n" + table(("HOLDER", "RUN", "NODE", "PHASE", "SINCE", "VERDICT", "DOING"), rows)
+        for holder in found["holders"]:
+            text += "".join(f"  {line}\n" for line in _advice(holder, found))
     if found["queue"]:
-        waiters = [
-            (str(w["position"]), str(w["order"]), _run(w, found), w["node"] or "-", str(w["priority"]), w["since"], _needs(w))
-            for w in found["queue"]
-        ]
-        text += "\n" + table(("POSITION", "ORDER", "RUN", "NODE", "PRIORITY", "SINCE", "ALSO-NEEDS"), waiters)
+        text += "\n" + _queue(found)
     return text
+
+
+def _queue(found: dict[str, Any]) -> str:
+    """The waiters as a table; with their expected starts where one can be told."""
+    from reconciler.views.table import table
+
+    is_told = any(waiter["expectedStart"] for waiter in found["queue"])
+    rows = []
+    for waiter in found["queue"]:
+        place = (str(waiter["position"]), str(waiter["order"]), _run(waiter, found), waiter["node"] or "-")
+        expected = (waiter["expectedStart"] or "-",) if is_told else ()
+        rows.append((*place, str(waiter["priority"]), waiter["since"], *expected, _needs(waiter)))
+    header = ("POSITION", "ORDER", "RUN", "NODE", "PRIORITY", "SINCE", *(("EXPECTED",) if is_told else ()), "ALSO-NEEDS")
+    return table(header, rows)
+
+
+def _advice(holder: dict[str, Any], lock: dict[str, Any]) -> list[str]:
+    """The evidence for a verdict that is not healthy, and what a person can do, gentle ways first."""
+    from reconciler.views.clean import clean
+
+    if not holder["next"]:
+        return []
+    lines = [f"{_run(holder, lock)} is {holder['verdict']}: {holder['evidence']}", *(f"  {word}" for word in holder["next"])]
+    return [clean(line) for line in lines]
 
 
 def _run(one: dict[str, Any], lock: dict[str, Any]) -> str:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from reconciler.errors import NotFound, UsageError
-from reconciler.store import read_locks
-from reconciler.views.doing import HEALTHY, STUCK, WINDING_UP, doing, holder_verdict
-from reconciler.views.instants import age, whole_seconds
+from reconciler.store import read_history, read_locks
+from reconciler.views.doing import HEALTHY, STUCK, WINDING_UP, doing, holder_verdict, release
+from reconciler.views.instants import age, epoch_s, instant_of, span, whole_seconds
 from reconciler.views.names import SEMAPHORES, node_label, party
 
 TYPE_CHECKING = False
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from reconciler.store.read import Reader
 
 HEADER = ("LOCK", "KIND", "HELD/LIMIT", "WAITING", "OLDEST-WAIT", "HOLDER", "STATE", "VERDICT")
+OVERDUE = "overdue"
+WAITS_FOR_PERSON = "waiting for a person"
 _RANK = {"stuck": 0, "contended": 1, "held": 2, "free": 3}
+_FEWEST = 5  # fewer earlier holds than these tell nothing
+_MOST = 100
 
 
 class LockLine:
@@ -29,6 +33,94 @@ class LockLine:
         self.holders = holders
         self.held = len(holders)
         self.waiting, self.oldest = waiting
+
+
+class Pace:
+    """What is known of earlier holds of some locks and of who waits for a person: judges holders beyond `holder_verdict`.
+
+    Of a lock at most its latest 100 ended holds count, those of deleted runs not; with fewer than 5 nothing is said of time.
+    """
+
+    __slots__ = ("_idle", "_now_s", "_reader", "_spans")
+
+    def __init__(self, reader: Reader, lines: list[LockLine], now_s: float) -> None:
+        held = [line.row["id"] for line in lines if line.holders]
+        spans = read_history.list_hold_spans(reader, held, _MOST)
+        self._spans = {lock: sorted(found) for lock, found in spans.items() if len(found) >= _FEWEST}
+        self._idle = read_history.find_idle(reader, sorted({holder["run_id"] for line in lines for holder in line.holders}))
+        self._reader, self._now_s = reader, now_s
+
+    def verdict(self, holder: Row, lost: dict[int, str]) -> tuple[str, str]:
+        """As `holder_verdict`, and for a healthy holder also overdue, or waiting for a person."""
+        verdict, evidence = holder_verdict(holder, lost)
+        if verdict != HEALTHY:
+            return verdict, evidence
+        waits = self._person(holder)
+        if waits:
+            return WAITS_FOR_PERSON, waits
+        spans = self._spans.get(holder["lock_id"])
+        held_s = self._now_s - epoch_s(holder["granted_at"])
+        if spans is None or held_s <= quantile(spans, 95):
+            return verdict, evidence
+        return OVERDUE, f"held for {span(held_s)}; {self.told(holder['lock_id'])}"
+
+    def _person(self, holder: Row) -> str:
+        """What a person is waited for with, '' if nobody is."""
+        if holder["run_id"] not in self._idle:
+            return ""
+        if self._idle[holder["run_id"]]:
+            return "its run is suspended, and nothing of it runs"
+        for node in read_history.list_paused_nodes(self._reader, holder["run_id"]):
+            if holder["node_id"] is None or read_history.is_below(self._reader, node["id"], holder["node_id"]):
+                since = age(node["started_at"], self._now_s)
+                return f"its step {node_label(node['name'], node['display'])} waits for `resume` since {since}"
+        return ""
+
+    def told(self, lock: int) -> str:
+        """How long earlier holds took, as half a sentence; '' if too few are known."""
+        spans = self._spans.get(lock)
+        if spans is None:
+            return ""
+        half, most = span(quantile(spans, 50)), span(quantile(spans, 95))
+        return f"of its last {len(spans)} holds half took {half} or less and 95 % took {most} or less"
+
+    def times(self, lock: int) -> tuple[float, float] | None:
+        """Half, and 95 %, of the earlier holds took at most so many seconds; None if too few are known."""
+        spans = self._spans.get(lock)
+        return None if spans is None else (quantile(spans, 50), quantile(spans, 95))
+
+
+def quantile(ordered: list[float], percent: int) -> float:
+    """The smallest of the values, in rising order and not empty, that at least so many percent of them do not exceed."""
+    return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
+
+
+def expected_starts(line: LockLine, pace: Pace, lost: dict[int, str], now_s: float) -> tuple[list[float], str]:
+    """When each place in the lock's queue may expect its turn, in seconds since 1970, and how that was worked out.
+
+    Every hold ahead counts as long as half of the earlier ones took, the present ones less what has passed. ([], why) if it
+    cannot be told: too little is known, or a holder does not let go by itself or is over that time by far.
+    """
+    times = pace.times(line.row["id"])
+    if not line.waiting:
+        return [], ""
+    if times is None:
+        return [], f"fewer than {_FEWEST} ended holds of this lock are known"
+    if line.row["held_back"] or not line.row["capacity"] or line.held > line.row["capacity"]:
+        return [], "the lock admits nobody before a person acts, or its limit was lowered"
+    verdicts = [pace.verdict(holder, lost)[0] for holder in line.holders]
+    bad = next((verdict for verdict in verdicts if verdict != HEALTHY), "")
+    if bad:
+        return [], f"a holder's verdict is {bad}"
+    half = times[0]
+    free = [max(now_s, epoch_s(holder["granted_at"]) + half) for holder in line.holders]
+    free += [now_s] * min(line.waiting, line.row["capacity"] - line.held)
+    free.sort()
+    starts = []
+    for place in range(line.waiting):
+        starts.append(free[place])  # units come free in the order in which they are taken: all holds count alike
+        free.append(free[place] + half)
+    return starts, f"{pace.told(line.row['id'])}; each hold ahead counts {span(half)}, a present one what is left of that"
 
 
 class LockList:
@@ -48,14 +140,16 @@ class LockList:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def lines(self, limit: int) -> list[tuple[LockLine, str, str]]:
-        """The first locks, each with its state and verdict; `limit` 0 means all."""
+    def lines(self, limit: int, now_s: float | None = None) -> list[tuple[LockLine, str, str]]:
+        """The first locks, each with its state and verdict; `limit` 0 means all. With `now_s` holders are judged by time too."""
         ids = self._ids[:limit] if limit else self._ids
         holders = read_locks.list_holders_of(self._reader, ids)
-        found = []
-        for row in read_locks.list_locks(self._reader, ids):
-            line = LockLine(row, holders.get(row["id"], []), self._waiting.get(row["id"], (0, "")))
-            found.append((line, *state_of(self._reader, line, self._lost)))
+        lines = [
+            LockLine(row, holders.get(row["id"], []), self._waiting.get(row["id"], (0, "")))
+            for row in read_locks.list_locks(self._reader, ids)
+        ]
+        pace = None if now_s is None else Pace(self._reader, lines, now_s)
+        found = [(line, *state_of(self._reader, line, self._lost, pace)) for line in lines]
         found.sort(key=lambda entry: _RANK[entry[1]])
         return found
 
@@ -66,8 +160,8 @@ def line_of(reader: Reader, row: Row) -> LockLine:
     return LockLine(row, read_locks.list_holders(reader, row["id"]), waiting.get(row["id"], (0, "")))
 
 
-def state_of(reader: Reader, line: LockLine, lost: dict[int, str]) -> tuple[str, str]:
-    """The lock's state (free, held, contended, stuck) and a short verdict."""
+def state_of(reader: Reader, line: LockLine, lost: dict[int, str], pace: Pace | None = None) -> tuple[str, str]:
+    """The lock's state (free, held, contended, stuck) and a short verdict; by time too if its pace is given."""
     for holder in line.holders:
         verdict, _ = holder_verdict(holder, lost)
         if verdict in STUCK:
@@ -80,7 +174,11 @@ def state_of(reader: Reader, line: LockLine, lost: dict[int, str]) -> tuple[str,
     if line.waiting and line.held < capacity:
         other = _head_needs(reader, line.row["id"])
         return ("contended", f"head blocked: it also needs {other}") if other else ("stuck", "lost wake-up")
-    return ("contended" if line.waiting else "held" if line.held else "free"), _verdict(line)
+    state, verdict = ("contended" if line.waiting else "held" if line.held else "free"), _verdict(line)
+    if verdict != HEALTHY or pace is None:
+        return state, verdict
+    verdicts = [pace.verdict(holder, lost)[0] for holder in line.holders]
+    return state, next((one for one in (WAITS_FOR_PERSON, OVERDUE) if one in verdicts), verdict)
 
 
 def _verdict(line: LockLine) -> str:
@@ -136,13 +234,18 @@ def held_of(line: LockLine) -> str:
     return f"{line.held}/{'?' if capacity is None else capacity}"
 
 
-def lock_object(reader: Reader, line: LockLine, now_s: float, boot_id: str) -> dict[str, Any]:
-    """Everything about one lock as plain data: holders with evidence, the queue with positions."""
+def lock_object(
+    reader: Reader, line: LockLine, now_s: float, boot_id: str, pace: Pace | None = None
+) -> dict[str, Any]:
+    """Everything about one lock as plain data: holders with evidence, the queue with positions.
+
+    With its pace, holders are judged by time too, and waiters have an expected start where it can be told.
+    """
     row = line.row
     lost = read_locks.find_lost_steps(reader, boot_id)
-    state, verdict = state_of(reader, line, lost)
+    state, verdict = state_of(reader, line, lost, pace)
     queue = enumerate(read_locks.list_queue(reader, row["id"]), 1)
-    return {
+    found = {
         "kind": "Lock",
         "metadata": {"name": row["name"], "namespace": row["namespace"]},
         "key": row["key"],
@@ -155,15 +258,36 @@ def lock_object(reader: Reader, line: LockLine, now_s: float, boot_id: str) -> d
         "waiting": line.waiting,
         "state": state,
         "verdict": verdict,
-        "holders": [holder_object(reader, holder, row["key"], now_s, lost) for holder in line.holders],
+        "holders": [holder_object(reader, holder, row["key"], now_s, lost, pace) for holder in line.holders],
         "queue": [waiter_object(reader, waiter, row["id"], place, place + line.held) for place, waiter in queue],
+    }
+    return found if pace is None else found | _expected(line, pace, lost, now_s, found["queue"])
+
+
+def _expected(
+    line: LockLine, pace: Pace, lost: dict[int, str], now_s: float, queue: list[dict[str, Any]]
+) -> dict[str, Any]:
+    """The lock's pace, and its queue with each waiter's expected start."""
+    starts, how = expected_starts(line, pace, lost, now_s)
+    times = pace.times(line.row["id"])
+    known = next((place for place, waiter in enumerate(queue) if waiter["alsoNeeds"]), len(queue))
+    if starts and known < len(queue):
+        how += f"; from place {known + 1} on it cannot be told: {queue[known]['run']} needs another lock as well"
+    texts = [whole_seconds(instant_of(start)) for start in starts[:known]]
+    texts += [None] * (len(queue) - len(texts))
+    return {
+        "pace": None if times is None else {"p50Seconds": round(times[0], 3), "p95Seconds": round(times[1], 3)},
+        "expectedBy": how,
+        "queue": [waiter | {"expectedStart": text} for waiter, text in zip(queue, texts, strict=True)],
     }
 
 
-def holder_object(reader: Reader, holder: Row, key: str, now_s: float, lost: dict[int, str]) -> dict[str, Any]:
+def holder_object(
+    reader: Reader, holder: Row, key: str, now_s: float, lost: dict[int, str], pace: Pace | None = None
+) -> dict[str, Any]:
     """One holder: who, since when, which epoch, what it does, and what is to be thought of it."""
-    verdict, evidence = holder_verdict(holder, lost)
-    return {
+    verdict, evidence = holder_verdict(holder, lost) if pace is None else pace.verdict(holder, lost)
+    found = {
         "namespace": holder["namespace"],
         "run": holder["run"],
         "node": None if holder["node"] is None else node_label(holder["node"], holder["display"]),
@@ -177,6 +301,20 @@ def holder_object(reader: Reader, holder: Row, key: str, now_s: float, lost: dic
         "verdict": verdict,
         "evidence": evidence,
     }
+    return found if pace is None else found | {"next": remedies(holder, key, verdict)}
+
+
+def remedies(holder: Row, key: str, verdict: str) -> list[str]:
+    """The commands that a person may use on a holder with this verdict, gentle ones first; [] for one that is healthy."""
+    if verdict == HEALTHY or holder["run"] is None:
+        return []
+    run = holder["run"] if holder["namespace"] in ("default", None) else f"{holder['run']} -n {holder['namespace']}"
+    if verdict == WAITS_FOR_PERSON:
+        return [f"lineclear get {run}", f"lineclear resume {run}", f"lineclear stop {run}"]
+    if verdict == OVERDUE:
+        clear = f"lineclear terminate-stuck-holder {key} --not-stuck"
+        return [f"lineclear logs {run}", f"lineclear stop {run}", f"{clear} --dry-run", clear]
+    return release(holder, key, verdict)[1]
 
 
 def waiter_object(reader: Reader, waiter: Row, lock_id: int, position: int, order: int) -> dict[str, Any]:
