@@ -52,6 +52,7 @@ from reconciler.views.plan import (
 
 TICKS_SHOWN = 3
 UNKNOWN_SUFFIX = "?????"
+SPECS_KEPT = 20_000  # one process, one plan: every spec is needed twice
 
 
 def foresee(copy: Writer, revision: Revision, *, at: datetime, options: Options, is_committed: bool = True) -> Plan:
@@ -62,8 +63,9 @@ def foresee(copy: Writer, revision: Revision, *, at: datetime, options: Options,
     """
     serial = count(1)
     ctx = Context(
-        writer=copy, specs=Specs(copy), options=options, new_uid=lambda: f"<uid {next(serial)}>", at=at
+        writer=copy, specs=Specs(copy, SPECS_KEPT), options=options, new_uid=lambda: f"<uid {next(serial)}>", at=at
     )
+    known = read_plan.contested_before(copy)
     with copy.write(to_text(at)):
         decided = plan_revision(revision, catalogue.catalogue_for(copy, revision))
         if decided.held:
@@ -72,10 +74,10 @@ def foresee(copy: Writer, revision: Revision, *, at: datetime, options: Options,
         settle(ctx)
         pass_crons(ctx)
         settle(ctx)
-    look = _Look(copy, options, at)
+    look = _Look(copy, options, is_committed=is_committed)
     return Plan(
         changes=tuple(look.changes(decided)),
-        runs=tuple(_in_order(look, revision, decided, is_committed=is_committed)),
+        runs=(*look.runs(), *look.refused(decided), *_in_bad_files(revision, decided, known), *map(_already, decided.already_ran)),
         removed_runs=tuple(
             RemovedRun(namespace=namespace, workflow=workflow, run=run, phase=phase, is_cancelled=ended)
             for namespace, workflow, run, phase, ended in read_plan.removed_runs(copy)
@@ -88,33 +90,23 @@ def foresee(copy: Writer, revision: Revision, *, at: datetime, options: Options,
             Admission(namespace=namespace, run=run, node=node, key=key)
             for namespace, run, node, key in read_plan.admitted_others(copy)
         ),
-        held=decided.held,
+        held=decided.held if is_committed else _without_commit(decided.held, revision.sha),
     )
 
 
-def _in_order(look: _Look, revision: Revision, decided: RevisionPlan, *, is_committed: bool) -> Iterator[PlannedRun]:
-    """The runs as they would be submitted, then what would not run, by its place."""
-    for run in look.runs():
-        prefix = _prefix(run.name, decided) if not is_committed else None
-        yield run if prefix is None else replace(run, name=prefix + UNKNOWN_SUFFIX, name_is_known=False)
-    yield from look.refused()
-    yield from _in_bad_files(revision, decided)
-    yield from (_already(one) for one in decided.already_ran)
+def _without_commit(text: str, stand_in: str) -> str:
+    return text.replace(stand_in, "COMMIT").replace(stand_in[:12], "the commit")
 
 
-def _prefix(name: str, decided: RevisionPlan) -> str | None:
-    """The generateName that a run's name was made from, if it was."""
-    for submission in decided.submissions:
-        prefix = generate_prefix(identity_of(submission.document))
-        if prefix and name.startswith(prefix) and len(name) == len(prefix) + len(UNKNOWN_SUFFIX):
-            return prefix
-    return None
+def _in_bad_files(revision: Revision, decided: RevisionPlan, known: Mapping[str, str]) -> Iterator[PlannedRun]:
+    """The Workflows that cannot be submitted because their file is wrong, or because another file has their identity.
 
-
-def _in_bad_files(revision: Revision, decided: RevisionPlan) -> Iterator[PlannedRun]:
-    """The Workflows that cannot be submitted because their file is wrong, or because another file has their identity."""
+    `known` are the files (path -> blob) that were contested before: as they are, they are no matter of this revision.
+    """
     contested = {(f.place.path, f.place.line): f.message for f in decided.findings if f.rule == "LC401"}
     for file in revision.changed:
+        if known.get(file.path) == file.blob:
+            continue
         for document in file.documents:
             if document.kind is not Kind.WORKFLOW:
                 continue
@@ -145,18 +137,19 @@ def _not_run(document: Document, reason: str = "") -> PlannedRun:
 class _Look:
     """Reads off a copy on which a revision was carried out."""
 
-    def __init__(self, copy: Writer, options: Options, at: datetime) -> None:
+    def __init__(self, copy: Writer, options: Options, *, is_committed: bool) -> None:
         self._copy = copy
         self._options = options
-        self._at = at
-        self._holders = cache(lambda lock: tuple(_party(row) for row in read_plan.holders(copy, lock)))
+        self._new = read_plan.new_runs(copy)
+        self._shown = {} if is_committed else {row.claimant: name for row in self._new if (name := _stand_in(row))}
+        self._holders = cache(lambda lock: tuple(self._party(row) for row in read_plan.holders(copy, lock)))
         self._queue = cache(lambda lock: tuple(read_plan.queue(copy, lock)))
         self._places = cache(lambda lock: {row.claim: place for place, row in enumerate(self._queue(lock))})
 
     def runs(self) -> Iterator[PlannedRun]:
         """The new runs in the order of their submission."""
         claims = read_plan.claims_of_new(self._copy)
-        for row in read_plan.new_runs(self._copy):
+        for row in self._new:
             yield self._run(row, claims.get(row.id, []))
 
     def _run(self, row: read_plan.NewRunRow, claims: list[read_plan.ClaimRow]) -> PlannedRun:
@@ -171,7 +164,8 @@ class _Look:
         return PlannedRun(
             state=state,
             namespace=row.namespace,
-            name=row.name,
+            name=self._shown.get(row.claimant, row.name),
+            name_is_known=row.claimant not in self._shown,
             workflow=(row.definition.partition("|")[0] + "*") if "|" in row.definition else row.definition,
             place=row.place,
             phase=row.phase,
@@ -192,16 +186,26 @@ class _Look:
             limit=claim.capacity,
             position=place + 1 if waiting else 0,
             holders=self._holders(claim.lock) if waiting else (),
-            ahead=tuple(_party(row) for row in self._queue(claim.lock)[: min(place, AHEAD_KEPT)]),
+            ahead=tuple(self._party(row) for row in self._queue(claim.lock)[: min(place, AHEAD_KEPT)]),
             reason=_closed(claim) if waiting else "",
             node=claim.node,
         )
 
-    def refused(self) -> Iterator[PlannedRun]:
-        """What could not be submitted."""
+    def _party(self, row: read_plan.WhoRow) -> Party:
+        name = self._shown.get((row.namespace, row.run), row.run)
+        return Party(run=name, namespace=row.namespace, phase=row.phase, node=row.node, is_new=bool(row.is_new))
+
+    def refused(self, decided: RevisionPlan) -> Iterator[PlannedRun]:
+        """What could not be submitted; also a Workflow of an unchanged file that a new template lets try again."""
+        documents = {str(s.document.place): s.document for s in decided.submissions}
         for namespace, place, reason in read_plan.refusals(self._copy):
-            where = place.rsplit(":", 1)[0]
-            yield PlannedRun(state=REJECTED, namespace=namespace, name="-", workflow="-", place=where, reason=reason)
+            document = documents.get(place)
+            if document is not None:
+                yield _not_run(document, reason)
+                continue
+            where = place.rpartition(":")[0]
+            name = read_plan.workflow_at(self._copy, where)
+            yield PlannedRun(state=REJECTED, namespace=namespace, name=name, workflow=name, place=where, reason=reason)
 
     def changes(self, decided: RevisionPlan) -> Iterator[PlannedChange]:
         """The changes of definitions, less those of Workflows that are told with their runs."""
@@ -253,8 +257,10 @@ def _instant(tick: datetime) -> str:
     return to_text(tick)[:19] + "Z"
 
 
-def _party(row: read_plan.WhoRow) -> Party:
-    return Party(run=row.run, namespace=row.namespace, phase=row.phase, node=row.node, is_new=row.is_new)
+def _stand_in(row: read_plan.NewRunRow) -> str:
+    """The name of a run whose commit does not exist yet, where the name is made from it; else ''."""
+    prefix, bar, _ = row.definition.partition("|")
+    return prefix + UNKNOWN_SUFFIX if bar else ""
 
 
 def _values(resolved_json: str) -> Mapping[str, str]:

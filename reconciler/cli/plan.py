@@ -18,11 +18,12 @@ if TYPE_CHECKING:
     from reconciler.cli.options import Args, Parser
     from reconciler.home import Home
     from reconciler.model.images import Images
-    from reconciler.model.source import PushVerdict
+    from reconciler.model.source import PushVerdict, Revision
     from reconciler.model.spec import Finding
     from reconciler.settings import Settings
     from reconciler.source.candidate import Candidate
     from reconciler.source.repository import Repository
+    from reconciler.store.writer import Writer
     from reconciler.views.plan import Plan
 
     Tell = Callable[[PushVerdict], None]
@@ -58,11 +59,11 @@ def run(args: Args) -> int:
         live = f"{applied[:10]} is live" if applied else "nothing is live yet"
         print(clean(f"plan of {candidate.sha[:10] or 'a push of'} ({candidate.shown}); {live}"), flush=True)
     tell = _print_verdict if is_text else _keep_silent
-    verdict, plan = _foresee(home, settings, candidate, tell)
+    verdict, revision, plan = _foresee(home, settings, candidate, tell)
     if is_text:
-        _print_plan(plan)
+        _print_plan(verdict, revision, plan)
     else:
-        print_object(shape, _object(candidate, applied, verdict, plan), "")
+        print_object(shape, _object(candidate, verdict, revision, plan), "")
     if plan.has_refusal or not verdict.accepted:
         return UsageError.exit_code
     return Refused.exit_code if plan.held else 0
@@ -81,7 +82,7 @@ def _applied(home: Home) -> str | None:
     return str(found[0][0]) if found else None
 
 
-def _foresee(home: Home, settings: Settings, candidate: Candidate, tell: Tell) -> tuple[PushVerdict, Plan]:
+def _foresee(home: Home, settings: Settings, candidate: Candidate, tell: Tell) -> tuple[PushVerdict, Revision, Plan]:
     """What the push check says, told at once, and what the push would do."""
     import gc
     import logging
@@ -104,33 +105,28 @@ def _foresee(home: Home, settings: Settings, candidate: Candidate, tell: Tell) -
     cache = ParsedCache(manifest_parser(images))
     scope = Scope(include=settings.include)
     with open_preview(home.repository, candidate, scope=scope, cache=cache, branch=settings.branch) as (repository, sha):
-        applied = copy.meta("applied")
-        verdict = _check(home, settings, repository, (sha, applied), images)
+        verdict = _check(copy, settings, repository, sha, images)
         tell(verdict)
-        revision = repository.read_revision(sha, applied, at=at, standing=standing_of(copy))
+        revision = repository.read_revision(sha, copy.meta("applied"), at=at, standing=standing_of(copy))
     rules = Rules(keep_locks=settings.compatibility != "argo")
     options = Options(parallelism=settings.parallelism, boot_id="", local_zone=local_zone(), rules=rules)
-    return verdict, foresee(copy, revision, at=at, options=options, is_committed=bool(candidate.sha))
+    return verdict, revision, foresee(copy, revision, at=at, options=options, is_committed=bool(candidate.sha))
 
 
-def _check(
-    home: Home, settings: Settings, repository: Repository, commits: tuple[str, str | None], images: Images
-) -> PushVerdict:
+def _check(copy: Writer, settings: Settings, repository: Repository, sha: str, images: Images) -> PushVerdict:
     """The push check's answer; for the branch's own head, which was pushed before, as if it came after what is live."""
     from reconciler.model.source import RefUpdate
     from reconciler.source.check import Lookup, PushRequest, check_push
     from reconciler.source.offline import TreeLookup
     from reconciler.source.repository import ZERO_SHA
-    from reconciler.store.lookup import StoreLookup
+    from reconciler.store.read_plan import CopyLookup
 
-    sha, applied = commits
+    applied = copy.meta("applied")
     head = repository.resolve(settings.branch)
     old = applied if head == sha else head
     options = ("receive.lineclear=warn",) if settings.receive == "warn" else ()
     update = RefUpdate(old=old or ZERO_SHA, new=sha, ref=f"refs/heads/{settings.branch}")
-    lookup: Lookup = StoreLookup(home.database)
-    if applied is None or old != applied:
-        lookup = TreeLookup(repository, old)
+    lookup: Lookup = CopyLookup(copy) if old in (None, applied) else TreeLookup(repository, old)
     request = PushRequest(updates=(update,), options=options, quarantine={})
     return check_push(repository, request, lookup, branch=settings.branch, images=images)
 
@@ -143,11 +139,16 @@ def _print_verdict(verdict: PushVerdict) -> None:
     print("".join(clean(line) + "\n" for line in verdict.lines), end="", flush=True)
 
 
-def _print_plan(plan: Plan) -> None:
+def _print_plan(verdict: PushVerdict, revision: Revision, plan: Plan) -> None:
     from reconciler.views.plan import change_lines, run_lines, summary
 
+    if not revision.fast_forward:
+        print("it does not follow what is live: git takes it by force only, and what others pushed meanwhile would be undone")
+    if not verdict.accepted:
+        print("let through, it would do this:")
     if plan.held:
         print(clean(f"held: {plan.held}"))
+        print("approved, it would do this:")
     write = sys.stdout.write
     for line in change_lines(plan):
         write(clean(line) + "\n")
@@ -156,7 +157,7 @@ def _print_plan(plan: Plan) -> None:
     write(summary(plan) + "\n" if plan.runs or plan.changes else "nothing changes\n")
 
 
-def _object(candidate: Candidate, applied: str | None, verdict: PushVerdict, plan: Plan) -> dict[str, Any]:
+def _object(candidate: Candidate, verdict: PushVerdict, revision: Revision, plan: Plan) -> dict[str, Any]:
     from reconciler.views.plan import plan_object
 
     def told(finding: Finding) -> dict[str, Any]:
@@ -166,7 +167,8 @@ def _object(candidate: Candidate, applied: str | None, verdict: PushVerdict, pla
     return {
         "commit": candidate.sha,
         "source": candidate.shown,
-        "applied": applied or "",
+        "applied": revision.previous or "",
+        "fastForward": revision.fast_forward,
         "accepted": verdict.accepted,
         "findings": [told(finding) for finding in (*verdict.errors, *verdict.warnings)],
         **plan_object(plan),

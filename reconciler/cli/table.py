@@ -51,6 +51,7 @@ GROUPS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
             "up": ("up", "start the daemon in the background"),
             "down": ("down", "end the daemon; steps go on"),
             "completion": ("completion", "print the completion script of a shell"),
+            "fsck": ("fsck", "check that the rows agree with each other, and with the steps"),
             "settings": ("show_settings", "print every setting with its value and origin"),
         },
     ),

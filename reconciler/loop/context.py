@@ -12,11 +12,12 @@ from typing import Any
 from reconciler.manifest import decode_spec
 from reconciler.model.attempt import Liveness
 from reconciler.model.spec import WorkflowSpec
-from reconciler.model.state import NO_OUTPUTS, AttemptState, Outputs, ResolvedLock, RunState
+from reconciler.model.state import NO_OUTPUTS, AttemptState, NodeState, Outputs, ResolvedLock, RunState
 from reconciler.store.runs import spec_json
 from reconciler.store.writer import Writer
 from reconciler.workflow.engine import Rules
-from reconciler.workflow.values import resolve_locks, workflow_values
+from reconciler.workflow.run_names import RunNames
+from reconciler.workflow.values import resolve_locks
 
 
 class Specs:
@@ -75,9 +76,9 @@ class Context:
     offline: bool = False  # no daemon: recovery, termination and release only
     liveness: Callable[[int, int], Liveness] | None = None
     boundary: Callable[[str], None] = lambda _point: None
-    collect: Callable[[AttemptState], tuple[Outputs, str]] = lambda _attempt: (NO_OUTPUTS, "")
+    collect: Callable[[AttemptState, NodeState], tuple[Outputs, str]] = lambda _attempt, _node: (NO_OUTPUTS, "")
 
     def locks_of(self, run: RunState) -> tuple[ResolvedLock, ...]:
         """The workflow-level locks that a run asks for. Raises UnresolvedTag or ManifestError if one cannot be named."""
         spec = self.specs.get(run.spec_digest)
-        return resolve_locks(spec.locks, workflow_values(run, spec), run.namespace)
+        return resolve_locks(spec.locks, RunNames(run, spec), run.namespace)

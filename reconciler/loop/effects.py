@@ -15,7 +15,7 @@ from reconciler.loop.context import Context
 from reconciler.loop.launch import Surroundings, build_launch
 from reconciler.loop.outputs import collect
 from reconciler.model.attempt import AttemptId, Launch, NotStarted, Observation
-from reconciler.model.state import AttemptState, Outputs, RunId
+from reconciler.model.state import AttemptState, NodeState, Outputs, RunId
 from reconciler.runtime.outputs import remove_folder
 from reconciler.store import attempts
 
@@ -91,9 +91,9 @@ class Effects:
         """True while such attempts wait for the next tick: it is due at once."""
         return bool(self._failed)
 
-    def collect(self, ctx: Context, attempt: AttemptState) -> tuple[Outputs, str]:
+    def collect(self, ctx: Context, attempt: AttemptState, node: NodeState) -> tuple[Outputs, str]:
         """What an ended attempt left behind, and what is missing of it."""
-        return collect(ctx, self._around, attempt)
+        return collect(ctx, self._around, attempt, node)
 
     def knows(self, attempt_id: int) -> None:
         """The runtime has taken this attempt up again by itself."""

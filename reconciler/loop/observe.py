@@ -38,11 +38,11 @@ def _end(
 ) -> None:
     if not attempts.end_attempt(ctx.writer, attempt, state, code, signal):
         return
+    node = runs.StoredNodes(ctx.writer, attempt.run_id).node_by_id(attempt.node_id)
     if state is AttemptPhase.EXITED:
-        outputs, problem = ctx.collect(attempt)
+        outputs, problem = ctx.collect(attempt, node)
         if outputs != NO_OUTPUTS or problem:
             attempts.keep_outputs(ctx.writer, attempt, outputs, problem)
-    node = runs.StoredNodes(ctx.writer, attempt.run_id).node_by_id(attempt.node_id)
     if message and not node.message:
         runs.set_node_message(ctx.writer, attempt.node_id, message)
     run = runs.get_run(ctx.writer, attempt.run_id)

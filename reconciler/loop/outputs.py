@@ -11,18 +11,16 @@ from reconciler.loop.context import Context
 from reconciler.loop.launch import Surroundings
 from reconciler.model.images import Image
 from reconciler.model.spec import Program
-from reconciler.model.state import NO_OUTPUTS, AttemptState, Outputs
+from reconciler.model.state import NO_OUTPUTS, AttemptState, NodeState, Outputs
 from reconciler.runtime.outputs import read_parameter, read_result
 from reconciler.store import runs
 from reconciler.workflow.engine import scope_of
 
 
-def collect(ctx: Context, around: Surroundings, attempt: AttemptState) -> tuple[Outputs, str]:
+def collect(ctx: Context, around: Surroundings, attempt: AttemptState, node: NodeState) -> tuple[Outputs, str]:
     """The outputs of an ended attempt, and why they are not all there ('' if they are)."""
     run = runs.get_run(ctx.writer, attempt.run_id)
     spec = ctx.specs.get(run.spec_digest)
-    stored = runs.StoredNodes(ctx.writer, run.id)
-    node = stored.node_by_id(attempt.node_id)
     template = spec.templates[node.template]
     wanted = [(p, p.value_from) for p in template.outputs if p.value_from is not None and p.value_from.path]
     keeps_stdout = node.display.partition("(")[0] in spec.result_calls
@@ -32,7 +30,7 @@ def collect(ctx: Context, around: Surroundings, attempt: AttemptState) -> tuple[
     result = read_result(directory) if keeps_stdout else None
     parameters: dict[str, str] = {}
     problems: list[str] = []
-    scope = scope_of(run, spec, stored, node, ctx.writer.now)
+    scope = scope_of(run, spec, runs.StoredNodes(ctx.writer, run.id), node, ctx.writer.now)
     for parameter, source in wanted:
         try:
             image = around.images.find(substitute(template.body.image, scope)) or Image()

@@ -140,7 +140,7 @@ class Loop:
             else:
                 messages.append(message)
         ctx = self._context(now)
-        ctx.collect = lambda attempt: effects.collect(ctx, attempt)
+        ctx.collect = lambda attempt, node: effects.collect(ctx, attempt, node)
         if to_text(now) < self._looked_at:  # the clock went back: what is due is not what it was
             self._looked_at, self._sweep_at, self._due = "", now, None
         due = self._next_due(ctx)

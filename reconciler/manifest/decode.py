@@ -149,6 +149,7 @@ def read_spec(r: Reading, value: Any, at: Path, *, needs_entrypoint: bool, store
         labels=r.text_map(metadata.get("labels"), (*at, "workflowMetadata", "labels")),
         annotations=r.text_map(metadata.get("annotations"), (*at, "workflowMetadata", "annotations")),
         result_calls=find_result_calls([value, stored]) if r.may_read_results else frozenset(),
+        has_timeouts=any(one.timeout for one in templates.values()),
         has_running_hooks=any(call.hooks.keys() - {EXIT} for one in templates.values() for call in calls_in(one)),
     )
 

@@ -48,6 +48,7 @@ def merge_template(own: WorkflowSpec, template: WorkflowSpec) -> WorkflowSpec:
         labels={**template.labels, **own.labels},
         annotations={**template.annotations, **own.annotations},
         result_calls=own.result_calls | template.result_calls,
+        has_timeouts=own.has_timeouts or template.has_timeouts,
         has_running_hooks=own.has_running_hooks or template.has_running_hooks,
     )
 

@@ -284,6 +284,7 @@ class WorkflowSpec:
     annotations: Mapping[str, str] = field(default_factory=dict)  # workflowMetadata
     result_calls: frozenset[str] = frozenset()
     has_running_hooks: bool = False  # some call has a hook that an expression starts
+    has_timeouts: bool = False  # some template has a timeout
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from reconciler.model.source import Standing
+from reconciler.store.lookup import StoreLookup
 from reconciler.store.read import Gone, open_read, unreadable
 from reconciler.store.writer import Writer
 
@@ -105,6 +106,11 @@ class NewRunRow:
     has_started: bool
     queued: int
 
+    @property
+    def claimant(self) -> tuple[str, str]:
+        """How a claim's row names it: namespace and name."""
+        return self.namespace, self.name
+
 
 @dataclass(frozen=True, slots=True)
 class ClaimRow:
@@ -162,11 +168,35 @@ def _copy(db: sqlite3.Connection, path: str) -> None:
         raise unreadable(path, error) from error
 
 
+class CopyLookup(StoreLookup):
+    """What a push check asks of the live definitions, answered by the copy: one instant, and no connection for each question."""
+
+    def __init__(self, writer: Writer) -> None:
+        super().__init__("")
+        self._db = writer.db
+
+    def _rows(self, sql: str, values: Sequence[object]) -> list[tuple]:  # type: ignore[type-arg]  # rows
+        return self._db.execute(sql, tuple(values)).fetchall()
+
+
 def standing_of(writer: Writer) -> Standing:
     """The paths that the source must treat with care."""
     live = writer.db.execute("SELECT DISTINCT path FROM definition WHERE retired_at IS NULL")
     refused = writer.db.execute("SELECT path FROM file WHERE refused = 1")
     return Standing(live_paths=frozenset(r[0] for r in live), refused=frozenset(r[0] for r in refused))
+
+
+def contested_before(writer: Writer) -> dict[str, str]:
+    """Path -> blob of the files of which a document is not live because another file claims its identity."""
+    return dict(writer.db.execute("SELECT path, blob FROM file WHERE refused = 1").fetchall())
+
+
+def workflow_at(writer: Writer, place: str) -> str:
+    """The name of the live Workflow that is written at path:line; '' if there is none."""
+    path, _, line = place.rpartition(":")
+    sql = "SELECT name FROM definition WHERE kind = 'Workflow' AND path = ? AND line = ? AND retired_at IS NULL"
+    row = writer.db.execute(sql, (path, int(line))).fetchone()
+    return "" if row is None else str(row[0]).partition("|")[0]
 
 
 def new_runs(writer: Writer) -> list[NewRunRow]:

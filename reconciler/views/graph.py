@@ -84,6 +84,12 @@ class Graph:
             return 0
         return max(0, len(self.holders.get(spot, ())) - (1 if inside else int(row["capacity"])) + 1)
 
+    def has_room(self, spot: Spot) -> bool:
+        """True if the lock, or the turn inside its holder, is free for somebody now."""
+        row = self.locks[spot[0]]
+        limit = 1 if spot[1] else 0 if row["held_back"] else int(row["capacity"] or 0)
+        return len(self.holders.get(spot, ())) < limit
+
     def cycles(self) -> list[list[Wait]]:
         """One shortest cycle of each knot of claims that are locked up, the oldest claim's first; [] if nobody is."""
         stuck = self._locked_up()

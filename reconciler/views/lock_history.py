@@ -12,7 +12,7 @@ from reconciler.errors import NotFound, UsageError
 from reconciler.store import read_history
 from reconciler.views.instants import age, epoch_s, instant_of, parse_span, span, whole_seconds
 from reconciler.views.locks import quantile
-from reconciler.views.names import node_label
+from reconciler.views.names import SEMAPHORES, node_label
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -117,12 +117,16 @@ def _guess_nested(holds: Iterable[Hold], key: str) -> None:
     by_run: dict[tuple[str, str], list[Hold]] = {}
     for hold in holds:
         by_run.setdefault((hold.namespace, hold.run), []).append(hold)
-    is_mutex = "/Mutex/" in key
+    is_mutex = _is_mutex(key)
     for own in by_run.values():
         for hold in own:
             if hold.nested is None:
                 around = (o for o in own if o is not hold and o.claim < hold.claim and (is_mutex or o.level == "run"))
                 hold.nested = hold.level == "node" and bool(hold.granted) and any(hold.overlaps(other) for other in around)
+
+
+def _is_mutex(key: str) -> bool:
+    return key.split("/")[1] not in (*SEMAPHORES, "Policy")
 
 
 def end_of(reader: Reader, hold: Hold) -> tuple[str, str, str]:
@@ -299,7 +303,7 @@ def _then(reader: Reader, key: str, claims: list[tuple[Hold, int]], at: str) -> 
 
 
 def _limit_then(reader: Reader, key: str, at: str) -> int | None:
-    if "/Mutex/" in key:
+    if _is_mutex(key):
         return 1
     detail = read_history.find_limit_at(reader, key, at)
     return json.loads(detail).get("to") if detail else None

@@ -253,7 +253,7 @@ def _tail(run: PlannedRun) -> str:
 
 def _lock_text(lock: PlannedLock, namespace: str) -> str:
     if not lock.position:
-        return "free, would be held"
+        return "has room, would be held"
     parts = [f"position {lock.position}"]
     if lock.reason:
         parts.append(lock.reason)

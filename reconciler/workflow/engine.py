@@ -69,7 +69,6 @@ class Decision:
         self.building: set[str] = set()  # nodes whose children are still being made: they may not end yet
         self._rules = rules
         self._expired = run.deadline_at is not None and now >= run.deadline_at
-        self._has_timeouts = any(template.timeout for template in spec.templates.values())
         self._update: RunUpdate | None = None
         self._outputs: dict[str, str] = {}
 
@@ -204,7 +203,7 @@ class Decision:
         while above is not None:
             if above.deadline_at is not None and self.now >= above.deadline_at:
                 return True
-            above = self.tree.parent(above) if self._has_timeouts else None
+            above = self.tree.parent(above) if self.spec.has_timeouts else None
         return False
 
     def _halt(self, node: NodeState) -> None:

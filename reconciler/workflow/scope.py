@@ -10,10 +10,11 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler.model.spec import Call, Dag, Steps, Template, WorkflowSpec
-from reconciler.model.state import NodeState, NodeType, Phase, ResolvedLock, RunState
+from reconciler.model.state import NodeState, NodeType, ResolvedLock, RunState
 from reconciler.workflow.producers import Producers
+from reconciler.workflow.run_names import RunNames
 from reconciler.workflow.tree import Tree
-from reconciler.workflow.values import exit_values, input_values, is_in_run_handler, resolve_locks, workflow_values
+from reconciler.workflow.values import exit_values, input_values, is_in_run_handler, resolve_locks
 from reconciler.workflow.variables import Variables
 
 _BEFORE_FIRST = {"exitCode": "0", "status": "", "duration": "0", "message": ""}
@@ -27,13 +28,12 @@ class Scope:
         self._run = run
         self._spec = spec
         self._tree = tree
-        self._flat = workflow_values(run, spec, now)
-        self._flat["workflow.status"] = Phase.RUNNING.value
-        self.base = Variables(self._flat, now=now)
+        self._names = RunNames(run, spec, now)
+        self.base = Variables(self._names, now=now)
 
     def add_outputs(self, outputs: Mapping[str, str]) -> None:
         """Global outputs that this decision made: what comes after it sees them."""
-        self._flat.update((f"workflow.outputs.parameters.{name}", value) for name, value in outputs.items())
+        self._names.outputs.update(outputs)
 
     def template(self, node: NodeState) -> Template:
         """The template of a node that has one."""

@@ -8,14 +8,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime
 
 from reconciler.errors import ManifestError
 from reconciler.expr.errors import AbsentValue
 from reconciler.expr.language import evaluate, to_text
 from reconciler.expr.tags import UnresolvedTag, Variables, resolve, substitute
 from reconciler.model.locks import LockRef
-from reconciler.model.spec import Parameter, ValueFrom, WorkflowSpec
+from reconciler.model.spec import Parameter, ValueFrom
 from reconciler.model.state import NodeState, ResolvedLock, RunState
 from reconciler.workflow.tree import Stored
 
@@ -34,35 +33,6 @@ def is_in_handler(name: str) -> bool:
 def is_in_run_handler(name: str) -> bool:
     """True for the run's own exit handler and the nodes below it."""
     return name == EXIT_NODE or name.startswith((f"{EXIT_NODE}[", f"{EXIT_NODE}.", f"{EXIT_NODE}("))
-
-
-def workflow_values(run: RunState, spec: WorkflowSpec, now: str = "") -> dict[str, str]:
-    """The `workflow.*` variables that are known before the run has ended. `now` is for `workflow.duration`."""
-    values = {f"workflow.parameters.{name}": value for name, value in run.arguments.items()}
-    values |= {f"workflow.labels.{name}": value for name, value in run.labels.items()}
-    values |= {f"workflow.annotations.{name}": value for name, value in run.annotations.items()}
-    values |= {f"workflow.outputs.parameters.{name}": value for name, value in run.outputs.items()}
-    values["workflow.name"] = run.name
-    values["workflow.namespace"] = run.namespace
-    values["workflow.uid"] = run.uid
-    values["workflow.priority"] = str(run.priority)
-    values["workflow.mainEntrypoint"] = spec.entrypoint
-    values["workflow.serviceAccountName"] = "default"
-    values["workflow.creationTimestamp"] = run.created_at[:19] + "Z"
-    values["workflow.duration"] = f"{_seconds_between(run.started_at or run.created_at, now):.6f}"
-    if run.scheduled_at:
-        values["workflow.scheduledTime"] = run.scheduled_at[:19] + "Z"
-    parameters = [{"name": name, "value": value} for name, value in run.arguments.items()]
-    values["workflow.parameters"] = values["workflow.parameters.json"] = json.dumps(parameters)
-    values["workflow.labels"] = values["workflow.labels.json"] = json.dumps(dict(run.labels))
-    values["workflow.annotations"] = values["workflow.annotations.json"] = json.dumps(dict(run.annotations))
-    return values
-
-
-def _seconds_between(start: str, end: str) -> float:
-    if not start or not end:
-        return 0.0
-    return max(0.0, (datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds())
 
 
 def exit_values(root: NodeState, stored: Stored, run: RunState) -> dict[str, str]:
@@ -104,9 +74,9 @@ def resolve_arguments(
             raise ManifestError(f"{owner}: parameter {name!r} is not declared in spec.arguments; declared: {known}")
     found: dict[str, str] = {}
     for parameter in declared:
-        scope = {f"workflow.parameters.{name}": value for name, value in found.items()}
         value = given.get(parameter.name, parameter.value)
         if value is None and parameter.value_from is not None:
+            scope = {f"workflow.parameters.{name}": value for name, value in found.items()}
             value = _from_source(parameter.value_from, scope, config)
         found[parameter.name] = _checked(parameter, value, owner)
     return found
@@ -241,5 +211,4 @@ __all__ = [
     "resolve_arguments",
     "resolve_inputs",
     "resolve_locks",
-    "workflow_values",
 ]

@@ -74,7 +74,7 @@ class NoEffects(Effects):
     def take_failed(self):
         return []
 
-    def collect(self, ctx, attempt):
+    def collect(self, ctx, attempt, node):
         return self.left.get(attempt.id, (NO_OUTPUTS, ""))
 
 
