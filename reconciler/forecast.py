@@ -75,9 +75,10 @@ def foresee(copy: Writer, revision: Revision, *, at: datetime, options: Options,
         pass_crons(ctx)
         settle(ctx)
     look = _Look(copy, options, is_committed=is_committed)
+    unrun = (*look.refused(decided), *_in_bad_files(revision, decided, known), *map(_already, decided.already_ran))
     return Plan(
         changes=tuple(look.changes(decided)),
-        runs=(*look.runs(), *look.refused(decided), *_in_bad_files(revision, decided, known), *map(_already, decided.already_ran)),
+        runs=(*look.runs(), *unrun),
         removed_runs=tuple(
             RemovedRun(namespace=namespace, workflow=workflow, run=run, phase=phase, is_cancelled=ended)
             for namespace, workflow, run, phase, ended in read_plan.removed_runs(copy)

@@ -47,6 +47,7 @@ class Preview(Repository):
         """The SHA of a commit of the folder's manifests, written to the object folder `store`."""
         env = {**self._env, "GIT_INDEX_FILE": os.path.join(store, "index")}
         env["GIT_OBJECT_DIRECTORY"] = os.path.join(store, "objects")
+        around = env.pop("GIT_ALTERNATE_OBJECT_DIRECTORIES")  # git would touch an object that is there already
         found = [*_manifests(folder, self.scope, store)]
         paths = "".join(f"{real}\n" for _, _, real in found).encode()
         blobs = run_git(self.path, env, "hash-object", "-w", "--no-filters", "--stdin-paths", stdin=paths).decode("ascii").split()
@@ -54,6 +55,7 @@ class Preview(Repository):
         run_git(self.path, env, "update-index", "-z", "--add", "--index-info", stdin="".join(lines).encode())
         tree = run_git(self.path, env, "write-tree").decode("ascii").strip()
         above = () if parent is None else ("-p", parent)
+        env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = around
         return run_git(self.path, env, "commit-tree", tree, *above, "-m", "files of a folder").decode("ascii").strip()
 
 
