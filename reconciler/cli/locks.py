@@ -28,7 +28,8 @@ def configure(parser: Parser) -> None:
     parser.positional("OF", "?", "with `at`: only this lock")
     parser.output()
     parser.everywhere()
-    parser.option("--limit", metavar="N", text=f"at most so many; 0 = all; default {SHOWN} for a table, else all")
+    limits = f"at most so many; 0 = all; default {SHOWN} for a table, else all; `graph`: waiters of a lock, default {_DRAWN}"
+    parser.option("--limit", metavar="N", text=limits)
     parser.option("--since", metavar="SPAN", text="`history`: only what was held or asked for within it, such as 7d")
     parser.flag("--dot", text="`graph`: in Graphviz' language")
     parser.note(

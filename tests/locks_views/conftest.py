@@ -12,6 +12,8 @@ import pytest
 
 from reconciler.store.read import open_read
 
+sys.path.insert(0, str(Path(__file__).parents[1] / "loop"))
+
 _PATH = Path(__file__).parents[1] / "cli" / "rows.py"
 _SPEC = importlib.util.spec_from_file_location("lineclear_lock_history_rows", _PATH)
 _MODULE = importlib.util.module_from_spec(_SPEC)
@@ -39,6 +41,17 @@ def reader(rows):
 def minute():
     """Instants by minutes after noon."""
     return _MODULE.minute
+
+
+@pytest.fixture
+def world(tmp_path):
+    """The loop over a real store in the same home, at an instant that the test moves."""
+    from loop_harness import World
+
+    (tmp_path / "home").mkdir()
+    made = World(tmp_path / "home")
+    yield made
+    made.close()
 
 
 @pytest.fixture
