@@ -10,6 +10,7 @@ import os
 import pwd
 import select
 import signal
+import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -57,12 +58,16 @@ class Boundary:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
+FRAMES = 20_000  # a decision follows calls inside calls, a hundred deep, down and up again
+
+
 class Engine:
     """Writer, runtime and loop of one home: what the daemon, an offline command and `run` are made of."""
 
     def __init__(
         self, home: Home, settings: Settings, clock: Clock, inbox: Inbox, *, chores: Chores | None, source: SourceThread | None
     ) -> None:
+        sys.setrecursionlimit(FRAMES)
         boot_id = read_boot_id()
         boundary = Boundary(os.environ)
         self.inbox = inbox

@@ -18,6 +18,8 @@ from reconciler.workflow.producers import default_of
 
 Args = Mapping[str, Any]
 Answer = dict[str, Any]
+_SET = {"": "set", "Succeeded": "set and ended well", "Failed": "ended as Failed"}
+_INPUT = "inputs.parameters."
 _FIELDS: Mapping[str, Callable[[RunState, NodeState], str]] = {
     "displayName": lambda _run, node: node.display,
     "name": lambda run, node: run.name + node.name,
@@ -42,7 +44,7 @@ def resume(ctx: Context, run: RunState, args: Args) -> Answer:
     """Lets a suspended run go on, and ends its suspend nodes; with a selector only those that it fits."""
     if run.is_final:
         raise Refused(f"{run.name} has ended ({run.phase.value}): there is nothing to resume")
-    selector = str(args.get("selector") or "")
+    selector = _checked(args)
     waiting = [node for node in _suspended(ctx, run) if _fits(run, node, selector)]
     if not waiting and (selector or not run.suspended):
         where = f" that fits {selector!r}" if selector else ""
@@ -62,7 +64,7 @@ def set_node(ctx: Context, run: RunState, args: Args) -> Answer:
     phase = str(args.get("phase") or "")
     if phase not in ("", "Succeeded", "Failed"):
         raise UsageError(f"phase {phase!r}: a suspend node can be set to Succeeded or Failed")
-    selector = str(args.get("selector") or "")
+    selector = _checked(args)
     nodes = [node for node in _suspended(ctx, run) if _fits(run, node, selector)]
     if not nodes:
         raise Refused(f"{run.name} has no suspend node that waits and fits {selector!r}; `lineclear get {run.name}` shows them")
@@ -78,7 +80,8 @@ def set_node(ctx: Context, run: RunState, args: Args) -> Answer:
             runs.wake_node(ctx.writer, run, node, "node.set")
         elif phase == "Failed":
             runs.fail_node(ctx.writer, run, node)
-    return {"run": run.id, "message": f"set: {', '.join(node.display for node in nodes)}"}
+    names = ", ".join(node.display for node in nodes)
+    return {"run": run.id, "message": f"{_SET[phase]}: {names}"}
 
 
 def fail_nodes(ctx: Context, run: RunState, selector: str, message: str) -> Answer:
@@ -91,27 +94,35 @@ def _suspended(ctx: Context, run: RunState) -> list[NodeState]:
     return [node for node in nodes if node.type is NodeType.SUSPEND and node.phase is Phase.RUNNING]
 
 
-def _fits(run: RunState, node: NodeState, selector: str) -> bool:
-    """Whether `field=value,field!=value` fits a node. Raises UsageError for a field that nodes do not have."""
+def _checked(args: Args) -> str:
+    """The selector of a request. Raises UsageError for one that no node could ever fit."""
+    selector = str(args.get("selector") or "")
+    for name, _, sign in _parts(selector):
+        if not sign:
+            raise UsageError(f"node selector {name!r}: it is FIELD=VALUE, such as displayName=approve")
+        if name not in _FIELDS and not (name.startswith(_INPUT) and len(name) > len(_INPUT)):
+            raise UsageError(f"node selector: there is no field {name!r}; use {', '.join(_FIELDS)} or {_INPUT}NAME.value")
+    return selector
+
+
+def _parts(selector: str) -> list[tuple[str, str, str]]:
+    """(field, value, sign) of each part; the sign is '=', '!=' or '' where there is none."""
+    found = []
     for part in filter(None, (piece.strip() for piece in selector.split(","))):
         name, sign, value = part.partition("=")
-        is_not = name.endswith("!")
-        name = name.rstrip("!").strip()
-        if not sign:
-            raise UsageError(f"node selector {part!r}: it is FIELD=VALUE, such as displayName=approve")
-        is_equal = _field(run, node, name) == value.lstrip("=").strip()
-        if is_equal is is_not:
-            return False
-    return True
+        found.append((name.rstrip("!").strip(), value.lstrip("=").strip(), sign and ("!=" if name.endswith("!") else "=")))
+    return found
+
+
+def _fits(run: RunState, node: NodeState, selector: str) -> bool:
+    """Whether `field=value,field!=value` fits a node."""
+    return all((_field(run, node, name) == value) is (sign == "=") for name, value, sign in _parts(selector))
 
 
 def _field(run: RunState, node: NodeState, name: str) -> str:
     if name in _FIELDS:
         return _FIELDS[name](run, node)
-    prefix, _, rest = name.partition("inputs.parameters.")
-    if not prefix and rest:
-        return node.inputs.get(rest.removesuffix(".value"), "")
-    raise UsageError(f"node selector: there is no field {name!r}; use {', '.join(_FIELDS)} or inputs.parameters.NAME.value")
+    return node.inputs.get(name[len(_INPUT) :].removesuffix(".value"), "")
 
 
 def _template(ctx: Context, run: RunState, node: NodeState) -> Template:

@@ -20,15 +20,17 @@ _FILTER = """
   AND (:cron IS NULL OR cron = :cron)
   AND (:waiting = 0 OR id IN (SELECT run_id FROM claim_lock WHERE state = 'waiting'))
 ORDER BY id DESC LIMIT :limit"""
-_LIST = """
-SELECT id, uid, namespace, name, phase, message, priority, labels_json, annotations_json, arguments_json, cron,
+_PAUSED = """(finished_at IS NULL AND (suspended = 1 OR EXISTS (SELECT 1 FROM node WHERE node.run_id = run.id
+    AND node.finished_at IS NULL AND node.type = 'Suspend' AND node.phase = 'Running'))) AS is_paused"""
+_LIST = f"""
+SELECT {_PAUSED}, id, uid, namespace, name, phase, message, priority, labels_json, annotations_json, arguments_json, cron,
   shutdown, ended_by, origin, origin_kind, origin_name, successor_of, removed, created_at, started_at, finished_at
 FROM run WHERE id < :below"""
 _OPEN = _LIST + " AND finished_at IS NULL" + _FILTER
 _KEEPING = _LIST + " AND finished_at IS NOT NULL AND id IN (SELECT run_id FROM claim_lock WHERE state = 'held')" + _FILTER
 _ENDED = _LIST + " AND finished_at IS NOT NULL AND id NOT IN (SELECT run_id FROM claim_lock WHERE state = 'held')" + _FILTER
-_RUN = """
-SELECT id, uid, namespace, name, phase, message, priority, queue_order, spec_digest, labels_json, annotations_json,
+_RUN = f"""
+SELECT {_PAUSED}, id, uid, namespace, name, phase, message, priority, queue_order, spec_digest, labels_json, annotations_json,
   arguments_json, cron, shutdown, ended_by, origin, origin_kind, origin_name, origin_place, commit_sha, scheduled_at,
   successor_of, removed, created_at, started_at, finished_at, deadline_at, ttl_at, suspended, outputs_json
 FROM run """
@@ -43,7 +45,7 @@ SELECT node.id, node.parent_id, node.name, node.display, node.type, node.templat
 FROM node LEFT JOIN attempt ON attempt.node_id = node.id WHERE node.run_id = :run ORDER BY node.id"""
 
 _PAUSES = """
-SELECT name, display, type, wake_at, started_at FROM node
+SELECT name, display, type, template, outputs_json, wake_at, started_at FROM node
 WHERE run_id = :run AND finished_at IS NULL AND ((type = 'Suspend' AND phase = 'Running') OR wake_at IS NOT NULL) ORDER BY id"""
 
 

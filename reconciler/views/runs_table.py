@@ -35,6 +35,8 @@ def status_text(row: Row) -> str:
         return f"{row['phase']} ({_ENDED.get(row['ended_by'], row['ended_by'])})"
     if row["shutdown"] and row["finished_at"] is None:
         return f"{row['phase']} ({row['shutdown']})"
+    if row["is_paused"]:
+        return f"{row['phase']} (Suspended)"
     return str(row["phase"])
 
 

@@ -57,13 +57,31 @@ def _paused(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
         node = people[0]
         step, since = node_label(node["name"], node["display"]), age(node["started_at"], now_s)
         until = f", or for {whole_seconds(node['wake_at'])}" if node["wake_at"] else ""
-        text = f"{name} waits for a person at its step {step} since {since}{until}"
-        return {"state": "waiting-for-person", "summary": text, "step": step, "since": since, "next": [_command("resume", row)]}
+        more = f", and at {len(people) - 1} more" if len(people) > 1 else ""
+        text = f"{name} waits for a person at its step {step} since {since}{until}{more}"
+        owed = [one for one in _owed(reader, row, node) if one not in json.loads(node["outputs_json"]).get("parameters", {})]
+        supply = [_command("node set", row, f" --output-parameter {one}=VALUE") for one in owed]
+        found = {"state": "waiting-for-person", "summary": text, "step": step, "since": since}
+        return {**found, "next": [*supply, _command("resume", row)]}
     if pauses:
         node = pauses[0]
         step, at = node_label(node["name"], node["display"]), whole_seconds(node["wake_at"])
         return {"state": "waiting-for-retry", "summary": f"{name} waits until {at} with the next try of {step}", "step": step}
     return {}
+
+
+def _owed(reader: Reader, row: Row, node: Row) -> list[str]:
+    """The outputs of a suspend node that somebody has to supply before it can be resumed."""
+    spec = json.loads(read_runs.read_spec(reader, row["spec_digest"]))
+    for template in spec.get("templates") or []:
+        if template.get("name") == node["template"]:
+            outputs = (template.get("outputs") or {}).get("parameters") or []
+            return [str(one["name"]) for one in outputs if "supplied" in (one.get("valueFrom") or {}) and not _has_default(one)]
+    return []
+
+
+def _has_default(parameter: dict[str, Any]) -> bool:
+    return parameter.get("default") is not None or (parameter.get("valueFrom") or {}).get("default") is not None
 
 
 def _without_lock(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:

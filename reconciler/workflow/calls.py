@@ -23,6 +23,7 @@ from reconciler.workflow.variables import Variables
 if TYPE_CHECKING:
     from reconciler.workflow.engine import Decision
 
+DEEPEST = 100  # as in Argo
 TYPES = {Program: NodeType.POD, Steps: NodeType.STEPS, Dag: NodeType.DAG, Suspend: NodeType.SUSPEND}
 
 
@@ -121,6 +122,8 @@ def enter(d: Decision, making: Making, call: Call, scope: Variables) -> NodeStat
         template = d.spec.templates.get(key)
         if template is None:
             return d.stillborn(making, call, f"template {key!r} is not in this workflow")
+        if making.name.count(".") > DEEPEST and _depth(d, making.parent) >= DEEPEST:
+            return d.stillborn(making, call, f"calls are nested {DEEPEST} deep here: give the call that repeats itself a `when`")
         inputs = resolve_inputs(
             template.inputs,
             call.arguments,
@@ -140,6 +143,15 @@ def enter(d: Decision, making: Making, call: Call, scope: Variables) -> NodeStat
         d.tree.request(ClaimRequest(node=making.name, locks=locks))
         return node
     return d.start(node, template)
+
+
+def _depth(d: Decision, node: NodeState | None) -> int:
+    """How many steps and dag nodes stand above a place."""
+    found = 0
+    while node is not None:
+        found += node.type in (NodeType.STEPS, NodeType.DAG)
+        node = d.tree.parent(node)
+    return found
 
 
 def _of_run(d: Decision, call: Call, scope: Variables) -> dict[str, str]:

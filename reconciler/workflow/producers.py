@@ -160,8 +160,13 @@ def default_of(parameter: Parameter | None) -> str | None:
 
 
 def _turns(children: Sequence[NodeState]) -> list[NodeState]:
-    """The turns themselves, without their exit handlers."""
-    return [child for child in children if child.name.endswith(")")]
+    """The turns themselves by their index, without their hooks: a retried run makes some of them later than others."""
+    return sorted((child for child in children if child.name.endswith(")")), key=_index)
+
+
+def _index(turn: NodeState) -> int:
+    number = turn.name[turn.name.rfind("(") + 1 :].partition(":")[0]
+    return int(number) if number.isdigit() else 0
 
 
 def _result(call: Call, turn: NodeState) -> Any:

@@ -133,7 +133,7 @@ def test_one_node_is_set_and_the_other_stopped_with_a_message(home):
     home.submit(TWO, "parts", DEFAULT="")
     home.until("parts", "two", "Running")
     one = ("--node-field-selector", "displayName=one")
-    assert home.call("node", "set", "parts", *one, "-p", "answer=x", "--phase", "Succeeded").stderr == "set: one\n"
+    assert home.call("node", "set", "parts", *one, "-p", "answer=x", "--phase", "Succeeded").stderr == "set and ended well: one\n"
     home.until("parts", "one", "Succeeded")
     home.call("stop", "parts", "--node-field-selector", "displayName=two", "--message", "not today")
     home.until("parts", "", "Failed")

@@ -321,3 +321,10 @@ def test_a_loop_over_an_output_that_was_never_made(world, default, expected):
         assert (world.nodes("r")["[1].read"], world.phase("r")) == ("Error", "Failed")
     else:
         assert world.running("r") == expected
+
+
+def test_a_template_that_calls_itself_for_ever_ends_as_deep_as_argo_lets_it(world):
+    world.submit(spec(steps("main", ["main"])), "r")
+    assert world.phase("r") == "Failed"
+    [(message,)] = world.rows("SELECT message FROM node WHERE phase = 'Error' AND type = 'Pod'")
+    assert "nested 100 deep" in message

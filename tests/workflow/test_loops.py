@@ -316,3 +316,23 @@ def test_retrying_a_run_makes_only_the_turns_again_that_went_wrong(world, kind):
     assert sorted(json.loads(world.inputs("r", reader)["x"])) == [0, 1, 2]
     world.exits("r", reader)
     assert world.phase("r") == "Succeeded"
+
+
+@pytest.mark.parametrize("kind", ["steps", "dag"])
+def test_a_retried_loop_hands_its_results_on_in_the_order_of_its_items(world, kind):
+    loop = {"name": "l", "template": "p", "withItems": ["a", "b", "c"]}
+    read = "{{steps.l.outputs.result}}" if kind == "steps" else "{{tasks.l.outputs.result}}"
+    told = {"name": "t", "template": "q", "arguments": {"parameters": [{"name": "x", "value": read}]}}
+    if kind == "steps":
+        main = {"name": "main", "steps": [[loop], [told]]}
+    else:
+        main = {"name": "main", "dag": {"tasks": [loop, {**told, "dependencies": ["l"]}]}}
+    taking = {**pod("q"), "inputs": {"parameters": [{"name": "x"}]}}
+    world.submit(spec(main, pod("p"), taking), "r")
+    turns = world.running("r")
+    for turn, text in zip(turns, ("1", "2", "3"), strict=True):
+        world.exits("r", turn, 1 if text == "1" else 0, result=text)
+    world.must("retry", run="r")
+    world.exits("r", turns[0], result="1")
+    [node] = world.running("r")
+    assert world.inputs("r", node) == {"x": "[1,2,3]"}
