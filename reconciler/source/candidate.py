@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 
-from reconciler.errors import NotFound
+from reconciler.errors import NotFound, UsageError
 from reconciler.source.plumbing import GitFailed, drop_inherited_git_variables, run_git, scrubbed_environment
 
 _REMOTES_LOOKED_AT = 100
@@ -57,6 +57,8 @@ def find_candidate(word: str, folder: str, hosted: str, branch: str, applied: st
 def _named(word: str, folder: str, clone: tuple[str, str] | None, hosted: str) -> Candidate:
     path = os.path.join(folder, word)
     if os.path.isdir(path):
+        if not path.isprintable():
+            raise UsageError(f"{path!r} cannot be planned: its name has characters that git takes for something else; move it")
         return Candidate(shown=f"the files in {os.path.normpath(path)}", folder=os.path.normpath(path))
     if clone is not None:
         sha = find_commit(clone[0], word)

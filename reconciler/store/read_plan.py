@@ -23,7 +23,7 @@ _NAMES = (
     " SELECT id, '', namespace, name, 'Succeeded', 0, '', 'git', '', '' FROM home.run"
     " WHERE finished_at IS NOT NULL AND id NOT IN (SELECT run_id FROM main.claim)"
 )
-_COPIES = (
+_COPIES = (  # whole rows: the copy's tables are made from the home's own schema, column by column
     "INSERT INTO main.meta SELECT * FROM home.meta",
     "INSERT INTO main.definition SELECT * FROM home.definition WHERE retired_at IS NULL",
     "INSERT INTO main.reference SELECT * FROM home.reference WHERE definition_id IN (SELECT id FROM main.definition)",

@@ -51,9 +51,15 @@ def workflows(draw):
 
 @st.composite
 def others(draw):
-    """A template, or the limits of the semaphores."""
-    if draw(st.booleans()):
+    """A template, a cron, or the limits of the semaphores."""
+    what = draw(st.integers(0, 2))
+    if what == 0:
         return body("WorkflowTemplate", draw(st.sampled_from(["t0", "t1"])), job(*draw(WANTS)))
+    if what == 1:
+        policy = draw(st.sampled_from(["Allow", "Forbid", "Replace"]))
+        made = {"schedules": [draw(st.sampled_from(["0 3 * * *", "*/5 * * * *"]))], "timezone": "UTC"}
+        made |= {"concurrencyPolicy": policy, "suspend": draw(st.booleans()), "workflowSpec": job(*draw(WANTS))}
+        return body("CronWorkflow", draw(st.sampled_from(["c0", "c1"])), made)
     limit = st.sampled_from(["0", "1", "2", "3", "many"])
     data = {key: draw(limit) for key in draw(st.lists(st.sampled_from(["s0", "s1"]), unique=True))}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "limits"}, "data": data}
@@ -63,7 +69,8 @@ PUSH = st.tuples(
     st.dictionaries(PATHS, st.lists(workflows() | workflows() | others(), min_size=1, max_size=4), max_size=2),
     st.frozensets(PATHS, max_size=2),
 )
-BETWEEN = st.lists(st.tuples(st.sampled_from(["good", "bad", "terminate"]), st.integers(0, 20)), max_size=4)
+DEEDS = st.sampled_from(["good", "bad", "terminate", "suspend", "trigger", "time", "delete"])
+BETWEEN = st.lists(st.tuples(DEEDS, st.integers(0, 20)), max_size=4)
 
 
 def revision_of(world, push):
@@ -79,16 +86,24 @@ def revision_of(world, push):
 
 
 def live(world, between):
-    """Some processes end, some runs are ended by hand."""
+    """Some processes end, some runs are ended or paused by hand, crons are triggered and tick."""
     for what, which in between:
         running = world.running()
-        if not running:
-            return
-        run, node = running[which % len(running)]
-        if what == "terminate":
-            world.must("terminate", run=run)
-        else:
-            world.exits(run, node, code=0 if what == "good" else 1)
+        if what == "trigger":
+            world.ask("cron_trigger", name=f"c{which % 2}")
+        elif what == "delete":
+            world.ask("delete", run=(world.one("SELECT name FROM run ORDER BY id DESC LIMIT 1 OFFSET ?", which % 3) or ("",))[0])
+        elif what == "time":
+            world.tick(seconds=60 * which)
+        elif running:
+            _do(world, what, *running[which % len(running)])
+
+
+def _do(world, what, run, node):
+    if what in ("terminate", "suspend"):
+        world.ask(what, run=run)
+    else:
+        world.exits(run, node, code=0 if what == "good" else 1)
 
 
 def foreseen(world, revision):
@@ -152,6 +167,11 @@ def places(world, run):
     return found
 
 
+def next_ticks(writer):
+    """Cron -> when it is looked at next."""
+    return dict(writer.db.execute("SELECT name, next_at FROM cron WHERE next_at IS NOT NULL").fetchall())
+
+
 def last_run(world):
     found = world.one("SELECT seq FROM sqlite_sequence WHERE name = 'run'")
     return 0 if found is None else found[0]
@@ -162,6 +182,7 @@ def compare(world, push):
     revision = revision_of(world, push)
     before, untouched = last_run(world), world.writer.db.total_changes
     plan, planned, copy = foreseen(world, revision)
+    ticks = next_ticks(copy)
     copy.close()
     assert world.writer.db.total_changes == untouched
     world.inbox.put(revision)
@@ -171,6 +192,7 @@ def compare(world, push):
         return
     assert world.writer.meta("applied") == revision.sha
     assert planned == state(world.writer)
+    assert ticks.items() <= next_ticks(world.writer).items()
     new = [run for run in plan.runs if run.phase]
     assert [(run.name, run.state) for run in new] == submitted(world, before)
     for run in new:

@@ -39,6 +39,13 @@ def test_the_keys_of_the_object_are_these(home, plan):
         "runs", "source",
     ]  # fmt: skip
     assert [run["state"] for run in found["runs"]] == ["ACTIVE", "BLOCKED"]
+    assert sorted(found["runs"][1]) == [
+        "earlierRun", "locks", "name", "nameIsKnown", "namespace", "phase", "place", "priority", "reason", "resubmit", "state",
+        "stepsWaitingForSlots", "workflow",
+    ]  # fmt: skip
+    assert sorted(found["runs"][1]["locks"][0]) == [
+        "ahead", "holders", "key", "kind", "limit", "node", "position", "reason", "state", "template", "values",
+    ]  # fmt: skip
 
 
 def touched(folder):
