@@ -86,6 +86,7 @@ def _foresee(home: Home, settings: Settings, candidate: Candidate, tell: Tell) -
     """What the push check says, told at once, and what the push would do."""
     import gc
     import logging
+    from contextlib import closing
 
     from reconciler.clock import SystemClock, local_zone
     from reconciler.forecast import foresee
@@ -100,17 +101,19 @@ def _foresee(home: Home, settings: Settings, candidate: Candidate, tell: Tell) -
     gc.disable()  # a great many values are made, none is part of a cycle, and the process ends with them
     logging.getLogger("reconciler").addHandler(logging.NullHandler())
     images = Images(mapped=settings.images, mapped_only=settings.image_policy == "mapped-only")
-    copy = open_copy(home.database)
-    at = SystemClock().now()
     cache = ParsedCache(manifest_parser(images))
+    rules = Rules(keep_locks=settings.compatibility != "argo")
+    options = Options(parallelism=settings.parallelism, boot_id="", local_zone=local_zone(), rules=rules)
+    at = SystemClock().now()
     scope = Scope(include=settings.include)
-    with open_preview(home.repository, candidate, scope=scope, cache=cache, branch=settings.branch) as (repository, sha):
+    with (
+        closing(open_copy(home.database)) as copy,
+        open_preview(home.repository, candidate, scope=scope, cache=cache, branch=settings.branch) as (repository, sha),
+    ):
         verdict = _check(copy, settings, repository, sha, images)
         tell(verdict)
         revision = repository.read_revision(sha, copy.meta("applied"), at=at, standing=standing_of(copy))
-    rules = Rules(keep_locks=settings.compatibility != "argo")
-    options = Options(parallelism=settings.parallelism, boot_id="", local_zone=local_zone(), rules=rules)
-    return verdict, revision, foresee(copy, revision, at=at, options=options, is_committed=bool(candidate.sha))
+        return verdict, revision, foresee(copy, revision, at=at, options=options, is_committed=bool(candidate.sha))
 
 
 def _check(copy: Writer, settings: Settings, repository: Repository, sha: str, images: Images) -> PushVerdict:

@@ -165,6 +165,7 @@ def _copy(db: sqlite3.Connection, path: str) -> None:
         db.execute("COMMIT")
         db.execute("DETACH home")
     except sqlite3.DatabaseError as error:
+        db.close()
         raise unreadable(path, error) from error
 
 

@@ -1,6 +1,8 @@
 """`lineclear plan` from outside: real repositories, a real daemon where there is something to wait for."""
 
 import json
+import subprocess
+import sys
 
 WORKFLOW = """\
 apiVersion: argoproj.io/v1alpha1
@@ -77,6 +79,9 @@ def test_the_plan_of_a_served_home_is_what_the_push_then_does(home, plan, until)
     assert made == [run["name"] for run in found["runs"]]
     assert [home.phase(name) for name in made] == ["Pending", "Pending", "Running"]
     assert "nothing changes" in plan().out
+    home.daemon.stop()
+    home.commit({"e.yaml": workflow("e")})
+    assert "position 3, held by a (Running), behind b" in plan().out
 
 
 def test_a_push_that_would_be_refused_is_said_in_the_words_of_the_push(home, plan):
@@ -164,3 +169,29 @@ def test_a_commit_may_be_named_that_only_the_home_has(home, plan):
     sha = home.commit({"a.yaml": workflow("a")})
     home.push_head()
     assert "ACTIVE    a" in plan(sha[:12], cwd=home.folder).out
+
+
+LOADED_AT_THE_FIRST_LINE = """
+import sys
+from reconciler.__main__ import main
+class Out:
+    def write(self, text):
+        print(" ".join(sorted(sys.modules)), file=sys.stderr)
+        raise SystemExit(0)
+    def flush(self):
+        pass
+    def isatty(self):
+        return False
+sys.argv[0], sys.stdout = "lineclear", Out()
+main()
+"""
+
+
+def test_the_first_line_waits_for_nothing_heavy(home):
+    home.push({"a.yaml": workflow("a")})
+    argv = [sys.executable, "-c", LOADED_AT_THE_FIRST_LINE, "plan", "--home", str(home.root)]
+    done = subprocess.run(argv, cwd=home.work, capture_output=True, text=True, timeout=60, check=False)
+    loaded = set(done.stderr.split())
+    assert "reconciler.source.candidate" in loaded, done.stderr
+    heavy = {"git", "lark", "ruamel", "sqlite3", "logging", "reconciler.manifest", "reconciler.loop", "reconciler.source.tree"}
+    assert loaded & heavy == set()
