@@ -25,7 +25,7 @@ SELECT claim_lock.lock_id, (julianday(claim.released_at) - julianday(claim.grant
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
 WHERE claim_lock.claim_id > :low AND claim_lock.claim_id <= :high AND claim_lock.state = 'released' AND claim_lock.nested = 0
   AND claim_lock.lock_id IN (SELECT value FROM json_each(:ids)) AND claim.granted_at IS NOT NULL
-ORDER BY claim_lock.claim_id DESC"""
+ORDER BY claim_lock.claim_id DESC LIMIT :limit"""
 
 
 def list_hold_spans(reader: Reader, ids: list[int], most: int) -> dict[int, list[float]]:
@@ -37,10 +37,11 @@ def list_hold_spans(reader: Reader, ids: list[int], most: int) -> dict[int, list
         if high <= 0 or not wanted:
             break
         low = high - _PAGE
-        for lock, seconds in reader.tuples(_SPANS, low=low, high=high, ids=str(list(wanted))):
+        limit = most * len(wanted) if len(wanted) == 1 else -1
+        for lock, seconds in reader.tuples(_SPANS, low=low, high=high, ids=str(list(wanted)), limit=limit):
             spans = found.setdefault(int(lock), [])
             if len(spans) < most:
-                spans.append(max(0.0, float(seconds)))
+                spans.append(max(0.0, round(seconds, 3)))
         wanted = {lock for lock in wanted if len(found.get(lock, ())) < most}
         high = low
     return found
@@ -129,9 +130,17 @@ def holds_anything(reader: Reader, run_id: int) -> bool:
 
 _EVENTS = """
 SELECT seq, at, kind, actor, namespace, run, detail_json FROM journal
-WHERE seq > :after AND at <= :until
-  AND kind IN ('claim.requested', 'claim.granted', 'claim.released', 'claim.withdrawn')
+WHERE kind IN ('claim.requested', 'claim.granted', 'claim.released', 'claim.withdrawn')
+  AND (subject = :key OR instr(detail_json, :quoted) > 0)
+ORDER BY seq"""
+_OPEN_EVENTS = """
+SELECT seq, at, kind, actor, namespace, run, detail_json FROM journal
+WHERE at <= :until AND kind IN ('claim.requested', 'claim.granted')
   AND (:key = '' OR subject = :key OR instr(detail_json, :quoted) > 0)
+  AND json_extract(detail_json, '$.claim') NOT IN (
+    SELECT json_extract(detail_json, '$.claim') FROM journal
+    WHERE at <= :until AND kind IN ('claim.released', 'claim.withdrawn')
+      AND (:key = '' OR subject = :key OR instr(detail_json, :quoted) > 0))
 ORDER BY seq"""
 _ENDERS = """
 SELECT seq, at, kind, actor, detail_json FROM journal
@@ -144,19 +153,26 @@ SELECT claim.id AS claim, claim_lock.nested, claim.level, claim.state, claim.pri
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
   LEFT JOIN run ON run.id = claim.run_id LEFT JOIN node ON node.id = claim.node_id
 WHERE claim_lock.lock_id = (SELECT id FROM lock WHERE key = :key)"""
+_TURNS = """
+SELECT claim_lock.claim_id, lock.key, claim_lock.nested > 0 FROM claim_lock JOIN lock ON lock.id = claim_lock.lock_id
+WHERE claim_lock.claim_id IN (SELECT value FROM json_each(:ids))"""
 _CREATED = """
 SELECT max(seq) FROM journal WHERE namespace = :namespace AND run = :run AND seq <= :seq AND kind = 'run.created'"""
 _LIMIT = """
 SELECT detail_json FROM journal WHERE subject = :key AND at <= :until AND kind = 'lock.limit' ORDER BY seq DESC LIMIT 1"""
-LATEST = "9999"
 
 
-def list_claim_events(reader: Reader, key: str, quoted: str, until: str = LATEST, after: int = 0) -> list[Row]:
-    """What the record tells of claims up to an instant, oldest first; of one lock, or with `key` '' of all.
+def list_claim_events(reader: Reader, key: str, quoted: str) -> list[Row]:
+    """What the record tells of the claims for a lock, oldest first.
 
     `quoted` is the key as the record's JSON has it: it may also stand in other values, which the caller has to tell.
     """
-    return reader.rows(_EVENTS, key=key, quoted=quoted, until=until, after=after)
+    return reader.rows(_EVENTS, key=key, quoted=quoted)
+
+
+def list_open_events(reader: Reader, key: str, quoted: str, until: str) -> list[Row]:
+    """How the claims that were open at an instant were asked for and granted; of one lock, or with `key` '' of all."""
+    return reader.rows(_OPEN_EVENTS, key=key, quoted=quoted, until=until)
 
 
 def find_ender(reader: Reader, event: Row, since: str) -> Row | None:
@@ -173,6 +189,11 @@ def find_record_start(reader: Reader) -> tuple[int, str]:
 def list_claims_of_lock(reader: Reader, key: str) -> list[Row]:
     """Every claim for the lock whose run is not deleted, with run and node; `nested` ones took only a turn inside a holder."""
     return reader.rows(_CLAIMS, key=key)
+
+
+def find_turns(reader: Reader, claims: list[int]) -> dict[tuple[int, str], bool]:
+    """By claim and lock, whether it takes only a turn inside a holder; for those of the claims whose runs are not deleted."""
+    return {(claim, key): bool(nested) for claim, key, nested in reader.tuples(_TURNS, ids=str(claims))}
 
 
 def find_arrival(reader: Reader, namespace: str, run: str, seq: int) -> int:

@@ -254,24 +254,22 @@ def state_at(reader: Reader, at: str, key: str = "") -> dict[str, Any]:
         reach = f"the record begins at {whole_seconds(begin)}" if begin else "nothing is recorded yet"
         raise NotFound(f"could not tell who held what at {whole_seconds(at)}: {reach}; ask for a later instant")
     open_at = _open_at(reader, at, key)
+    turns = read_history.find_turns(reader, sorted({hold.claim for claims in open_at.values() for hold, _ in claims}))
     return {
         "kind": "LocksThen",
         "at": whole_seconds(at),
         "recordBegins": whole_seconds(begin),
         "isWhole": first == 1,
-        "locks": [_then(reader, one, open_at[one], at) for one in sorted(open_at)],
+        "locks": [_then(reader, one, open_at[one], turns, at) for one in sorted(open_at)],
     }
 
 
 def _open_at(reader: Reader, at: str, key: str) -> dict[str, list[tuple[Hold, int]]]:
     """By lock, the claims that were open, each with the number of its first row in the record."""
     holds: dict[int, tuple[Hold, int, list[str]]] = {}
-    for event in read_history.list_claim_events(reader, key, json.dumps(key), until=at):
+    for event in read_history.list_open_events(reader, key, json.dumps(key), at):
         detail = json.loads(event["detail_json"])
         claim = int(detail["claim"])
-        if event["kind"] in ("claim.released", "claim.withdrawn"):
-            holds.pop(claim, None)
-            continue
         if claim not in holds:
             holds[claim] = (Hold(claim, event["namespace"], event["run"]), event["seq"], detail["locks"])
         _tell(holds[claim][0], event, detail)
@@ -283,12 +281,13 @@ def _open_at(reader: Reader, at: str, key: str) -> dict[str, list[tuple[Hold, in
     return found
 
 
-def _then(reader: Reader, key: str, claims: list[tuple[Hold, int]], at: str) -> dict[str, Any]:
+def _then(
+    reader: Reader, key: str, claims: list[tuple[Hold, int]], turns: dict[tuple[int, str], bool], at: str
+) -> dict[str, Any]:
     """One lock: holders by epoch, waiters by priority and arrival of the run, as far as the record tells."""
-    nested = {row["claim"]: row["nested"] > 0 for row in read_history.list_claims_of_lock(reader, key)}
     holds = [hold for hold, _ in claims]
     for hold in holds:
-        hold.nested = nested.get(hold.claim)
+        hold.nested = turns.get((hold.claim, key))
     _guess_nested(holds, key)
     arrival = {hold.claim: read_history.find_arrival(reader, hold.namespace, hold.run, seq) for hold, seq in claims}
     waiting = [hold for hold in holds if not hold.granted and not hold.nested]
