@@ -17,6 +17,7 @@ MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000  # the number is the s
 OF_THE_KERNEL = (b"/proc", b"/sys", b"/dev")
 PRIVATE = (b"/tmp", b"/var/tmp", b"/dev/shm")
 BOX = b"/root"  # in the attempt's directory
+WRITTEN = (b"/work", b"/tmp")  # what a step writes there; all else tells what became of it
 FOLDER_MODE = 0o755  # of folders that others may look into too
 SHARED_MODE = 0o1777
 OTHERWISE = "or map the image to host"
@@ -240,21 +241,38 @@ class Box:
                 self.pieces.append((b"own", path, own))
 
     def add_shown(self) -> None:
-        """The attempt's own folder without its box, and what else the launch names."""
-        own = os.path.realpath(self.directory)  # a link would lead out of what is being made
-        for folder in (own, *map(os.path.realpath, self.shown)):
-            target = self.new + folder
-            try:
-                os.makedirs(target, FOLDER_MODE, exist_ok=True)
-                try:
-                    mount(folder, target, flags=MS_BIND)
-                except OSError:  # in a user namespace a folder goes only with what is mounted in it
-                    mount(folder, target, flags=MS_BIND | MS_REC)
-            except OSError as error:
-                why = f"cannot show the folder {self.shown_path(folder)} ({error.strerror})"
-                raise BoxError(f"cannot make a sandbox: {why}; make it readable, {OTHERWISE}") from None
-            self.pieces.append((b"seen", folder, folder))
+        """What the launch names and the attempt's own folder, read only but for what the step is to write; its box is hidden.
+
+        One that holds a private folder is a copy already. The attempt's own comes last: it may be in one of the others.
+        """
+        for folder in map(os.path.realpath, self.shown):  # a link would lead out of what is being made
+            if folder in PRIVATE:
+                self.copy(folder)
+            elif not any(is_below(one, folder) for one in PRIVATE):
+                self.put(folder)
+                make_read_only(self.new + folder, with_below=True)
+        own = os.path.realpath(self.directory)
+        self.put(own)
+        make_read_only(self.new + own, with_below=True)
+        for folder in (own + name for name in WRITTEN):
+            if os.path.isdir(folder):
+                self.put(folder)
         mount(b"void", self.new + own + BOX, flags=MS_BIND)
+        make_read_only(self.new + own + BOX, with_below=False)
+
+    def put(self, folder: bytes) -> None:
+        """The machine's own folder where it is; raises BoxError."""
+        target = self.new + folder
+        try:
+            os.makedirs(target, FOLDER_MODE, exist_ok=True)
+            try:
+                mount(folder, target, flags=MS_BIND)
+            except OSError:  # in a user namespace a folder goes only with what is mounted in it
+                mount(folder, target, flags=MS_BIND | MS_REC)
+        except OSError as error:
+            why = f"cannot show the folder {self.shown_path(folder)} ({error.strerror})"
+            raise BoxError(f"cannot make a sandbox: {why}; make it readable, {OTHERWISE}") from None
+        self.pieces.append((b"seen", folder, folder))
 
     def write_layout(self) -> None:
         fd = os.open(b"layout", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)

@@ -1,6 +1,6 @@
 """A small owner of a runtime, to be run with fewer rights: runs each of a plan's steps and tells what came of it.
 
-Run as `sandbox_child.py HOME` with the plan as JSON on standard input: a list of {"argv", "cwd", "parameters"}.
+Run as `sandbox_child.py HOME` with the plan as JSON on standard input: a list of {"argv", "cwd", "shown", "parameters"}.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 def run(runtime, number, directory, step):
     env = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
-    argv, cwd = tuple(step["argv"]), step.get("cwd")
-    runtime.launch(Launch(attempt_id=AttemptId(number), directory=str(directory), argv=argv, env=env, cwd=cwd, sandbox=True))
+    more = {"argv": tuple(step["argv"]), "cwd": step.get("cwd"), "shown": tuple(step.get("shown", ())), "env": env}
+    runtime.launch(Launch(attempt_id=AttemptId(number), directory=str(directory), sandbox=True, **more))
     while True:
         select.select(runtime.fds(), [], [], runtime.timeout_s())
         for one in runtime.collect():

@@ -98,10 +98,57 @@ def test_its_own_folder_and_what_is_shown_are_seen_as_they_are(machine):
     hidden = machine.home / "hidden"
     hidden.write_text("hidden\n")
     work = machine.directory(1) / "work"
-    script = f"cat {shown}/given; echo made > {shown}/made; echo w > {work}/w; ls {machine.directory(1)}/root; cat {hidden}"
+    script = f"cat {shown}/given; echo w > {work}/w; echo t > {work}/../tmp/t; ls {machine.directory(1)}/root; cat {hidden}"
     end = run(machine, 1, script, shown=(str(shown),))
-    assert (end.exit_code, (shown / "made").read_text(), (work / "w").read_text()) == (1, "made\n", "w\n")
+    assert (end.exit_code, (work / "w").read_text(), (work / "../tmp/t").read_text()) == (1, "w\n", "t\n")
     assert machine.log(1).startswith("given\ncat: ")  # below the temporary folder nothing else is seen
+
+
+def test_what_is_shown_and_what_tells_of_the_attempt_cannot_be_changed(machine):
+    shown = machine.home / "shared"
+    (shown / "inner").mkdir(parents=True)
+    (shown / "inner" / "given").write_text("given\n")
+    own = machine.directory(1)
+    script = f"""rm -rf {machine.home}/*; echo x > {shown}/made; echo x > {own}/made; mv {own}/script {own}/work/x; echo x >> {own}/log
+    echo x > {own}/root/made; mv {own}/work {own}/elsewhere; echo x > {own}/stdout; echo end"""
+    machine.run(1, "sh", source=script, sandbox=True, shown=(str(shown),), keep_stdout=True)
+    assert (shown / "inner" / "given").read_text() == "given\n"
+    assert [path.name for path in shown.iterdir()] == ["inner"]
+    assert sorted(path.name for path in own.iterdir()) == ["log", "record", "root", "script", "stdout", "tmp", "work"]
+    assert (own / "script").read_text() == script
+    assert read_result(str(own)) == "end"
+    assert machine.log(1).count("ead-only file system") >= 6
+
+
+def test_files_of_another_attempt_are_out_of_reach(machine):
+    run(machine, 1, f"echo mine > {machine.directory(1)}/work/out; echo said")
+    other = machine.directory(1)
+    script = f"rm -rf {other}; mkdir -p {other}/work; echo x > {other}/work/out; rm -rf {machine.home}/attempts; true"
+    run(machine, 2, script, shown=(str(machine.home / "attempts"),))
+    run(machine, 3, script)
+    assert (machine.log(1), (other / "work" / "out").read_text()) == ("said\n", "mine\n")
+
+
+def test_of_the_temporary_folder_only_the_way_to_what_is_shown_is_there(machine):
+    shown = machine.home / "shared"
+    shown.mkdir()
+    places = [path for path in (*reversed(machine.home.parents), machine.home, machine.directory(1)) if path != Path("/")]
+    run(machine, 1, f"for each in {' '.join(map(str, places))}; do ls -A $each; done", shown=(str(shown),))
+    assert machine.log(1).split() == [*machine.home.parts[2:], "attempts", "shared", "log", "record", "root", "tmp", "work"]
+
+
+def test_a_folder_that_is_shown_and_holds_temporary_ones_is_a_copy(machine):
+    given = Path(tempfile.mkdtemp(dir="/tmp"))
+    try:
+        (given / "given").write_text("given\n")
+        script = f"cat {given}/given; rm -rf {given}; echo v > /tmp/lineclear-out; cat /tmp/lineclear-out"
+        assert run(machine, 1, script, shown=("/tmp",)).exit_code == 0
+        assert run(machine, 2, "echo v > /tmp/out; echo v > /var/tmp/out; cat /tmp/out", shown=("/", "/var")).exit_code == 0
+        assert (machine.log(1), machine.log(2)) == ("given\nv\n", "v\n")
+        assert (parameter(machine, 1, "/tmp/lineclear-out"), (given / "given").exists()) == ("v", True)
+        assert not os.path.exists("/tmp/lineclear-out")
+    finally:
+        shutil.rmtree(given)
 
 
 def test_a_home_behind_a_link_is_found_in_the_sandbox(tmp_path, machine):
@@ -347,22 +394,31 @@ def open_home():
 
 @pytest.mark.parametrize("prefix", WITHOUT_RIGHTS.values(), ids=WITHOUT_RIGHTS)
 def test_it_works_without_rights_over_the_machine(open_home, prefix):
+    given = open_home / "given"
+    given.mkdir()
+    (given / "a").write_text("a\n")
+    given.chmod(0o777)
+    destroy = f"rm -rf {given} {open_home}/attempts/4/log; echo x > {given}/x; cat {given}/a"
     steps = [
         {"argv": ["sh", "-c", "pwd; echo a > /aa; echo b > /tmp/b; cat /aa /tmp/b"], "parameters": ["/aa", "/tmp/b", "/cc"]},
         {"argv": ["sh", "-c", "ls /aa /tmp/b; pwd"], "cwd": "/made/for/it"},
         {"argv": ["sh", "-c", "mkdir /tmp/x; touch /tmp/x/y; chmod 000 /tmp/x; exit 7"]},
         {"argv": ["no-such-command"]},
+        {"argv": ["sh", "-c", destroy], "shown": [str(given)]},
     ]
     told = run_child(open_home, prefix, steps)
     if told["problem"]:
         pytest.skip(told["problem"])
-    first, second, third, fourth = told["steps"]
+    first, second, third, fourth, fifth = told["steps"]
     assert first["log"] == "/\na\nb\n"
     assert first["found"] == {"/aa": "a", "/tmp/b": "b", "/cc": None}
     assert second["log"].endswith("\n/made/for/it\n")
     assert second["log"].count("No such file") == 2
     assert (third["code"], fourth["code"], fourth["kind"]) == (7, 64, "NotStarted")
-    assert [step["left"] for step in told["steps"]] == [False] * 4
+    assert [step["left"] for step in told["steps"]] == [False] * 5
+    assert fifth["log"].endswith("\na\n")
+    assert (fifth["code"], [path.name for path in given.iterdir()]) == (0, ["a"])
+    assert fifth["log"].count("ead-only file system") == 3
     assert not os.path.exists("/aa")
 
 
