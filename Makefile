@@ -23,6 +23,7 @@ bench: $(VENV)/.dev
 # make conformance CORPUS=DIR OUT=FILE [ROWS=pattern] [JOBS=4]: runs a corpus of manifests, see docs/reference/conformance.md
 conformance: JOBS = 4
 conformance: $(VENV)/.runtime
+	@[ -n "$(CORPUS)" ] && [ -n "$(OUT)" ] || { echo "usage: make conformance CORPUS=DIR OUT=FILE [ROWS=PATTERN] [JOBS=4]" >&2; exit 2; }
 	$(BIN)/python -m conformance --corpus "$(CORPUS)" --out "$(OUT)" --rows "$(or $(ROWS),*)" --jobs $(JOBS)
 
 # The pages that are made from the code.

@@ -26,8 +26,8 @@ class Guard:
 
     def __init__(self, home: Home, *, keep: bool) -> None:
         read, self._write = os.pipe2(os.O_CLOEXEC)
-        self._pid = os.fork()
-        if self._pid == 0:
+        self.pid = os.fork()
+        if self.pid == 0:
             with contextlib.suppress(OSError):
                 os.close(self._write)
                 _stand_by(read, home, keep=keep)
@@ -35,10 +35,17 @@ class Guard:
         os.close(read)
 
     def release(self) -> None:
-        """The command has ended everything itself."""
-        os.write(self._write, b".")
+        """The command has ended everything itself. Harmless after `end`, and if the guard was killed."""
+        if self.pid:
+            with contextlib.suppress(BrokenPipeError):
+                os.write(self._write, b".")
+            self.end()
+
+    def end(self) -> None:
+        """Has the guard do its work now: kill what is left, and remove the home unless it is kept. Waits until it has."""
         os.close(self._write)
-        os.waitpid(self._pid, 0)
+        os.waitpid(self.pid, 0)
+        self.pid = 0
 
 
 def _stand_by(read: int, home: Home, *, keep: bool) -> None:

@@ -8,7 +8,7 @@ import sys
 import time
 
 from reconciler.cli.context import say
-from reconciler.errors import NotFound, TimedOut, UsageError
+from reconciler.errors import NotFound, TimedOut, Transient, UsageError
 from reconciler.home import Home
 from reconciler.views.clean import clean
 
@@ -55,6 +55,8 @@ def run(args: Args) -> int:
     guard = Guard(home, keep=args.given("keep"))
     try:
         return _run(args, home, files, timeout_s)
+    except BrokenPipeError as error:  # no reader that left: standard output and standard error do not raise it here
+        raise Transient(f"could not go on with the run: {error.strerror}; run it again") from error
     finally:
         guard.release()
         _leave(home, keep=args.given("keep"))
