@@ -109,7 +109,8 @@ def test_what_is_shown_and_what_tells_of_the_attempt_cannot_be_changed(machine):
     (shown / "inner").mkdir(parents=True)
     (shown / "inner" / "given").write_text("given\n")
     own = machine.directory(1)
-    script = f"""rm -rf {machine.home}/*; echo x > {shown}/made; echo x > {own}/made; mv {own}/script {own}/work/x; echo x >> {own}/log
+    script = f"""rm -rf {machine.home}/*
+    echo x > {shown}/made; echo x > {own}/made; mv {own}/script {own}/work/x; echo x >> {own}/log
     echo x > {own}/root/made; mv {own}/work {own}/elsewhere; echo x > {own}/stdout; echo end"""
     machine.run(1, "sh", source=script, sandbox=True, shown=(str(shown),), keep_stdout=True)
     assert (shown / "inner" / "given").read_text() == "given\n"
