@@ -76,7 +76,7 @@ def _list(args: Args) -> int:
         every = locks.LockList(reader, scope_of(args), boot_id)
         shown = every.lines(args.count("limit", SHOWN if is_table else ALL), now)
         if not is_table:
-            pace = locks.Pace(reader, [line for line, _, _ in shown], now)
+            pace = locks.Pace(reader, [holder for line, _, _ in shown for holder in line.holders], now)
             objects = [locks.lock_object(reader, line, now, boot_id, pace) for line, _, _ in shown]
             print_list(shape, objects, [f"lock/{line.row['key']}" for line, _, _ in shown])
             return 0
@@ -98,7 +98,7 @@ def _show(args: Args) -> int:
     shape, now = format_of(args), now_s()
     with reader_of(args) as reader:
         line = locks.line_of(reader, locks.get_lock(reader, args.text("LOCK"), namespace_of(args)))
-        found = locks.lock_object(reader, line, now, read_boot_id(), locks.Pace(reader, [line], now))
+        found = locks.lock_object(reader, line, now, read_boot_id(), locks.Pace(reader, line.holders, now))
     if shape in ("table", "wide"):
         sys.stdout.write(lock_text(found))
     else:

@@ -47,6 +47,20 @@ def list_hold_spans(reader: Reader, ids: list[int], most: int) -> dict[int, list
     return found
 
 
+_NEEDS_MORE = """
+SELECT 1 FROM claim_lock AS waiter WHERE waiter.lock_id = :lock AND waiter.state = 'waiting' AND waiter.nested = 0
+  AND (waiter.priority > :priority OR (waiter.priority = :priority
+    AND (waiter.queue_order, waiter.claim_id) <= (:queue_order, :claim)))
+  AND EXISTS (SELECT 1 FROM claim_lock AS other WHERE other.claim_id = waiter.claim_id AND other.lock_id <> :lock) LIMIT 1"""
+
+
+def needs_more(reader: Reader, claim: Row) -> bool:
+    """True if the claim, or one before it in the queue of the lock that the row names, needs another lock as well."""
+    names = {"lock": claim["lock_id"], "claim": claim["claim_id"]}
+    order = {"priority": claim["priority"], "queue_order": claim["queue_order"]}
+    return reader.row(_NEEDS_MORE, **names, **order) is not None
+
+
 _IDLE = """
 SELECT run.id, run.suspended FROM run
 WHERE run.id IN (SELECT value FROM json_each(:ids)) AND run.finished_at IS NULL

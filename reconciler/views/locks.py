@@ -43,11 +43,10 @@ class Pace:
 
     __slots__ = ("_idle", "_now_s", "_reader", "_spans")
 
-    def __init__(self, reader: Reader, lines: list[LockLine], now_s: float) -> None:
-        held = [line.row["id"] for line in lines if line.holders]
-        spans = read_history.list_hold_spans(reader, held, _MOST)
+    def __init__(self, reader: Reader, holders: list[Row], now_s: float) -> None:
+        spans = read_history.list_hold_spans(reader, sorted({holder["lock_id"] for holder in holders}), _MOST)
         self._spans = {lock: sorted(found) for lock, found in spans.items() if len(found) >= _FEWEST}
-        self._idle = read_history.find_idle(reader, sorted({holder["run_id"] for line in lines for holder in line.holders}))
+        self._idle = read_history.find_idle(reader, sorted({holder["run_id"] for holder in holders}))
         self._reader, self._now_s = reader, now_s
 
     def verdict(self, holder: Row, lost: dict[int, str]) -> tuple[str, str]:
@@ -123,6 +122,16 @@ def expected_starts(line: LockLine, pace: Pace, lost: dict[int, str], now_s: flo
     return starts, f"{pace.told(line.row['id'])}; each hold ahead counts {span(half)}, a present one what is left of that"
 
 
+def expected_start(reader: Reader, wait: Row, position: int, now_s: float, boot_id: str) -> tuple[str | None, str]:
+    """When one waiter may expect the lock that its row names, or None, and how that was worked out or why it cannot be told."""
+    if read_history.needs_more(reader, wait):
+        return None, "it, or a waiter ahead, needs another lock as well"
+    row = read_locks.list_locks(reader, [wait["lock_id"]])[0]
+    line = LockLine(row, read_locks.list_holders(reader, row["id"]), (position, ""))
+    starts, how = expected_starts(line, Pace(reader, line.holders, now_s), read_locks.find_lost_steps(reader, boot_id), now_s)
+    return (whole_seconds(instant_of(starts[-1])) if starts else None), how
+
+
 class LockList:
     """All locks of a namespace at one instant, those that need a person first; rows are read for those that are shown only."""
 
@@ -148,7 +157,7 @@ class LockList:
             LockLine(row, holders.get(row["id"], []), self._waiting.get(row["id"], (0, "")))
             for row in read_locks.list_locks(self._reader, ids)
         ]
-        pace = None if now_s is None else Pace(self._reader, lines, now_s)
+        pace = None if now_s is None else Pace(self._reader, [holder for line in lines for holder in line.holders], now_s)
         found = [(line, *state_of(self._reader, line, self._lost, pace)) for line in lines]
         found.sort(key=lambda entry: _RANK[entry[1]])
         return found

@@ -7,9 +7,10 @@ import json
 import pytest
 from loop_harness import job, spec, steps
 
+from reconciler.store import read_locks
 from reconciler.store.read import open_read
 from reconciler.views.instants import epoch_s
-from reconciler.views.locks import LockList, Pace, get_lock, line_of, lock_object
+from reconciler.views.locks import LockList, Pace, expected_start, get_lock, line_of, lock_object
 
 NOW = epoch_s("2026-03-01T14:00:00.000000Z")
 BOOT = "boot"
@@ -26,7 +27,7 @@ def past(rows, minute, lock, *lengths):
 
 def shown(reader, name="m", now_s=NOW):
     line = line_of(reader, get_lock(reader, name, "default"))
-    return lock_object(reader, line, now_s, BOOT, Pace(reader, [line], now_s))
+    return lock_object(reader, line, now_s, BOOT, Pace(reader, line.holders, now_s))
 
 
 def test_a_holder_beyond_95_percent_of_the_earlier_holds_is_overdue_with_numbers_and_remedies(rows, reader, minute):
@@ -178,3 +179,19 @@ def test_show_prints_the_verdict_what_it_rests_on_and_the_expected_starts(rows, 
     assert "    lineclear logs slow\n    lineclear stop slow\n" in out
     assert "Expected starts:     a holder's verdict is overdue\n" in out
     assert json.loads(lineclear("locks", "-o", "json")[1])["items"][0]["verdict"] == "overdue"
+
+
+def test_one_waiter_is_told_the_same_as_the_queue_of_the_lock(rows, reader, minute):
+    lock, other = rows.lock("m"), rows.lock("n")
+    past(rows, minute, lock, *[10] * 5)
+    rows.claim(rows.run("holder", "Running"), "held", [lock], at=minute(20))
+    runs = [rows.run(name) for name in ("one", "two", "both", "last")]
+    for run, wanted in zip(runs, ([lock], [lock], [lock, other], [lock]), strict=True):
+        rows.claim(run, "waiting", wanted, at=minute(21))
+    now_s = epoch_s(minute(22))
+    told = []
+    for place, run in enumerate(runs, 1):
+        wait = next(row for row in read_locks.list_waited_by(reader, run) if row["lock_id"] == lock)
+        told.append(expected_start(reader, wait, place, now_s, BOOT)[0])
+    assert told == [waiter["expectedStart"] for waiter in shown(reader, now_s=now_s)["queue"]]
+    assert told[:2] == [minute(30)[:19] + "Z", minute(40)[:19] + "Z"]
