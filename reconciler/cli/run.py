@@ -224,7 +224,7 @@ class _Watch:
                 self._row = read_runs.find_run_by_id(reader, self._shot.run_id)
                 nodes = read_runs.list_nodes(reader, self._shot.run_id)
             if self._row is not None:
-                self._display.show(self._row, nodes)
+                self._display.show(self._reader, self._row, nodes)
                 self._tell_suspended(self._row, nodes)
         self._display.tick(self._reader)
         return self._row is None or self._row["finished_at"] is not None

@@ -35,7 +35,7 @@ class Display:
         """A word beside the progress."""
         say(text)
 
-    def show(self, row: Row, nodes: list[Row]) -> None:
+    def show(self, reader: Reader, row: Row, nodes: list[Row]) -> None:
         """Something changed."""
 
     def tick(self, reader: Reader) -> None:
@@ -59,7 +59,8 @@ class _Lines(Display):
         self._told: dict[int, str] = {}
         self.pause_s = LOOK_EVERY_S if printer is None else LOG_EVERY_S
 
-    def show(self, row: Row, nodes: list[Row]) -> None:
+    def show(self, reader: Reader, row: Row, nodes: list[Row]) -> None:
+        self.tick(reader)  # what a step wrote comes before the line that it has ended
         from reconciler.views.progress import change_lines
 
         for line in change_lines(row, nodes, self._told, now_s()):
@@ -95,7 +96,7 @@ class _Tree(Display):
         say(text)
         self._dirty = True
 
-    def show(self, row: Row, nodes: list[Row]) -> None:
+    def show(self, _reader: Reader, row: Row, nodes: list[Row]) -> None:
         self._shown, self._dirty = (row, nodes), True
 
     def tick(self, _reader: Reader) -> None:
@@ -105,9 +106,9 @@ class _Tree(Display):
         from reconciler.views.progress import frame, tree_lines
 
         row, nodes = self._shown
-        size = os.get_terminal_size(1)
+        width, height = _size()
         lines = tree_lines(row, nodes, now_s(), ascii_only=self._ascii)
-        self._draw(frame(lines, size.columns or 80, (size.lines or 24) - 1, colour=self._colour))
+        self._draw(frame(lines, width, height - 1, colour=self._colour))
 
     def _draw(self, lines: list[str]) -> None:
         """Puts these lines where the last ones were."""
@@ -116,13 +117,26 @@ class _Tree(Display):
         sys.stdout.flush()
         self._drawn, self._dirty, self._drawn_at = len(lines), False, time.monotonic()
 
-    def close(self, _reader: Reader, _row: Row) -> None:
-        from reconciler.views.progress import frame, tree_lines
+    def close(self, _reader: Reader, row: Row) -> None:
+        from reconciler.cli.follow import tell_end
+        from reconciler.views.progress import failure_lines, frame, tree_lines
 
+        width, _ = _size()
+        nodes: list[Row] = []
         if self._shown is not None:
+            nodes = self._shown[1]
             lines = tree_lines(*self._shown, now_s(), ascii_only=self._ascii)
-            size = os.get_terminal_size(1)
-            self._draw(frame(lines, size.columns or 80, len(lines), colour=self._colour))
+            self._draw(frame(lines, width, len(lines), colour=self._colour))
+        print(clean(tell_end(row)), *failure_lines(row, nodes, width), sep="\n", flush=True)
+
+
+def _size() -> tuple[int, int]:
+    """The terminal's columns and lines; the usual ones if it does not know, or has hung up."""
+    try:
+        size = os.get_terminal_size(1)
+    except OSError:
+        return 80, 24
+    return size.columns or 80, size.lines or 24
 
 
 def display_of(args: Args, home: Home, run_id: int) -> Display:

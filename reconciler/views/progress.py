@@ -24,6 +24,8 @@ _MARKS = {
 _PLAIN = {"◷": ".", "●": ">", "✔": "+", "✖": "x", "⚠": "!", "○": "o", "├─": "|-", "└─": "`-", "│ ": "| "}
 _COLOURS = {"Running": 36, "Succeeded": 32, "Failed": 31, "Error": 31, "Skipped": 2, "Omitted": 2, "Pending": 33}
 _AT_WORK = ("queued", "intended", "live")
+_FIRST, _LAST = -1, 9  # before and after every rank that is below
+_FAILURES, _FAILURE_LINES = 20, 20
 _HIDDEN = "StepGroup"  # a group says no more than its members do
 
 
@@ -94,19 +96,67 @@ def _coloured(phase: str, line: str, *, colour: bool) -> str:
 
 
 def change_lines(run: Row, nodes: list[Row], told: dict[int, str], now_s: float) -> list[str]:
-    """One line for each node that is in another phase than `told` says, which is brought up to date; groups are left out."""
-    lines = []
-    ended = sorted((node for node in nodes if node["finished_at"]), key=lambda node: (node["finished_at"], -node["id"]))
-    for node in [*ended, *(node for node in nodes if not node["finished_at"])]:
+    """One line for each node that is in another phase than `told` says, which is brought up to date; groups are left out.
+
+    What caused comes before what followed.
+    """
+    changed = []
+    for node in nodes:
         before, phase = told.get(node["id"]), node["phase"]
         if phase == before or (before is None and phase == "Pending") or node["type"] == _HIDDEN:
             continue
         told[node["id"]] = phase
-        at = node["finished_at"] or node["started_at"] or node["created_at"]
-        spent = duration(node["started_at"], node["finished_at"], now_s) if node["finished_at"] else ""
-        name = f"{run['name']}{node['name']}"
-        tail = "".join(f"  {text}" for text in (spent, _message(node)) if text)
-        lines.append(clean(f"{at[11:19]}  {phase:<9}  {name}{tail}"))
+        changed.append(node)
+    if len(changed) > 1:
+        by_id = {node["id"]: node for node in nodes}
+        changed.sort(key=lambda node: _order(node, by_id))
+    return [_change_line(run["name"], node, now_s) for node in changed]
+
+
+def _order(node: Row, by_id: dict[int, Row]) -> tuple[str, list[tuple[int, int]]]:
+    """By instant, which is that of a tick; within it a node begins before what is below it, and ends after that."""
+    way = [(_LAST if node["finished_at"] else _FIRST, 0)]
+    above: Row | None = node
+    while above is not None:
+        way.append((_rank(above), above["id"]))
+        above = by_id.get(above["parent_id"])
+    return _instant(node), way[::-1]
+
+
+def _rank(node: Row) -> int:
+    """Among siblings an end lets others be left out, and both let others begin."""
+    if node["finished_at"] is None:
+        return 2
+    return 1 if node["phase"] in ("Skipped", "Omitted") else 0
+
+
+def _instant(node: Row) -> str:
+    return str(node["finished_at"] or node["started_at"] or node["created_at"])
+
+
+def _change_line(run_name: str, node: Row, now_s: float) -> str:
+    spent = duration(node["started_at"], node["finished_at"], now_s) if node["finished_at"] else ""
+    tail = "".join(f"  {text}" for text in (spent, _message(node)) if text)
+    return clean(f"{_instant(node)[11:19]}  {node['phase']:<9}  {run_name}{node['name']}{tail}")
+
+
+def failure_lines(run: Row, nodes: list[Row], width: int) -> list[str]:
+    """Each failed node with its whole message, wrapped at the width; what the run's own message says already is left out."""
+    from textwrap import wrap
+
+    failed = [node for node in nodes if node["phase"] in ("Failed", "Error") and node["message"] and node["type"] != _HIDDEN]
+    failed = [node for node in failed if node["parent_id"] is not None or node["message"] != run["message"]]
+    lines = []
+    for node in failed[:_FAILURES]:
+        text = f"{node['display'] or node['template'] or run['name']} {node['phase']}: {node['message']}"
+        wrapped = [
+            part for line in text.splitlines() for part in wrap(clean(line), max(20, width - 1), subsequent_indent="    ")
+        ]
+        lines += wrapped[:_FAILURE_LINES]
+        if len(wrapped) > _FAILURE_LINES:
+            lines.append(f"    ... and {len(wrapped) - _FAILURE_LINES} more lines")
+    if len(failed) > _FAILURES:
+        lines.append(f"... and {len(failed) - _FAILURES} more failed")
     return lines
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.views.progress import change_lines, frame, tree_lines, waits_for_person
+from reconciler.views.progress import change_lines, failure_lines, frame, tree_lines, waits_for_person
 
 RUN = {
     "name": "job",
@@ -80,6 +80,57 @@ def test_each_change_is_told_once_and_ends_come_before_what_they_start():
         ["12:00:00", "Failed", "job.a", "0s", "exit", "code", "1"],
         ["12:00:00", "Running", "job.b"],
     ]
+
+
+def told(nodes):
+    return [" ".join(line.split()[1:3]) for line in change_lines(RUN, nodes, {}, NOW_S)]
+
+
+def test_what_caused_is_told_before_what_followed_in_one_tick():
+    failed = [
+        container(1, None, "", "DAG", "Failed"),
+        node(2, 1, ".c", "Omitted"),
+        node(3, 1, ".b", "Omitted"),
+        container(4, 1, ".group", "DAG", "Failed"),
+        node(5, 4, ".group.a", "Failed"),
+    ]
+    assert told(failed) == ["Failed job.group.a", "Failed job.group", "Omitted job.c", "Omitted job.b", "Failed job"]
+
+
+def test_a_run_is_told_to_begin_before_what_it_leaves_out_and_an_end_before_what_it_lets_begin():
+    begun = [container(1, None, "", "DAG"), node(2, 1, ".a", "Skipped"), node(3, 1, ".b"), node(4, 1, ".c", "Succeeded")]
+    assert told(begun) == ["Running job", "Succeeded job.c", "Skipped job.a", "Running job.b"]
+
+
+def test_an_earlier_tick_is_told_before_a_later_one():
+    late = node(2, 1, ".late", "Succeeded") | {"finished_at": "2026-03-01T12:00:03.000000Z"}
+    assert told([container(1, None, "", "DAG"), late, node(3, 1, ".soon", "Succeeded")])[1:] == [
+        "Succeeded job.soon",
+        "Succeeded job.late",
+    ]
+
+
+def test_failures_are_told_with_their_whole_message_at_the_terminals_width():
+    run = {**RUN, "phase": "Failed", "message": "child 'a' failed"}
+    why = "word " * 20 + "end\nand \x1b[2J more"
+    nodes = [
+        container(1, None, "", "DAG", "Failed") | {"message": "child 'a' failed"},
+        node(2, 1, ".a", "Failed", message=why),
+        node(3, 1, ".b", "Succeeded", message="fine"),
+    ]
+    lines = failure_lines(run, nodes, 40)
+    assert lines[0].startswith("a Failed: word")
+    assert max(map(len, lines)) < 40
+    assert lines[-2].endswith("end")
+    assert lines[-1] == "and \\x1b[2J more"
+
+
+def test_of_many_and_long_failures_a_bounded_part_is_told():
+    nodes = [container(1, None, "", "DAG"), *[node(n, 1, f".n{n}", "Error", message="x " * 9000) for n in range(2, 50)]]
+    lines = failure_lines(RUN, nodes, 80)
+    assert len(lines) == 20 * 21 + 1
+    assert lines[20].strip().startswith("... and ")
+    assert lines[-1] == "... and 28 more failed"
 
 
 def test_a_run_waits_for_a_person_only_when_nothing_else_can_bring_it_on():
