@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reconciler.views.graph import Graph, Party, Spot, Wait
 
 _SHOWN_HOLDERS = 3
+_DEEPEST = 20
 _STYLES = {"held": "solid", "behind": "dashed", "inside": "dotted"}
 
 
@@ -112,10 +113,10 @@ class Drawing:
         while todo:
             depth, item = todo.pop()
             if isinstance(item, str):
-                lines.append("  " * depth + item)
+                lines.append("  " * min(depth, _DEEPEST) + item)
                 continue
             again = item in self._drawn
-            lines.append("  " * depth + self._lock(item, again=again))
+            lines.append("  " * min(depth, _DEEPEST) + self._lock(item, again=again))
             if again:
                 continue
             self._drawn.add(item)
