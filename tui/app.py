@@ -81,6 +81,7 @@ class LineclearApp(App[None]):
         no_color = "NO_COLOR" in os.environ
         super().__init__(ansi_color=True if no_color else None)
         self.open_reader = open_reader
+        self._broken: set[str] = set()
         self.home = home
         self.who = who
         self.read_only = read_only
@@ -138,7 +139,7 @@ class LineclearApp(App[None]):
     def _tick(self) -> None:
         room = self.room()
         if room is not None:
-            room.tick()
+            room.safely(room.tick)
 
     def on_fed(self, message: Fed) -> None:
         """Takes what the feed has found."""
@@ -151,9 +152,10 @@ class LineclearApp(App[None]):
                 self.details.clear()
             self.details[arrived.target] = arrived.detail
             if room is not None:
-                room.detail_came(arrived.target, is_first=arrived.is_first)
+                target, is_first = arrived.target, arrived.is_first
+                room.safely(lambda: room.detail_came(target, is_first=is_first))
         if arrived.lines and arrived.target is not None and room is not None:
-            room.lines_came(arrived.target, arrived.lines)
+            room.safely(lambda: room.lines_came(arrived.target or ("", ""), arrived.lines))
 
     def _take(self, arrived: Arrived) -> None:
         answer = arrived.poll
@@ -165,7 +167,7 @@ class LineclearApp(App[None]):
             if not self.frozen_at:
                 self._show(answer, is_back=arrived.is_back)
         elif room is not None:
-            room.show_frame()
+            room.safely(room.show_frame)
 
     def _show(self, snapshot: Snapshot, *, is_back: bool) -> None:
         before, self.snapshot = self.snapshot, snapshot
@@ -175,8 +177,7 @@ class LineclearApp(App[None]):
             self._flash(before, snapshot)
         room = self.room()
         if room is not None:
-            room.refresh_rows()
-            room.show_frame()
+            room.take_over()
 
     def _flash(self, before: Snapshot, after: Snapshot) -> None:
         """Underlines what changed while nothing could be read."""
@@ -192,9 +193,16 @@ class LineclearApp(App[None]):
         self.changed = frozenset()
         room = self.room()
         if room is not None:
-            room.refresh_rows()
+            room.safely(room.refresh_rows)
 
     # what rooms ask for
+
+    def tell_broken(self, error: Exception) -> None:
+        """A part of the screen could not be shown: each such bug is told once, and the rest goes on."""
+        text = f"{type(error).__name__}: {error}"
+        if text not in self._broken:
+            self._broken.add(text)
+            self.say(f"a part of the screen cannot be shown ({text}); the rest goes on", is_warning=True)
 
     def say(self, text: str, *, is_warning: bool = False) -> None:
         """A word to the operator, in passing."""

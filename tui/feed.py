@@ -132,18 +132,34 @@ class Feed:
         try:
             while not self._stopping:
                 self._wake.clear()
-                wanted, is_new = self._wanted, False
-                if self._hurry or self.pace.is_due(self._clock()):
-                    self._hurry = False
-                    is_new, revision = self._poll(reader, revision)
-                if wanted[0] is not None and self.pace.failure is None:
-                    if is_new or wanted != read:
-                        self._read(reader, wanted[0], has_logs=wanted[1], is_first=wanted != read)
-                        read = wanted
-                    self._follow(reader, wanted)
+                try:
+                    revision, read = self._round(reader, revision, read)
+                except Exception as error:  # noqa: BLE001 - the boundary of the thread: what it cannot read is told, and tried again
+                    revision, read = None, (None, False)
+                    self._tell_failure(error)
                 self._wake.wait(self._wait_s())
         finally:
             reader.close()
+
+    def _round(
+        self, reader: Reader, revision: int | None, read: tuple[Target | None, bool]
+    ) -> tuple[int | None, tuple[Target | None, bool]]:
+        """Reads what is due; what is known then: the revision, and the detail that was read for it."""
+        wanted, is_new = self._wanted, False
+        if self._hurry or self.pace.is_due(self._clock()):
+            self._hurry = False
+            is_new, revision = self._poll(reader, revision)
+        if wanted[0] is not None and self.pace.failure is None:
+            if is_new or wanted != read:
+                self._read(reader, wanted[0], has_logs=wanted[1], is_first=wanted != read)
+                read = wanted
+            self._follow(reader, wanted)
+        return revision, read
+
+    def _tell_failure(self, error: Exception) -> None:
+        failure = Failure(kind="unreadable", text=f"what was read makes no sense here ({type(error).__name__}: {error})")
+        self.pace.note(failure, self._clock())
+        self._deliver(Arrived(poll=failure))
 
     def _poll(self, reader: Reader, revision: int | None) -> tuple[bool, int | None]:
         """Delivers the lists if there is something new: whether there is, and the revision that is known now."""

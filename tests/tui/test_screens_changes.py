@@ -335,3 +335,56 @@ def test_tab_goes_from_cancel_to_the_reason_and_on_to_what_confirms(play):
         assert stage.app.focused.id == "confirm"
 
     play(act)
+
+
+@pytest.mark.parametrize("part", ["refresh_rows", "show_frame", "tick"])
+def test_a_part_of_a_room_that_fails_is_told_once_and_takes_nothing_with_it(play, monkeypatch, part):
+    async def act(stage):
+        def fail(*_args, **_more):
+            raise KeyError("a bug")
+
+        monkeypatch.setattr(type(stage.app.room()), part, fail)
+        stage.app.room().show_all()
+        stage.app._tick()
+        await stage.sees("cannot be shown", "KeyError", "the rest goes on")
+        await stage.press("2")
+        await stage.sees("RUN")
+
+    play(act)
+
+
+def test_a_pane_that_cannot_be_drawn_says_so_in_its_place(play, monkeypatch):
+    from tui.widgets.vtable import VirtualTable
+
+    def fail(_self, _y):
+        raise ValueError("a bug")
+
+    async def act(stage):
+        monkeypatch.setattr(VirtualTable, "render_line", fail)
+        await stage.refresh()
+        stage.app.screen.refresh(repaint=True, layout=True)
+        await stage.sees("this part cannot be shown: ValueError", "NEXT IN LINE")
+
+    play(act)
+
+
+def test_a_reader_that_breaks_is_told_and_tried_again(play, scenes, monkeypatch):
+    script = scenes.Script()
+    whole, broken = script.poll, []
+
+    def poll(since=None):
+        if len(broken) == 1:
+            broken.append("told")
+            raise RuntimeError("a bug")
+        return whole(since)
+
+    monkeypatch.setattr(script, "poll", poll)
+
+    async def act(stage):
+        broken.append("next")
+        stage.app.do_refresh()
+        await stage.sees("OFFLINE", "RuntimeError: a bug", "prod-db")
+        await stage.refresh()
+        await stage.sees("live", "prod-db")
+
+    play(act, script=script)

@@ -91,9 +91,20 @@ class Room(Screen[None]):
         """Draws everything from what is known now."""
         if not self.is_mounted or not self.query(KeyBar):
             return
-        self.refresh_rows()
-        self.show_frame()
-        self.query_one(CommandLog).show(self.desk.done)
+        self.take_over()
+        self.safely(lambda: self.query_one(CommandLog).show(self.desk.done))
+
+    def take_over(self) -> None:
+        """Shows what is known now, body and frame; what of it cannot be shown takes nothing else with it."""
+        self.safely(self.refresh_rows)
+        self.safely(self.show_frame)
+
+    def safely(self, act: Callable[[], None]) -> None:
+        """The boundary of a room: a bug in one part is told, and the rest of the screen goes on."""
+        try:
+            act()
+        except Exception as error:  # noqa: BLE001 - a part that fails must not end the screen
+            self.desk.tell_broken(error)
 
     def refresh_rows(self) -> None:
         """Takes the snapshot's rows over; called when there is a new one."""
@@ -167,7 +178,7 @@ class Room(Screen[None]):
             return
         act: Callable[[], None] | None = getattr(self, f"do_{name}", None) or getattr(self.desk, f"do_{name}", None)
         if act is not None:
-            act()
+            self.safely(act)
 
     def on_head_bar_chosen(self, message: HeadBar.Chosen) -> None:
         """A room was clicked."""

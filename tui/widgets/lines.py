@@ -77,6 +77,15 @@ class Drawn(Widget):
         self._seen[key] = strip
         return strip
 
+    def render_lines(self, crop: Region) -> list[Strip]:
+        """Textual's own; the boundary of a pane: one that cannot be drawn says so in its place."""
+        try:
+            return super().render_lines(crop)
+        except Exception as error:  # noqa: BLE001 - a pane that fails must not end the screen
+            words = fit_line(((f" this part cannot be shown: {type(error).__name__}: {self.safe(str(error))}", ""),), crop.width)
+            told = Strip([Segment(text) for text, _ in words], crop.width)
+            return [told, *[Strip.blank(crop.width)] * (crop.height - 1)][: crop.height]
+
     def safe(self, text: str) -> str:
         """The text without what could move a cursor; in ASCII where the terminal has no more than that."""
         if len(text) < LINE_LIMIT and text.isascii() and text.isprintable():
