@@ -50,7 +50,8 @@ def stuck_after_trial(graph):
         able = {
             claim
             for claim in graph.parties.keys() - gone
-            if all(has_room(spot) for spot in graph.waits.get(claim, ())) and all(inner in gone for inner in graph.inside.get(claim, ()))
+            if all(has_room(spot) for spot in graph.waits.get(claim, ()))
+            and all(inner in gone for inner in graph.inside.get(claim, ()))
         }
         if not able:
             return graph.parties.keys() - gone
