@@ -9,7 +9,7 @@ from reconciler.errors import NotFound, Refused, UsageError
 from reconciler.store import read_locks
 from reconciler.views.clean import clean
 from reconciler.views.doing import HEALTHY, HOLDING_FOR_FAILURE, WINDING_UP
-from reconciler.views.locks import line_of, lock_object
+from reconciler.views.locks import OVERDUE, WAITS_FOR_PERSON, Pace, line_of, lock_object
 from reconciler.views.names import node_label
 
 TYPE_CHECKING = False
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from reconciler.store.read import Reader
 
 VERB = "terminate_stuck_holder"
+_ALIVE = (HEALTHY, OVERDUE, WAITS_FOR_PERSON, WINDING_UP)
 
 
 class Choice:
@@ -40,7 +41,8 @@ def plan_clearing(reader: Reader, row: Row, choice: Choice, now_s: float, boot_i
 
     Raises Refused if the holder is another by now, NotFound or UsageError if it cannot be told which one is meant.
     """
-    found = lock_object(reader, line_of(reader, row), now_s, boot_id)
+    line = line_of(reader, row)
+    found = lock_object(reader, line, now_s, boot_id, Pace(reader, line.holders, now_s))
     holder = _choose(found, choice)
     rows = read_locks.list_holders(reader, row["id"])
     claim = next(one for one in rows if one["claim_id"] == holder["claim"])
@@ -63,7 +65,7 @@ def plan_clearing(reader: Reader, row: Row, choice: Choice, now_s: float, boot_i
 
 def _refusal(choice: Choice, holder: dict[str, Any], live: list[Row]) -> str:
     """Why the daemon will not do it as things are; '' if it will, or cannot tell before it has looked at the processes."""
-    if choice.is_not_stuck or choice.is_unproven or not live or holder["verdict"] not in (HEALTHY, WINDING_UP):
+    if choice.is_not_stuck or choice.is_unproven or not live or holder["verdict"] not in _ALIVE:
         return ""
     return f"unless --not-stuck is given: {holder['run']} is not stuck, its steps are alive as far as is known"
 

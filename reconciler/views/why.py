@@ -9,9 +9,10 @@ import json
 
 from reconciler.store import read_locks, read_runs
 from reconciler.views.clean import clean
-from reconciler.views.doing import FAILED, doing, holder_verdict, release, until_text
+from reconciler.views.doing import FAILED, doing, release, until_text
+from reconciler.views.graph import find_cycle
 from reconciler.views.instants import age, whole_seconds
-from reconciler.views.locks import limit_trouble
+from reconciler.views.locks import Pace, expected_start, limit_trouble, remedies
 from reconciler.views.names import node_label, ordinal, party
 
 TYPE_CHECKING = False
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _GIVERS = {"submit": "whoever submitted it", "cron": "the cron", "git": "the push", "resubmit": "whoever resubmitted it"}
-_CHAIN_LIMIT = 50
 
 
 def explain(reader: Reader, row: Row, now_s: float, boot_id: str) -> dict[str, Any]:
@@ -165,8 +165,10 @@ def _wait(reader: Reader, row: Row, wait: Row, now_s: float, boot_id: str) -> di
     lost = read_locks.find_lost_steps(reader, boot_id)
     described = []
     until, commands = _gate(row, wait, holders, first)
+    pace = Pace(reader, holders, now_s)
+    start, how = expected_start(reader, wait, ahead + 1, now_s, boot_id)
     for holder in holders:
-        verdict, evidence = holder_verdict(holder, lost)
+        verdict, evidence = pace.verdict(holder, lost)
         described.append(
             {
                 "run": holder["run"],
@@ -182,6 +184,7 @@ def _wait(reader: Reader, row: Row, wait: Row, now_s: float, boot_id: str) -> di
         )
         if not until:
             until, commands = release(holder, wait["key"], verdict)
+            commands = remedies(holder, wait["key"], verdict) or commands
     return {
         "lock": wait["key"],
         "limit": wait["capacity"],
@@ -196,6 +199,8 @@ def _wait(reader: Reader, row: Row, wait: Row, now_s: float, boot_id: str) -> di
         "order": ahead + 1 + len(holders),
         "holders": described,
         "ahead": [_ahead(other, row, now_s) for other in first],
+        "expectedStart": start,
+        "expectedBy": how,
         "releasedWhen": until,
         "next": commands,
     }
@@ -253,37 +258,6 @@ def _source(tag: str, value: str, declared: dict[str, Any], row: Row) -> str:
     return place if written is not None and str(written) == value else f"given by {_GIVERS.get(row['origin'], row['origin'])}"
 
 
-def find_cycle(reader: Reader, row: Row) -> list[str]:
-    """Runs that wait for one another in a circle through this one, each followed by the lock it wants; [] if there is none."""
-    seen: dict[int, tuple[int, str]] = {}
-    todo = [row["id"]]
-    while todo and len(seen) < _CHAIN_LIMIT:
-        run_id = todo.pop()
-        for wait in read_locks.list_waited_by(reader, run_id):
-            for holder in read_locks.list_holders(reader, wait["lock_id"], _SHOWN):
-                after = holder["run_id"]
-                if after == row["id"] and run_id != row["id"]:
-                    return _path(reader, row, seen, run_id, wait["key"])
-                if after not in seen and after != run_id:
-                    seen[after] = (run_id, wait["key"])
-                    todo.append(after)
-    return []
-
-
-def _path(reader: Reader, row: Row, seen: dict[int, tuple[int, str]], last: int, key: str) -> list[str]:
-    found = [f"{_name(reader, last)} waits for {key}, held by {row['name']}"]
-    while last != row["id"]:
-        before, wanted = seen[last]
-        found.append(f"{_name(reader, before)} waits for {wanted}, held by {_name(reader, last)}")
-        last = before
-    return found[::-1]
-
-
-def _name(reader: Reader, run_id: int) -> str:
-    found = read_runs.find_run_by_id(reader, run_id)
-    return str(found["name"]) if found is not None else f"run {run_id}"
-
-
 def why_text(found: dict[str, Any]) -> str:
     """The explanation for people."""
     lines = [found["summary"] + "."]
@@ -321,6 +295,8 @@ def _lock_lines(lock: dict[str, Any], namespace: str) -> list[str]:
     more = lock["position"] - 1 - len(lock["ahead"])
     if more > 0:
         lines.append(f"             and {more} more")
+    if lock["expectedStart"]:
+        lines.append(f"  expected   {lock['expectedStart']}: {lock['expectedBy']}")
     lines.append(f"  released   {lock['releasedWhen']}")
     lines += [f"             {command}" for command in lock["next"]]
     return lines
