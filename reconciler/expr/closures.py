@@ -24,10 +24,8 @@ _Rest = list[Any]
 
 def call(evaluation: Evaluation, node: Call, scope: Scope) -> Any:
     """The value of one call. Raises Fault for wrong arguments."""
-    least, most, body = CLOSURES[node.name][:3]
-    if not least <= len(node.arguments) <= most:
-        wanted = str(least) if least == most else f"{least} to {most}"
-        raise Fault(f"{node.name} takes {wanted} arguments, not {len(node.arguments)}", "give it an array and a closure")
+    check_count(node.name, len(node.arguments))
+    body = CLOSURES[node.name][2]
     items = evaluation.value(node.arguments[0], scope)
     if not isinstance(items, list):
         raise Fault(f"{node.name} goes over an array, not over {describe(items)}", "give it an array; JSON text needs fromJSON()")
@@ -39,6 +37,14 @@ def call(evaluation: Evaluation, node: Call, scope: Scope) -> Any:
 
     rest = [evaluation.value(argument, scope) for argument in node.arguments[2:]]
     return body(items, each, rest, evaluation.meter)
+
+
+def check_count(name: str, count: int) -> None:
+    """Raises Fault if the function takes another number of arguments."""
+    least, most = CLOSURES[name][:2]
+    if not least <= count <= most:
+        wanted = str(least) if least == most else f"{least} to {most}"
+        raise Fault(f"{name} takes {wanted} arguments, not {count}", "give it an array and a closure")
 
 
 def _holding(items: list[Any], each: _Each, name: str) -> Any:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, ClassVar
 
 from reconciler.expr import closures, operators
+from reconciler.expr.calls import NOW, check_function, is_sprig
 from reconciler.expr.errors import AbsentValue, ExpressionError, Fault, UnknownVariable, refuse
 from reconciler.expr.functions import BUILTINS
 from reconciler.expr.methods import call_method
@@ -30,6 +31,7 @@ from reconciler.expr.nodes import (
     Sequence,
     Slice,
 )  # fmt: skip
+from reconciler.expr.registry import Table
 from reconciler.expr.sprig import SPRIG
 from reconciler.expr.values import ABSENT, Meter, describe
 
@@ -107,18 +109,15 @@ class Evaluation:
             return self._env
         if node.name != CLOCK and node.name in self._env:
             return self._env[node.name]
-        raise self._unknown(node, f'there is no variable "{node.name}"', [*scope.names, *self._env, _ENV], UnknownVariable)
+        raise self._unknown(node, [*scope.names, *self._env, _ENV])
 
-    def _unknown(
-        self, node: Node, why: str, known: list[str], kind: type[ExpressionError], named: str | None = None
-    ) -> ExpressionError:
+    def _unknown(self, node: Name, known: list[str]) -> ExpressionError:
         import difflib
 
-        name = named if named is not None else getattr(node, "name", "")
-        close = difflib.get_close_matches(name[:100], [each for each in known if each != CLOCK], 1)
+        close = difflib.get_close_matches(node.name[:100], [each for each in known if each != CLOCK], 1)
         listed = ", ".join(sorted(each for each in known if not each.startswith(("_", "$")))[:12])
         advice = f"did you mean {close[0]}?" if close else f"known here: {listed}" if listed else "put text in quotes"
-        return self._refuse(node, why, advice, kind)
+        return self._refuse(node, f'there is no variable "{node.name}"', advice, UnknownVariable)
 
     def _pointer(self, node: Pointer, scope: Scope) -> Any:
         if scope.item is _STOP:
@@ -150,7 +149,7 @@ class Evaluation:
         return self.meter.weigh(operators.part(base, start, end))
 
     def _method(self, node: Method, scope: Scope) -> Any:
-        if isinstance(node.base, Name) and node.base.name == "sprig" and "sprig" not in scope.names:
+        if is_sprig(node, scope.names):
             return self._function(node, SPRIG, scope)
         base = self.value(node.base, scope)
         if base is _STOP or (node.is_optional and base is None):
@@ -177,16 +176,12 @@ class Evaluation:
     def _call(self, node: Call, scope: Scope) -> Any:
         if node.name in closures.CLOSURES:
             return self.meter.weigh(closures.call(self, node, scope))
-        if node.name == "now" and not node.arguments:
-            return self._now()
         return self._function(node, BUILTINS, scope)
 
-    def _function(self, node: Call | Method, table: Mapping[str, Any], scope: Scope) -> Any:
-        if node.name not in table:
-            if node.name == "now" and table is SPRIG:
-                return self._now()
-            known = [*table, *(closures.CLOSURES if table is BUILTINS else ())]
-            raise self._unknown(node, f'there is no function "{node.name}"', known, ExpressionError)
+    def _function(self, node: Call | Method, table: Table, scope: Scope) -> Any:
+        check_function(node.name, len(node.arguments), table)
+        if node.name == NOW:
+            return self._now()
         return table[node.name].call([self.value(argument, scope) for argument in node.arguments], self.meter)
 
     def _now(self) -> Any:

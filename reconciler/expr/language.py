@@ -10,10 +10,11 @@ import functools
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from reconciler.expr.calls import check_calls
 from reconciler.expr.errors import AbsentValue, ExpressionError, Fault, UnknownVariable, refuse
 from reconciler.expr.evaluation import CLOCK, Evaluation, Scope
 from reconciler.expr.grammar import MAX_KEPT
-from reconciler.expr.nodes import Chain, Let, Literal, Member, Method, Name, Node
+from reconciler.expr.nodes import Chain, Let, Literal, Member, Method, Name, Node, children_of
 from reconciler.expr.syntax import parse
 from reconciler.expr.values import ABSENT, Meter, to_json
 
@@ -37,8 +38,10 @@ def evaluate(source: str, env: Mapping[str, Any]) -> Any:
 
 
 def check(source: str) -> None:
-    """Raises ExpressionError, with the column, if the expression cannot be read."""
-    parse(source)
+    """Raises ExpressionError, with the column, if the expression cannot be read, or calls a function that does not exist or
+    takes another number of arguments. Which variables there are is not asked: see `names`.
+    """
+    check_calls(source, parse(source))
 
 
 def names(source: str) -> tuple[tuple[str, ...], ...]:
@@ -84,7 +87,7 @@ def _paths(node: Node, own: frozenset[str]) -> Iterator[tuple[str, ...]]:
         yield from _paths(node.body, own | {node.name})
         return
     skipped = node.base if isinstance(node, Method) and _path(node.base) == ("sprig",) else None
-    for child in _children(node):
+    for child in children_of(node):
         if child is not skipped:
             yield from _paths(child, own)
 
@@ -100,15 +103,3 @@ def _path(node: Node) -> tuple[str, ...]:
             return (*before, key) if before else ()
     return ()
 
-
-def _children(node: Node) -> Iterator[Node]:
-    for name in type(node).__dataclass_fields__:
-        yield from _nodes(getattr(node, name))
-
-
-def _nodes(value: Any) -> Iterator[Node]:
-    if isinstance(value, Node):
-        yield value
-    elif isinstance(value, tuple):
-        for item in value:
-            yield from _nodes(item)

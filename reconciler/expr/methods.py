@@ -72,6 +72,18 @@ _DURATION = _Methods({
 METHODS: Mapping[type, _Methods] = {datetime: _TIME, timedelta: _DURATION}
 
 
+def check_method(name: str, count: int) -> None:
+    """Raises Fault for a method that no value has, or that takes another number of arguments wherever it is one."""
+    wanted = {len(methods[name][0]) for methods in METHODS.values() if name in methods}
+    if not wanted:
+        from reconciler.manifest.reading import find_near
+
+        near = find_near(name[:100], {each for methods in METHODS.values() for each in methods})
+        raise Fault(f'no value has a method "{name}"', f"did you mean {near}?" if near else "call a function: name(value)")
+    if count not in wanted:
+        raise Fault(f"{name} takes {min(wanted)} arguments, not {count}", "give it as many")
+
+
 def call_method(base: Any, name: str, arguments: list[Any], meter: Meter) -> Any:
     """The method's value. Raises Fault for a value without it, and for arguments of the wrong number or type."""
     methods = next((table for kind, table in METHODS.items() if isinstance(base, kind)), None)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -136,3 +137,17 @@ class Map(Node):
     """`{key: value}`."""
 
     pairs: tuple[tuple[Node, Node], ...]
+
+
+def children_of(node: Node) -> Iterator[Node]:
+    """The nodes right below one, in the order of its fields."""
+    for name in type(node).__dataclass_fields__:
+        yield from _nodes(getattr(node, name))
+
+
+def _nodes(value: Any) -> Iterator[Node]:
+    if isinstance(value, Node):
+        yield value
+    elif isinstance(value, tuple):
+        for item in value:
+            yield from _nodes(item)

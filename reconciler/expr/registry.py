@@ -40,7 +40,8 @@ class Function:
 
     def call(self, arguments: list[Any], meter: Meter) -> Any:
         """The function's value, weighed. Raises Fault for arguments of the wrong number or type, and for what it refuses."""
-        self._check(arguments)
+        self.check_count(len(arguments))
+        self._check_types(arguments)
         meter.spend(sum(_weight(argument) for argument in arguments))
         try:
             value = self.body(meter, *arguments) if self.needs_meter else self.body(*arguments)
@@ -49,13 +50,16 @@ class Function:
             raise Fault(f"{self.name} cannot take {shown}: {str(error)[:120]}", "check the argument") from None
         return meter.weigh(value)
 
-    def _check(self, arguments: list[Any]) -> None:
+    def check_count(self, count: int) -> None:
+        """Raises Fault if it takes another number of arguments."""
         least = sum(not kind.endswith(("?", "...")) for kind in self.takes)
         is_open = bool(self.takes) and self.takes[-1].endswith("...")
-        if len(arguments) < least or (len(arguments) > len(self.takes) and not is_open):
+        if count < least or (count > len(self.takes) and not is_open):
             most = len(self.takes)
             wanted = f"{least} or more" if is_open else str(least) if least == most else f"{least} to {most}"
-            raise Fault(f"{self.name} takes {wanted} arguments, not {len(arguments)}", f"write {self.signature()}")
+            raise Fault(f"{self.name} takes {wanted} arguments, not {count}", f"write {self.signature()}")
+
+    def _check_types(self, arguments: list[Any]) -> None:
         for number, argument in enumerate(arguments):
             kind = self.takes[min(number, len(self.takes) - 1)].rstrip("?.")
             if not any(_KINDS[each](argument) for each in kind.split("|")):

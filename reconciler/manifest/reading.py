@@ -23,6 +23,9 @@ MOST = 2**31 - 1  # as int32 in Argo; longer than any instant can be away
 _SHOWN = 60
 _MOST_ADVICE = 1000  # looking for a near name is dear, and nobody reads on
 _LONGEST_MESSAGE = 500
+_NEAR = 0.75  # of 1: below that a name is another word, as `metrics` for `retries`
+_LEAST_PART = 3  # letters
+_AS_PART = 0.8
 _DECIDING = ("annotations", "generateName", "name", "namespace")  # metadata that a run depends on: a slip there is an error
 
 
@@ -229,9 +232,24 @@ def one_line(message: str) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """Advice for a name that does not exist: the nearest known one, if any is near."""
+    near = find_near(name, known)
+    return f'did you mean "{near}"?' if near else "remove it"
+
+
+def find_near(name: str, known: Iterable[str]) -> str:
+    """The known name nearest to one that does not exist, whatever the case, or ''.
+
+    One that begins with the other is near too, as `retryStrategy` is to `retry`, but not nearer than one with the same letters.
+    """
     by_lower = {candidate.lower(): candidate for candidate in sorted(known)}
-    near = difflib.get_close_matches(name.lower(), by_lower, n=1, cutoff=0.7)
-    return f'did you mean "{by_lower[near[0]]}"?' if near else "remove it"
+    wanted = name.lower()
+    scores = dict.fromkeys(difflib.get_close_matches(wanted, by_lower, n=1, cutoff=_NEAR), 0.0)
+    for each in by_lower:
+        if min(len(each), len(wanted)) >= _LEAST_PART and (wanted.startswith(each) or each.startswith(wanted)):
+            scores[each] = _AS_PART
+    if not scores:
+        return ""
+    return by_lower[max(scores, key=lambda each: max(scores[each], difflib.SequenceMatcher(None, each, wanted).ratio()))]
 
 
 def label(at: Path) -> str:
