@@ -12,6 +12,7 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 
 from reconciler.lint.scope import Path, SiteCall, View, links_of
+from reconciler.lint.slips import near_name
 from reconciler.manifest import hooks_of
 from reconciler.model.spec import Call, Dag, Kind, Program, Steps, Template, TemplateRef, WorkflowSpec
 
@@ -217,10 +218,14 @@ class Spot:
         match = _ROOT.match(name)
         root = match[0] if match else ""
         look = _LOOKS.get(root)
-        why = look(self, name, part) if look else _UNKNOWN
+        why = look(self, name, part) if look else self._no_root(name)
         if why and self.outer is not None and not self.outer.why_not(name, part=part):
             return ""
         return why
+
+    def _no_root(self, name: str) -> str:
+        near = near_name(name, sees_item=self.sees_item)
+        return f'has no value here; did you mean "{near}"?' if near else _UNKNOWN
 
     def advice(self, name: str, known: Iterable[str], otherwise: str) -> str:
         """A near name, else what else to do."""

@@ -46,7 +46,7 @@ TAG_IN_SCRIPT = _rule(
     'Pass the value as an environment variable under env, and write "$NAME" in the script.',
 )
 EXPRESSION = _rule(
-    "LC422", _ERROR, "An expression or a condition cannot be read", "Mend it at the column that is named."
+    "LC422", _ERROR, "An expression or a condition cannot be read, or calls no function", "Mend it at the column that is named."
 )
 UNDECLARED = _rule(
     "LC423",
@@ -54,6 +54,10 @@ UNDECLARED = _rule(
     "A template of others uses a workflow parameter that its document does not declare",
     "Declare it; else every workflow that uses the template must.",
 )
+SLIP = _rule(
+    "LC424", _WARNING, "A {{tag}} is no variable but nearly one: it stays as it is", "Correct the first word of its name."
+)
+UNCLOSED = _rule("LC425", _WARNING, "The braces of a {{tag}} are never closed: it stays as it is", "Close them with }}.")
 
 LOCK_NAME = _rule("LC501", _ERROR, "A lock has no usable name", "Give it a name; every tag in it needs a value.")
 LOCK_TWICE = _rule("LC502", _ERROR, "One synchronization block names a lock twice", "Remove one of the two.")
@@ -105,6 +109,8 @@ RULES: tuple[Rule, ...] = (
     TAG_IN_SCRIPT,
     EXPRESSION,
     UNDECLARED,
+    SLIP,
+    UNCLOSED,
     LOCK_NAME,
     LOCK_TWICE,
     LOCK_HELD,

@@ -12,6 +12,7 @@ from reconciler.expr.tags import find_tags, is_variable
 from reconciler.lint import rules
 from reconciler.lint.names import LATER, Spot, Variables
 from reconciler.lint.scope import Path, SiteCall, View
+from reconciler.lint.slips import near_name, read_tags
 from reconciler.manifest import hooks_of
 from reconciler.model.locks import LockRef
 from reconciler.model.spec import Dag, Hook, Parameter, Program, Suspend, Template, ValueFrom
@@ -200,12 +201,19 @@ def _check_text(spot: Spot, path: Path, text: str, *, is_name: bool = False) -> 
     """The tags of a text; a tag of another program may stay, but not where `is_name`."""
     if "{{" not in text:
         return
-    for tag in find_tags(text):
+    tags, unclosed = read_tags(text)
+    for tag in tags:
         name = tag.rpartition("{{")[2].strip()  # of tags inside each other, the innermost is replaced first
         if name.startswith("="):
             _check_expression(spot, path, name[1:], is_name=is_name)
         elif is_name or is_variable(name) or name.startswith("item["):
             _check_name(spot, path, name, shown=name, is_name=is_name)
+        elif near := near_name(name, sees_item=spot.sees_item):
+            why = f"is no variable and stays as it is; did you mean {{{{{_cut(near)}}}}}?"
+            spot.variables.view.report(rules.SLIP, spot.full(path), f"{{{{{_cut(name)}}}}} {why}")
+    for name in unclosed:
+        why = f"never closed, so it stays as it is; write {{{{{_cut(name)}}}}}"
+        spot.variables.view.report(rules.UNCLOSED, spot.full(path), f"{{{{{_cut(name)}: {why}")
 
 
 def _check_expression(spot: Spot, path: Path, text: str, *, is_name: bool = False) -> None:
@@ -221,12 +229,13 @@ def _check_expression(spot: Spot, path: Path, text: str, *, is_name: bool = Fals
     from reconciler.expr.errors import ExpressionError
 
     try:
+        language.check(text)
         names = language.names(text)
     except ExpressionError as error:
         _report_unread(spot, path, error)
         return
     for name in map(".".join, names):
-        if is_variable(name):
+        if is_variable(name) or "$env" not in text:  # of that a name may be missing
             _check_name(spot, path, name, shown="=" + text, is_name=is_name)
 
 
