@@ -13,6 +13,7 @@ import shutil
 import signal
 import time
 
+from reconciler.errors import Unreachable
 from reconciler.home import Home
 
 ENDED_WITHIN_S = 30.0
@@ -21,10 +22,19 @@ _SHIM_FLAGS = b"\0-I\0-S\0"
 _DEAF_TO = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
 
 
+class HomeNotMade(Unreachable):
+    """There is no home to run in; what was made of it is of no use."""
+
+    def __init__(self, home: Home, why: Exception) -> None:
+        reason = why.strerror if isinstance(why, OSError) else why
+        super().__init__(f"could not make the home {home.root}: {reason}; make room there, or name another folder with --keep")
+
+
 class Guard:
     """The guard of one home, from its start to `release`. Made before any thread is: it is a fork."""
 
     def __init__(self, home: Home, *, keep: bool) -> None:
+        self._home = home
         read, self._write = os.pipe2(os.O_CLOEXEC)
         self.pid = os.fork()
         if self.pid == 0:
@@ -39,13 +49,18 @@ class Guard:
         if self.pid:
             with contextlib.suppress(BrokenPipeError):
                 os.write(self._write, b".")
-            self.end()
+            self._wait()
 
     def end(self) -> None:
-        """Has the guard do its work now: kill what is left, and remove the home unless it is kept. Waits until it has."""
+        """Has every step killed now, and the home removed unless it is kept; waits until that is done."""
+        if self.pid and os.WIFSIGNALED(self._wait()):
+            end_steps(self._home)
+
+    def _wait(self) -> int:
         os.close(self._write)
-        os.waitpid(self.pid, 0)
+        _, status = os.waitpid(self.pid, 0)
         self.pid = 0
+        return status
 
 
 def _stand_by(read: int, home: Home, *, keep: bool) -> None:

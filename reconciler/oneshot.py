@@ -6,9 +6,12 @@ another home.
 
 from __future__ import annotations
 
+import logging
 import os
+import sqlite3
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import sha1
 from typing import Any, Self
@@ -17,7 +20,8 @@ from reconciler import __version__
 from reconciler.clock import SystemClock, to_text
 from reconciler.control.server import ControlServer, Peer, Reply
 from reconciler.engine import Engine, new_uid
-from reconciler.errors import ManifestError, UsageError
+from reconciler.errors import ManifestError, Transient, Unreachable, UsageError
+from reconciler.guard import HomeNotMade
 from reconciler.home import Home
 from reconciler.instance import Instance
 from reconciler.lint import lint_files
@@ -38,6 +42,7 @@ from reconciler.store import catalogue, crons, runs
 
 VALUE_MAY_COME = "LC410"  # a parameter without a value: submission decides, when it has the values that were given with it
 STOPPED_WITHIN_S = 30.0
+ASK_AGAIN_S = 1.0
 _NO_TEMPLATES = frozenset({Kind.CONFIG_MAP})
 _NEW_RUNS = ("submit", "resubmit", "check", "pushed", "sync_now", "sync_approve", "cron_trigger", "retry", "delete")
 
@@ -139,20 +144,65 @@ class PrivateHome(Home):
         return self._folder
 
 
-class OneShot:
-    """A private home at work. As a context manager it leaves no process behind."""
+@contextmanager
+def _making(home: Home) -> Iterator[None]:
+    try:
+        yield
+    except (sqlite3.Error, OSError, Unreachable) as error:
+        raise HomeNotMade(home, error) from error
 
-    def __init__(self, home: PrivateHome, settings: Settings) -> None:
+
+class _Trouble(logging.Handler):
+    """What the engine could not do, by what it logs: it goes on and tries again, so each is told once."""
+
+    def __init__(self, tell: Callable[[str], None]) -> None:
+        super().__init__(logging.WARNING)
+        self.tell = tell
+        self.failures = 0
+        self.reason = ""
+        self._told: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Counts a tick or an effect that failed; says what it is."""
+        text = record.getMessage()
+        cause = record.exc_info[1] if record.exc_info else next((a for a in record.args or () if isinstance(a, Exception)), None)
+        if getattr(record, "action", "") in ("tick", "effect"):
+            self.failures += 1
+            self.reason = str(cause or text)
+            text = f"could not go on: {self.reason}; it is tried again every second, Ctrl-C ends the run"
+        elif cause is not None:
+            text = f"{text}: {cause}"
+        if text not in self._told:
+            self._told.add(text)
+            self.tell(text)
+
+
+class OneShot:
+    """A private home at work. As a context manager it leaves no process behind.
+
+    `tell` gets what a person should know of trouble. `kill` ends every step from outside, when the home takes no more writes.
+    """
+
+    def __init__(self, home: PrivateHome, settings: Settings, *, tell: Callable[[str], None], kill: Callable[[], None]) -> None:
         self._home = home
         self._clock = SystemClock()
         self._inbox = Inbox()
-        self._instance = Instance(home)
-        self._engine = Engine(home, settings, self._clock, self._inbox, chores=None, source=None)
-        self._engine.writer.db.execute("PRAGMA synchronous = OFF")  # nobody reads this home after a power cut
-        self._server = ControlServer(home.socket, self._serve)
+        self._kill = kill
+        self.trouble = _Trouble(tell)
+        logging.getLogger("reconciler").addHandler(self.trouble)
+        with _making(home):
+            self._instance = Instance(home)
+            self._engine = Engine(home, settings, self._clock, self._inbox, chores=None, source=None)
+            self._engine.writer.db.execute("PRAGMA synchronous = OFF")  # nobody reads this home after a power cut
+            self._server = ControlServer(home.socket, self._serve)
         self._server.start()
         self._poll = self._engine.poller()
         self.run_id = RunId(0)
+        self.grace_s = settings.grace_s
+        self.refused_at: float | None = None  # since when, by the monotonic clock, no tick has gone well
+        self._is_abandoned = False
+        self._asked = ""  # what is asked until a tick has taken it
+        self._ask_at = 0.0
 
     def begin(self, job: Job, loaded: Loaded) -> RunState:
         """Makes the run, with the definitions beside it live. Raises ManifestError or NotFound if it cannot be made."""
@@ -163,31 +213,54 @@ class OneShot:
         revision = Revision(
             sha=loaded.sha, previous=None, at=now, changed=loaded.files, removed=(), is_whole=True, total_files=len(loaded.files)
         )
-        with writer.write(to_text(now)):
+        with _making(self._home), writer.write(to_text(now)):
             apply_revision(ctx, revision)
             for document in (d for file in loaded.files for d in file.documents if d.kind is Kind.CRON_WORKFLOW):
                 crons.set_suspended(writer, document.namespace, document.name, suspended=True)
             run = _submit(ctx, job, loaded.main, loaded.sha)
         self.run_id = run.id
         self._inbox.put(Look())
-        self._engine.tick()
+        self._tick()
         return run
 
     def step(self, limit_s: float) -> None:
         """Waits for the next reason to do something, at most `limit_s`, and does it."""
         self._engine.wait(self._poll, limit_s)
+        if self._asked and time.monotonic() >= self._ask_at:
+            self._put()
+        self._tick()
+
+    def _tick(self) -> None:
+        failures, commits = self.trouble.failures, self._engine.writer.commits
         self._engine.tick()
+        if self.trouble.failures != failures:
+            self.refused_at = self.refused_at or time.monotonic()
+        elif self._engine.writer.commits != commits:
+            self.refused_at = None
 
     def wake(self) -> None:
         """Ends the wait of `step` early; a signal's function may call it."""
         os.eventfd_write(self._inbox.fd, 1)
 
     def ask(self, verb: str) -> None:
-        """Has the next `step` stop or terminate the run; what it answers is seen in the run."""
+        """Has the next `step` stop or terminate the run, or a later one if the store refuses it."""
+        self._asked = verb
+        self._put()
+
+    def _put(self) -> None:
+        self._ask_at = time.monotonic() + ASK_AGAIN_S
         run = runs.find_run_by_id(self._engine.writer, self.run_id)
         if run is not None:
             args = {"namespace": run.namespace, "run": run.name}
-            self._inbox.put(Request(verb, args, "run", lambda _reply: None))
+            self._inbox.put(Request(self._asked, args, "run", self._answered))
+
+    def _answered(self, reply: Mapping[str, Any]) -> None:
+        if reply.get("error", {}).get("code") != Transient.exit_code:
+            self._asked = ""
+
+    def abandon(self) -> None:
+        """Nothing more can be written: `close` is to have every step killed without a word to the store."""
+        self._is_abandoned = True
 
     def _serve(self, verb: str, args: Mapping[str, Any], peer: Peer, reply: Reply) -> None:
         """Other commands may look and act with --home; new runs and an end of the home are not theirs to ask."""
@@ -213,17 +286,29 @@ class OneShot:
         self.close()
 
     def close(self) -> None:
-        """Ends what still runs, with grace, and lets the home go."""
-        engine, deadline = self._engine, time.monotonic() + STOPPED_WITHIN_S
-        engine.loop.draining = True
-        if engine.loop.has_active_attempts():
-            engine.loop.stop_everything()
-        while engine.loop.has_active_attempts() and time.monotonic() < deadline:
-            self.step(0.5)
+        """Ends what still runs, with grace where the store allows it, and lets the home go."""
+        engine = self._engine
+        is_ended = not self._is_abandoned and self._drain()
         self._server.close()
         engine.runtime.close()
         engine.writer.close()
         self._instance.release()
+        logging.getLogger("reconciler").removeHandler(self.trouble)
+        if not is_ended:
+            self._kill()
+
+    def _drain(self) -> bool:
+        """True once no step runs; False if time or the store does not allow it."""
+        loop, deadline = self._engine.loop, time.monotonic() + STOPPED_WITHIN_S
+        loop.draining = True
+        try:
+            if loop.has_active_attempts():
+                loop.stop_everything()
+            while loop.has_active_attempts() and time.monotonic() < deadline and self.refused_at is None:
+                self.step(0.5)
+            return not loop.has_active_attempts()
+        except sqlite3.Error:
+            return False
 
 
 def _submit(ctx: Context, job: Job, document: Document, sha: str) -> RunState:

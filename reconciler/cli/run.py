@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
 import time
 
 from reconciler.cli.context import say
-from reconciler.errors import NotFound, TimedOut, Transient, UsageError
+from reconciler.errors import LineclearError, NotFound, TimedOut, Transient, UsageError
 from reconciler.home import Home
 from reconciler.views.clean import clean
 
@@ -18,11 +19,14 @@ if TYPE_CHECKING:
     from types import FrameType
 
     from reconciler.cli.options import Args, Parser
+    from reconciler.guard import Guard
     from reconciler.oneshot import Job, OneShot
     from reconciler.settings import Settings
     from reconciler.store.read import Reader
 
 _PRIVATE = "Its locks are private: no other run waits for them, and they wait for no other."
+_GIVE_UP_AFTER_S = 10.0
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def configure(parser: Parser) -> None:
@@ -44,7 +48,7 @@ def configure(parser: Parser) -> None:
 
 def run(args: Args) -> int:
     """Runs the manifest; the exit code that its phase makes."""
-    from reconciler.guard import Guard
+    from reconciler.guard import Guard, HomeNotMade
 
     if args.given("output") and args.text("output") != "json":
         raise UsageError(f"-o is json here, not {args.text('output')!r}; without it the run's progress is shown")
@@ -53,13 +57,17 @@ def run(args: Args) -> int:
     os.umask(0o077)
     home = _make_home(args)
     guard = Guard(home, keep=args.given("keep"))
+    keep = args.given("keep")
     try:
-        return _run(args, home, files, timeout_s)
+        return _run(args, home, files, timeout_s, guard)
     except BrokenPipeError as error:  # no reader that left: standard output and standard error do not raise it here
         raise Transient(f"could not go on with the run: {error.strerror}; run it again") from error
+    except HomeNotMade:
+        keep = False
+        raise
     finally:
         guard.release()
-        _leave(home, keep=args.given("keep"))
+        _leave(home, keep=keep)
 
 
 def _timeout(args: Args) -> float | None:
@@ -86,16 +94,23 @@ def _read(path: str) -> bytes:
 
 def _make_home(args: Args) -> Home:
     """A new folder, owner only."""
+    from reconciler.guard import HomeNotMade
+
     if not args.given("keep"):
         parent = os.environ.get("TMPDIR") or "/tmp"  # noqa: S108 - the name cannot be guessed, and mkdir takes no folder that is there
         home = Home(os.path.join(parent, f"lineclear-run-{os.urandom(8).hex()}"))
-        os.mkdir(home.root, 0o700)
+        try:
+            os.mkdir(home.root, 0o700)
+        except OSError as error:
+            raise HomeNotMade(home, error) from error
         return home
     home = Home(args.text("keep"))
     try:
         os.makedirs(home.root, mode=0o700, exist_ok=True)
         is_used = bool(os.listdir(home.root))
     except OSError as error:
+        if error.errno in _FULL:
+            raise HomeNotMade(home, error) from error
         raise UsageError(f"could not make the home {home.root}: {error.strerror}; name a folder that can be made") from error
     if is_used:
         raise UsageError(f"could not run in {home.root}: it is not empty, and a run makes its home anew; name another folder")
@@ -119,8 +134,13 @@ def _settings(args: Args, home: Home) -> Settings:
         return Settings()
     text = _read(args.text("settings")).decode("utf-8", "replace")
     found = parse(text, args.text("settings"))
-    with open(home.settings, "w", encoding="utf-8") as file:
-        file.write(text)
+    try:
+        with open(home.settings, "w", encoding="utf-8") as file:
+            file.write(text)
+    except OSError as error:
+        from reconciler.guard import HomeNotMade
+
+        raise HomeNotMade(home, error) from error
     return found
 
 
@@ -141,7 +161,7 @@ def _job(args: Args, files: list[tuple[str, bytes]]) -> Job:
     )
 
 
-def _run(args: Args, home: Home, files: list[tuple[str, bytes]], timeout_s: float | None) -> int:
+def _run(args: Args, home: Home, files: list[tuple[str, bytes]], timeout_s: float | None, guard: Guard) -> int:
     settings = _settings(args, home)
     job = _job(args, files)
     from reconciler.model.images import Images
@@ -156,7 +176,7 @@ def _run(args: Args, home: Home, files: list[tuple[str, bytes]], timeout_s: floa
     say(_PRIVATE)
     path = args.text("FILE")
     folder = os.getcwd() if path == "-" else os.path.dirname(os.path.realpath(path))
-    with OneShot(PrivateHome(home.root, folder), settings) as shot:
+    with OneShot(PrivateHome(home.root, folder), settings, tell=say, kill=guard.end) as shot:
         shot.begin(job, loaded)
         return _Watch(args, home, shot).follow(timeout_s)
 
@@ -175,43 +195,71 @@ class _Watch:
         self._version = -1
         self._row: Row | None = None
         self._signals = 0
+        self._wanted = ""
         self._asked = ""
+        self._asked_at = 0.0
         self._told_suspended = False
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, self._on_signal)
+        shot.trouble.tell = self._display.say
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means that it goes on
+                signal.signal(number, self._on_signal)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
-        self._signals += 2 if number == signal.SIGTERM else 1
+        if number != signal.SIGHUP:
+            self._signals += 1
+        elif not self._signals:  # a terminal that goes away sends more than one: they are no second Ctrl-C
+            self._signals = 1
+        self._wanted = "terminate" if number == signal.SIGTERM or self._signals > 1 else self._wanted or "stop"
         self._shot.wake()
 
     def follow(self, timeout_s: float | None) -> int:
         """Until the run has ended; the exit code. Raises TimedOut when it had to be terminated."""
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        late = False
+        late: TimedOut | None = None
         while not self._look():
             if deadline is not None and time.monotonic() >= deadline:
-                late, deadline = True, None
+                late, deadline = TimedOut(f"it had not ended after {timeout_s:g} s; --timeout gives it longer"), None
                 self._ask("terminate")
-            elif self._signals:
-                self._ask("terminate" if self._signals > 1 else "stop")
+            elif self._wanted:
+                self._ask(self._wanted)
+            if self._is_hopeless(self._signals + (late is not None)):
+                self._give_up(late)
             waits = [self._display.pause_s]
             if deadline is not None:
                 waits.append(max(0.0, deadline - time.monotonic()))
             self._shot.step(min(waits))
         phase = self._end()
         self._reader.close()
-        if late:
-            raise TimedOut(f"the run was terminated: it had not ended after {timeout_s:g} s; --timeout gives it longer")
+        if late is not None:
+            raise TimedOut(f"the run was terminated: {late}")
         return 0 if phase == "Succeeded" else 1
 
     def _ask(self, verb: str) -> None:
         if self._asked in (verb, "terminate"):
             return
+        self._asked_at = self._asked_at or time.monotonic()
         self._asked = verb
-        said = {"stop": "Stopping: exit handlers run; again to terminate.", "terminate": "Terminating."}
+        said = {
+            "stop": "Stopping: exit handlers run; again to terminate.",
+            "terminate": f"Terminating: steps are ended, and killed after {self._shot.grace_s:g} s at most.",
+        }
         self._display.say(said[verb])
         self._shot.ask(verb)
+
+    def _is_hopeless(self, wishes: int) -> bool:
+        """True if the store takes nothing although the run is to end, and somebody has asked twice or waited long enough."""
+        since = self._shot.refused_at
+        if since is None or not self._asked:
+            return False
+        return wishes > 1 or time.monotonic() >= max(since, self._asked_at) + _GIVE_UP_AFTER_S
+
+    def _give_up(self, late: TimedOut | None) -> None:
+        self._shot.abandon()
+        self._reader.close()
+        where = f"its steps were killed; make room in {self._home.root}"
+        text = f"could not end the run in order: {self._shot.trouble.reason}; {where}"
+        raise TimedOut(f"{text}; {late}") if late is not None else LineclearError(text)
 
     def _look(self) -> bool:
         """Shows what is new; True once the run has ended, or was removed the moment it did."""

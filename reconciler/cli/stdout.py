@@ -84,9 +84,8 @@ def outlive_reader(*, is_endless: bool) -> None:
 def _text(raw: io.FileIO, given: io.TextIOWrapper) -> io.TextIOWrapper:
     """A text stream over `raw` in the manner of the given one."""
     buffered = io.BufferedWriter(raw)
-    return io.TextIOWrapper(
-        buffered, encoding=given.encoding, errors=given.errors, newline="\n", line_buffering=given.line_buffering
-    )
+    by_line = given.line_buffering or given.write_through  # standard error, and PYTHONUNBUFFERED
+    return io.TextIOWrapper(buffered, encoding=given.encoding, errors=given.errors, newline="\n", line_buffering=by_line)
 
 
 def discard(fd: int = _OUT) -> None:
