@@ -45,7 +45,8 @@ def resume(ctx: Context, run: RunState, args: Args) -> Answer:
     if run.is_final:
         raise Refused(f"{run.name} has ended ({run.phase.value}): there is nothing to resume")
     selector = _checked(args)
-    waiting = [node for node in _suspended(ctx, run) if _fits(run, node, selector)]
+    ended = [node.id for node in _suspended(ctx, run) if node.deadline_at is not None and node.deadline_at <= ctx.writer.now]
+    waiting = [node for node in _suspended(ctx, run) if node.id not in ended and _fits(run, node, selector)]
     if not waiting and (selector or not run.suspended):
         where = f" that fits {selector!r}" if selector else ""
         raise Refused(f"{run.name} is not suspended and no suspend node{where} waits in it; see `lineclear get {run.name}`")

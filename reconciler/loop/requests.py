@@ -21,6 +21,7 @@ from reconciler.loop.submit import Order, source_of, submit
 from reconciler.model.spec import Document, Kind
 from reconciler.model.state import Phase, RunState
 from reconciler.store import catalogue, claims, crons, runs
+from reconciler.store.reopen import reopen
 from reconciler.workflow.values import resolve_arguments
 
 Args = Mapping[str, Any]
@@ -199,7 +200,7 @@ def do_retry(ctx: Context, args: Args) -> Answer:
     has_locks = not spec.locks or claims.holds_anything(ctx.writer, run.id)
     cron_runs.rejoin(ctx, run)
     has_locks = has_locks and run.started_at is not None
-    runs.reopen(ctx.writer, run, spec.active_deadline_s, keeps_running=has_locks)
+    reopen(ctx.writer, run, spec.active_deadline_s, keeps_running=has_locks)
     return {"run": run.id, "message": "retried" if has_locks else "retried; it asks for its locks again"}
 
 

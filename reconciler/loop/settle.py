@@ -179,24 +179,26 @@ def _next_attempts(ctx: Context, active: list[AttemptState], free: int) -> list[
     running: dict[RunId, int] = {}
     for attempt in active:
         running[attempt.run_id] = running.get(attempt.run_id, 0) + 1
-    limit = free
+    full: set[RunId] = set()  # at their own limit, or suspended: whatever of them waits is passed over
+    chosen: dict[int, AttemptState] = {}
     while True:
-        queued = attempts.queued_attempts(ctx.writer, limit)
-        chosen: list[AttemptState] = []
-        taken = dict(running)
-        for attempt in queued:
+        known = len(full)
+        for attempt in attempts.queued_attempts(ctx.writer, free, full):
             cap = _cap(ctx, attempt.run_id)
-            if len(chosen) < free and (cap is None or taken.get(attempt.run_id, 0) < cap):
-                chosen.append(attempt)
-                taken[attempt.run_id] = taken.get(attempt.run_id, 0) + 1
-        if len(chosen) == free or len(queued) < limit:
-            return chosen
-        limit *= 4  # runs at their own limit stand in front: look further
+            if attempt.id in chosen or len(chosen) == free:
+                continue
+            if cap is not None and running.get(attempt.run_id, 0) >= cap:
+                full.add(attempt.run_id)
+            else:
+                chosen[attempt.id] = attempt
+                running[attempt.run_id] = running.get(attempt.run_id, 0) + 1
+        if len(full) == known or len(chosen) == free:
+            return [*chosen.values()]
 
 
 def _cap(ctx: Context, run_id: RunId) -> int | None:
     run = runs.get_run(ctx.writer, run_id)
-    if run.suspended and not run.shutdown:
+    if run.is_paused(ctx.writer.now):
         return 0
     return ctx.specs.get(run.spec_digest).parallelism
 
@@ -223,7 +225,7 @@ def _deadline(ctx: Context, attempt: AttemptState) -> str | None:
     except LineclearError as error:
         runs.set_node_message(ctx.writer, node.id, f"activeDeadlineSeconds cannot be used: {error}")
         length_s = 0.0
-    return to_text(from_text(ctx.writer.now) + timedelta(seconds=length_s))
+    return to_text(from_text(ctx.writer.now) + timedelta(seconds=max(length_s, 0.001)))
 
 
 

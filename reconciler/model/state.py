@@ -76,6 +76,10 @@ class RunState:
         """True once the run has ended."""
         return self.finished_at is not None
 
+    def is_paused(self, now: str) -> bool:
+        """True while nothing of the run may begin: it is suspended, neither asked to end nor past its deadline."""
+        return self.suspended and not self.shutdown and (self.deadline_at is None or now < self.deadline_at)
+
     @property
     def holder(self) -> str:
         """How Argo names it as a holder: NAMESPACE/NAME."""

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
-from reconciler.errors import Conflict
+from reconciler.errors import Conflict, InvariantViolated
 from reconciler.model.plan import NewNode, NodeUpdate, RunPlan, RunUpdate
 from reconciler.model.state import FINAL, NodeId, Phase, RunState
 from reconciler.store import claims
@@ -26,6 +26,7 @@ _NODE_UPDATE = (
     " finished_at = :finished_at"
     " WHERE run_id = :run AND name = :name AND phase = :expected"
 )
+_STILL_RUNS = "SELECT 1 FROM attempt WHERE run_id = ? AND state IN ('intended', 'live') LIMIT 1"
 _QUEUE = (
     "INSERT INTO attempt (run_id, node_id, state, priority, queue_order, queued_at) VALUES (?, ?, 'queued', ?, ?, ?)"
     " ON CONFLICT (node_id) DO NOTHING"
@@ -133,6 +134,8 @@ def _update_run(writer: Writer, run: RunState, update: RunUpdate) -> None:
         " deadline_at = :deadline_at, ttl_at = :ttl_at WHERE id = :id AND phase = :expected"
     )
     writer.forget_run(run.id)
+    if final and writer.db.execute(_STILL_RUNS, (run.id,)).fetchone() is not None:
+        raise InvariantViolated(f"{run.holder} cannot end while a process of it may run")
     if writer.db.execute(sql, values).rowcount != 1:
         raise Conflict(f"{run.holder} is not {update.expected.value} any more")
     kind = "run.finished" if final else "run.started"

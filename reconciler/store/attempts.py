@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from sqlite3 import Connection
 
 from reconciler.errors import Conflict
-from reconciler.model.state import NO_OUTPUTS, AttemptPhase, AttemptState, NodeId, Outputs
+from reconciler.model.state import NO_OUTPUTS, AttemptPhase, AttemptState, NodeId, Outputs, RunId
 from reconciler.store.writer import Writer
 
 _ATTEMPT = "SELECT id, run_id, node_id, state, stop, exit_code, boot_id, outputs_json, problem FROM attempt"
@@ -33,10 +34,13 @@ def active_attempts(writer: Writer) -> list[AttemptState]:
     return [_attempt(r) for r in writer.db.execute(_ATTEMPT + " WHERE state IN ('intended', 'live') ORDER BY id")]
 
 
-def queued_attempts(writer: Writer, limit: int) -> list[AttemptState]:
-    """The first attempts that wait for a slot: by priority, arrival of the run, then their own."""
-    sql = _ATTEMPT + " WHERE state = 'queued' ORDER BY priority DESC, queue_order, id LIMIT ?"
-    return [_attempt(r) for r in writer.db.execute(sql, (limit,))]
+def queued_attempts(writer: Writer, limit: int, without: Iterable[RunId]) -> list[AttemptState]:
+    """The first attempts that wait for a slot, by priority, arrival of the run, then their own; none of the runs `without`."""
+    sql = (
+        _ATTEMPT + " WHERE state = 'queued' AND run_id NOT IN (SELECT value FROM json_each(?))"
+        " ORDER BY priority DESC, queue_order, id LIMIT ?"
+    )
+    return [_attempt(r) for r in writer.db.execute(sql, (json.dumps([*without]), limit))]
 
 
 def of_node(db: Connection, node_id: NodeId) -> AttemptState | None:

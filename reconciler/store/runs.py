@@ -5,10 +5,8 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from hashlib import sha256
 
-from reconciler.clock import from_text, to_text
 from reconciler.errors import Conflict, InvariantViolated
 from reconciler.model.state import (
     AttemptState,
@@ -250,6 +248,7 @@ def set_shutdown(writer: Writer, run: RunState, strategy: str, ended_by: str, *,
         raise Conflict(f"{run.holder} changed meanwhile")
     detail = {"strategy": strategy, "by": ended_by, **({"reason": reason} if reason else {})}
     writer.journal("run.shutdown", namespace=run.namespace, run=run.name, detail=detail)
+    writer.marks.slots = True  # what waited because the run was suspended waits no longer
     writer.marks.run(run.id, *(node.name for node in StoredNodes(writer, run.id).unfinished()))
 
 
@@ -265,40 +264,6 @@ def give_up_nodes(writer: Writer, run: RunState, message: str) -> int:
         sql = "UPDATE node SET phase = 'Error', message = ?, finished_at = ? WHERE run_id = ? AND finished_at IS NULL"
         db.execute(sql, (message, writer.now, run.id))
     return running
-
-
-def reopen(writer: Writer, run: RunState, deadline_s: int | None, *, keeps_running: bool) -> None:
-    """Makes an ended run go on: what did not succeed is forgotten and will be made again; its locks stay with it."""
-    db = writer.db
-    handler = "run_id = ? AND (name = '.onExit' OR name GLOB '.onExit[[.(]*')"
-    db.execute(f"UPDATE node SET parent_id = NULL WHERE {handler}", (run.id,))
-    db.execute(f"DELETE FROM node WHERE {handler}", (run.id,))
-    again = "run_id = ? AND phase NOT IN ('Succeeded', 'Skipped')"
-    db.execute(
-        "WITH RECURSIVE gone (id, name) AS ("
-        f" SELECT id, name FROM node WHERE {again} AND type IN ('Pod', 'Retry', 'Skipped', 'Suspend')"
-        " UNION SELECT n.id, n.name FROM gone JOIN node n"
-        " ON n.parent_id = gone.id OR (n.run_id = ? AND n.name = gone.name || '.onExit')"
-        " OR (n.run_id = ? AND n.name > gone.name || '.hooks.' AND n.name < gone.name || '.hooks/'))"
-        " DELETE FROM node WHERE id IN (SELECT id FROM gone)",
-        (run.id, run.id, run.id),
-    )
-    for node_id, created_at, deadline_at in db.execute(
-        f"SELECT id, created_at, deadline_at FROM node WHERE {again} AND deadline_at IS NOT NULL", (run.id,)
-    ).fetchall():  # a timeout counts anew
-        anew = to_text(from_text(writer.now) + (from_text(deadline_at) - from_text(created_at)))
-        db.execute("UPDATE node SET created_at = ?, deadline_at = ? WHERE id = ?", (writer.now, anew, node_id))
-    sql = f"UPDATE node SET phase = 'Pending', message = '', started_at = NULL, finished_at = NULL WHERE {again}"
-    db.execute(sql, (run.id,))
-    deadline = None if deadline_s is None else to_text(from_text(writer.now) + timedelta(seconds=deadline_s))
-    writer.forget_run(run.id)
-    db.execute(
-        "UPDATE run SET phase = ?, message = '', finished_at = NULL, shutdown = '', ended_by = '', ttl_at = NULL, deadline_at = ?"
-        " WHERE id = ? AND phase = ?",
-        ("Running" if keeps_running else "Pending", deadline, run.id, run.phase.value),
-    )
-    writer.journal("run.retried", namespace=run.namespace, run=run.name, detail={"was": run.phase.value})
-    writer.marks.run(run.id, *(node.name for node in StoredNodes(writer, run.id).unfinished()))
 
 
 def resubmit(

@@ -175,7 +175,7 @@ CREATE TABLE attempt (                         -- one process of a Pod node, sta
   finished_at TEXT,
   CHECK ((state IN ('exited', 'lost', 'revoked')) = (finished_at IS NOT NULL))
 ) STRICT;
-CREATE INDEX attempt_queue ON attempt (priority DESC, queue_order, id) WHERE state = 'queued';
+CREATE INDEX attempt_queue ON attempt (priority DESC, queue_order, id, run_id) WHERE state = 'queued';
 CREATE INDEX attempt_active ON attempt (id) WHERE state IN ('intended', 'live');
 CREATE INDEX attempt_run ON attempt (run_id);
 
