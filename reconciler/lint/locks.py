@@ -10,7 +10,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from graphlib import CycleError, TopologicalSorter
 from itertools import pairwise
 from typing import NamedTuple
+from unicodedata import category
 
+from reconciler.expr.pieces import read_pieces
 from reconciler.lint import rules
 from reconciler.lint.scope import Path, View, links_of
 from reconciler.manifest import hooks_of
@@ -18,6 +20,8 @@ from reconciler.model.locks import LockKind, LockRef
 from reconciler.model.spec import Document, Kind, Template, TemplateRef, WorkflowSpec
 
 _MOST_STEPS = 50_000  # a workflow made to be dear has more ways to a template than anybody can look at
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_CONTROLS = frozenset({"Cc", "Zl", "Zp"})
 _NO_LIMIT = "the limit that was read last stays, and if none ever was the lock admits nobody"
 _Held = Mapping[str, str]  # lock key -> who holds it, for a message
 
@@ -44,12 +48,15 @@ def check_locks(view: View) -> list[Order]:
 def _check_block(view: View, locks: Sequence[LockRef], paths: Sequence[Path]) -> None:
     seen: dict[str, str] = {}
     for lock, path in zip(locks, paths, strict=False):
-        parts = (lock.configmap, lock.key) if lock.kind is LockKind.SEMAPHORE else (lock.name,)
-        if any(part and not part.strip() for part in parts):
+        parts = _parts(lock)
+        if any(part and not part.strip() for part in parts.values()):
             view.report(rules.LOCK_NAME, path, "the lock's name is blank; give it a name")
             continue
-        if not all(parts):
-            continue  # told when the field was read
+        faults = [fault for field, part in parts.items() for fault in _bad_characters(part, (*path, *field))]
+        for place, message in faults:
+            view.report(rules.LOCK_NAME, place, message)
+        if faults or not all(parts.values()):
+            continue  # an empty one was told when the field was read
         key = key_of(lock, view.document.namespace)
         if key in seen:
             message = f'{lock_title(lock)} is already named in this block, as "{seen[key]}"; remove one of the two'
@@ -58,6 +65,25 @@ def _check_block(view: View, locks: Sequence[LockRef], paths: Sequence[Path]) ->
         seen[key] = key
         if lock.kind is LockKind.SEMAPHORE and "{{" not in key and (lock.namespace or view.document.namespace):
             _check_limit(view, lock, path)
+
+
+def _parts(lock: LockRef) -> dict[Path, str]:
+    """What the lock's name is made of, by the fields where it stands."""
+    if lock.kind is LockKind.SEMAPHORE:
+        return {("configMapKeyRef", "name"): lock.configmap, ("configMapKeyRef", "key"): lock.key}
+    return {("database", "key") if lock.kind is LockKind.DATABASE else ("name",): lock.name}
+
+
+def _bad_characters(name: str, path: Path) -> Iterator[tuple[Path, str]]:
+    """What in a name could steer a terminal or make it look like another; what stands in tags is not looked into."""
+    if name.isprintable():
+        return
+    literal = "".join(part for part in read_pieces(name) if isinstance(part, str))
+    found = next((one for one in literal if one in _BIDI or category(one) in _CONTROLS), "")
+    if found:
+        shown = "".join(one if one.isprintable() else one.encode("unicode_escape").decode() for one in name)
+        what = "turns text round" if found in _BIDI else "is a control character"
+        yield path, f'the lock\'s name "{shown}" has U+{ord(found):04X}, which {what}; write the name without it'
 
 
 def _check_limit(view: View, lock: LockRef, path: Path) -> None:
