@@ -7,7 +7,7 @@ import sys
 from reconciler.cli import stdout
 from reconciler.cli.options import HelpWanted, Parser, did_you_mean, sentence
 from reconciler.cli.table import COMMANDS, GROUPS
-from reconciler.errors import LineclearError, UsageError
+from reconciler.errors import LineclearError, Unreachable, UsageError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -26,9 +26,11 @@ def run_command(words: list[str]) -> int:
         sys.stdout.flush()
     except LineclearError as error:
         return _report(error)
-    except BrokenPipeError:
+    except stdout.ReaderLeft:
         stdout.discard()
         return 0
+    except BrokenPipeError as error:
+        return _report(Unreachable(f"a connection broke while the command was at work ({error}); try again"))
     except KeyboardInterrupt:
         return _INTERRUPTED
     return code
@@ -49,6 +51,7 @@ def _report(error: LineclearError) -> int:
 
 def _run(words: list[str]) -> int:
     if words[:1] == ["__complete"]:
+        stdout.outlive_reader(is_endless=True)
         from reconciler.cli.candidates import candidates
 
         print("\n".join(candidates(words[1:])))

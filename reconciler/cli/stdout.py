@@ -39,14 +39,18 @@ class _Lasting(io.FileIO):
         return error.errno == errno.EIO and stat.S_ISCHR(os.fstat(self.fileno()).st_mode)
 
 
+class ReaderLeft(BrokenPipeError):
+    """Nobody reads standard output any more; no other pipe that breaks is this."""
+
+
 class _Ending(_Lasting):
     """As _Lasting, but the reader's leaving is raised: it ends a command that only prints, maybe for ever."""
 
     def write(self, data: ReadableBuffer, /) -> int:
         try:
             return io.FileIO.write(self, data)
-        except BrokenPipeError:
-            raise
+        except BrokenPipeError as error:
+            raise ReaderLeft(*error.args) from error
         except OSError:
             return super().write(data)
 

@@ -22,7 +22,8 @@ class Launch:
     appended to argv. `cwd` None means the attempt's work/. `env` is complete: nothing else is inherited.
     `extra_env_from` names secrets as (variable, file): read just before the start, stored nowhere. `keep_stdout`: standard
     output goes to the file `stdout` in `directory` as well as to the log. `sandbox`: the step sees a private copy of the file
-    system; `shown` are folders outside it that it sees as they are.
+    system; `shown` are folders outside it that it sees as they are
+    and cannot change.
     """
 
     attempt_id: AttemptId
