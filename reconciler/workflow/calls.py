@@ -50,22 +50,10 @@ def can_be_tried(template: Template) -> bool:
 # turns ----------------------------------------------------------------------------------------------------------------------
 
 
-def make(d: Decision, parent: NodeState, owner: NodeState, call: Call, budget: int | None = None) -> int:
-    """Makes the nodes of a call under `parent` that are not there yet, at most `budget`; how many were made.
-
-    `owner` is the steps or dag node whose call it is.
-    """
-    if budget is not None and budget <= 0:
-        return 0
-    base = f"{parent.name}.{call.name}"
-    scope = d.scope.for_call(owner, call)
-    if not call.is_loop:
-        if d.tree.get(base) is not None:
-            return 0
-        enter(d, Making(name=base, parent=parent, display=call.name), call, scope)
-        return 1
-    turns = turns_of(d, Making(name=base, parent=parent, display=call.name), call, scope)
-    return 0 if turns is None else make_turns(d, parent, owner, call, turns, budget)
+def make(d: Decision, parent: NodeState, owner: NodeState, call: Call) -> None:
+    """Makes the node of a call that is no loop under `parent`. `owner` is the steps or dag node whose call it is."""
+    making = Making(name=f"{parent.name}.{call.name}", parent=parent, display=call.name)
+    enter(d, making, call, d.scope.for_call(owner, call))
 
 
 def turns_of(d: Decision, making: Making, call: Call, scope: Variables) -> list[Item] | None:
@@ -88,11 +76,13 @@ def turns_of(d: Decision, making: Making, call: Call, scope: Variables) -> list[
 
 def make_turns(  # the place, the call and how far to go
     d: Decision, parent: NodeState, owner: NodeState, call: Call, turns: Iterable[Item], budget: int | None
-) -> int:
-    """Makes the turns that are not there yet, at most `budget`; how many were made."""
+) -> None:
+    """Makes the turns that are not there yet, at most `budget`; those of a retried run that are there go on."""
     made = 0
     base = parent.name if parent.type is NodeType.TASK_GROUP else f"{parent.name}.{call.name}"
     there = _indexes(d, parent, base)
+    if budget is not None and budget <= 0:
+        return
     for turn in turns:
         if budget is not None and made >= budget:
             break
@@ -101,13 +91,24 @@ def make_turns(  # the place, the call and how far to go
             making = Making(name=base + label, parent=parent, display=call.name + label, item_json=item_json)
             enter(d, making, call, d.scope.for_call(owner, call, item_json))
             made += 1
-    return made
 
 
 def _indexes(d: Decision, parent: NodeState, base: str) -> set[int]:
-    """The indexes of the turns that are there already."""
+    """The indexes of the turns that are there already; those that wait are asked whether they may start."""
     start = len(base) + 1
-    return {int(name[start:].partition(":")[0]) for name in d.tree.made(parent) if name.startswith(f"{base}(")}
+    found = set()
+    for name, (kind, phase) in d.tree.made(parent).items():
+        if name.startswith(f"{base}("):
+            found.add(int(name[start:].partition(":")[0]))
+            go_on(d, name, kind, phase)
+    return found
+
+
+def go_on(d: Decision, name: str, kind: NodeType, phase: Phase) -> None:
+    """Starts a stored node that waits for its locks, or was taken up again by a retry, if it may."""
+    node = d.tree.get(name) if phase is Phase.PENDING and kind is not NodeType.POD else None
+    if node is not None and node.phase is Phase.PENDING:
+        d.start_if_granted(node)
 
 
 # one node -------------------------------------------------------------------------------------------------------------------

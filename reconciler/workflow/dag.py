@@ -5,7 +5,9 @@ Argo: docs/enhanced-depends-logic.md.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ManifestError
@@ -14,6 +16,7 @@ from reconciler.model.spec import Call, Dag
 from reconciler.model.state import FINAL, NodeState, NodeType, Phase
 from reconciler.workflow import calls, ends
 from reconciler.workflow.calls import Making
+from reconciler.workflow.loops import frozen
 from reconciler.workflow.outcome import dag_outcome, task_is
 
 if TYPE_CHECKING:
@@ -162,7 +165,8 @@ def _has_open_hook(d: Decision, node: NodeState, task: str) -> bool:
 def _make_loop(d: Decision, making: Making, node: NodeState, task: Call) -> None:
     turns = calls.turns_of(d, making, task, d.scope.for_call(node, task))
     if turns is not None:
-        group = d.create(making, NodeType.TASK_GROUP, task.template, {})
+        kept = replace(making, item_json=json.dumps(frozen(turns), ensure_ascii=False))
+        group = d.create(kept, NodeType.TASK_GROUP, task.template, {})
         d.start(group, d.scope.template(node))
 
 

@@ -8,6 +8,8 @@ from reconciler.errors import ManifestError
 from reconciler.expr.errors import AbsentValue
 from reconciler.model.spec import Parameter, Template
 from reconciler.model.state import NodeState, Outputs, Phase
+from reconciler.workflow.calls import call_of
+from reconciler.workflow.outcome import BAD, bad_among, is_hook
 from reconciler.workflow.producers import default_of
 from reconciler.workflow.values import Values, argument_value
 
@@ -43,7 +45,12 @@ def output_value(parameter: Parameter, scope: Values) -> str | None:
 
 
 def failed_fast(d: Decision, template: Template, group: NodeState) -> bool:
-    """True if the template's failFast forbids to make more, because a child has failed (Argo: with parallelism only)."""
+    """True if the template's failFast forbids to make more, because a child has failed that counts.
+
+    Argo: with parallelism only.
+    """
     if not template.fail_fast or template.parallelism is None:
         return False
-    return any(child.phase in (Phase.FAILED, Phase.ERROR) for child in d.tree.children(group))
+    bad = [name for name, (_, phase) in d.tree.made(group).items() if phase in BAD and not is_hook(name)]
+    found = [node for node in map(d.tree.get, bad) if node is not None]
+    return bool(bad_among(found, lambda node: call_of(d, node, group)))

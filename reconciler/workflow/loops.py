@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,6 +48,16 @@ class Item:
         return f"({self.index}:{text[:_LONGEST_LABEL]})"
 
 
+def frozen(items: Iterable[Item]) -> list[Any]:
+    """The items as a node keeps them: what is decided once stays, whatever becomes of the variables behind it."""
+    return [item.value for item in items]
+
+
+def thawed(values: Iterable[Any]) -> list[Item]:
+    """The items that a node has kept."""
+    return [Item(index=index, value=value) for index, value in enumerate(values)]
+
+
 def item_text(value: Any) -> str:
     """An item, or a field of one, as a tag shows it: text raw, numbers and booleans as Go prints them, the rest as JSON."""
     if isinstance(value, str):
@@ -76,7 +86,7 @@ def items_of(call: Call, values: Values) -> list[Item]:
         found = _sequence(call.sequence, values, call.name)
     if len(found) > MOST_ITEMS:
         raise ManifestError(f'the loop of "{call.name}" has {len(found)} items; give it at most {MOST_ITEMS}')
-    return [Item(index=index, value=item) for index, item in enumerate(found)]
+    return thawed(found)
 
 
 def _resolved(item: Any, values: Values) -> Any:

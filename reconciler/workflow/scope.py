@@ -18,6 +18,7 @@ from reconciler.workflow.values import exit_values, input_values, is_in_run_hand
 from reconciler.workflow.variables import Variables
 
 _BEFORE_FIRST = {"exitCode": "0", "status": "", "duration": "0", "message": ""}
+_GROUPS = (NodeType.STEP_GROUP, NodeType.TASK_GROUP)  # their item_json are the items of all turns
 
 
 class Scope:
@@ -82,12 +83,13 @@ class Scope:
         if owner is None:
             return self.outside(node.name)
         turn = node
-        while not turn.item_json:
+        while not turn.item_json or turn.type in _GROUPS:
             above = self._tree.parent(turn)
             if above is None or above == owner:
                 break
             turn = above
-        return Variables({}, outer=self.of(owner), item_json=turn.item_json)
+        item_json = "" if turn.type in _GROUPS else turn.item_json
+        return Variables({}, outer=self.of(owner), item_json=item_json)
 
     def owner(self, node: NodeState) -> NodeState | None:
         """The steps or dag node whose call made a node."""

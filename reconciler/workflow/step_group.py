@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
+from reconciler.model.spec import Call, Template
 from reconciler.model.state import NodeState, NodeType, Phase
 from reconciler.workflow import calls
+from reconciler.workflow.calls import Making
 from reconciler.workflow.ends import failed_fast
+from reconciler.workflow.loops import Item, frozen, thawed
 from reconciler.workflow.outcome import bad_among, group_outcome
 
 if TYPE_CHECKING:
@@ -22,22 +26,42 @@ def advance(d: Decision, group: NodeState) -> None:
     d.building.add(group.name)
     there = d.tree.made(group)
     is_over = failed_fast(d, template, group)
+    kept: dict[str, list[Any]] = json.loads(group.item_json) if group.item_json else {}
     for call in d.scope.steps(steps).groups[number]:
         name = f"{group.name}.{call.name}"
         if name in there:
-            _go_on(d, name, *there[name])
-        elif template.parallelism is None:
+            calls.go_on(d, name, *there[name])
+            continue
+        budget = 0 if is_over else _room(d, group, template)
+        if call.is_loop:
+            _go_round(d, group, steps, call, kept, budget)
+        elif budget is None or budget > 0:
             calls.make(d, group, steps, call)
-        elif not is_over:
-            calls.make(d, group, steps, call, template.parallelism - d.tree.count_unfinished(group, template.parallelism))
+    if kept and d.tree.is_new(group):
+        d.tree.keep_items(group, json.dumps(kept, ensure_ascii=False))
     d.building.remove(group.name)
     _end_if_done(d, group)
 
 
-def _go_on(d: Decision, name: str, kind: NodeType, phase: Phase) -> None:
-    node = d.tree.get(name) if phase is Phase.PENDING and kind is not NodeType.POD else None
-    if node is not None:
-        d.start_if_granted(node)
+def _room(d: Decision, group: NodeState, template: Template) -> int | None:
+    """How many children may be made; None for any number."""
+    most = template.parallelism
+    return None if most is None else most - d.tree.count_unfinished(group, most)
+
+
+def _go_round(  # the place, the call, what was decided about it and how far to go
+    d: Decision, group: NodeState, steps: NodeState, call: Call, kept: dict[str, list[Any]], budget: int | None
+) -> None:
+    """Makes turns of a loop. Its condition and its items are decided at the group's first look, for all later ones."""
+    turns: list[Item] | None
+    if call.name in kept:
+        turns = thawed(kept[call.name])
+    else:
+        making = Making(name=f"{group.name}.{call.name}", parent=group, display=call.name)
+        turns = calls.turns_of(d, making, call, d.scope.for_call(steps, call))
+    if turns is not None:
+        kept[call.name] = frozen(turns)
+        calls.make_turns(d, group, steps, call, turns, budget)
 
 
 def child_ended(d: Decision, group: NodeState, _child: NodeState) -> None:

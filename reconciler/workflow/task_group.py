@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING
 
-from reconciler.errors import ManifestError
 from reconciler.model.spec import Call
-from reconciler.model.state import NodeState, Phase
+from reconciler.model.state import NodeState
 from reconciler.workflow import calls
 from reconciler.workflow.ends import failed_fast
-from reconciler.workflow.loops import items_of
+from reconciler.workflow.loops import thawed
 from reconciler.workflow.outcome import bad_among, loop_outcome
 
 if TYPE_CHECKING:
@@ -20,11 +20,7 @@ def advance(d: Decision, group: NodeState) -> None:
     """Makes the turns that are not there yet, as far as the template's parallelism lets it, and ends the loop if all ended."""
     dag, call = _call(d, group)
     template = d.scope.template(dag)
-    try:
-        turns = items_of(call, d.scope.for_call(dag, call))
-    except ManifestError as error:
-        d.finish(group, Phase.ERROR, str(error))
-        return
+    turns = thawed(json.loads(group.item_json))
     d.building.add(group.name)
     budget = template.parallelism
     if budget is not None:
@@ -36,9 +32,9 @@ def advance(d: Decision, group: NodeState) -> None:
 
 def child_ended(d: Decision, group: NodeState, _child: NodeState) -> None:
     """A turn has ended: a place may be free for the next one."""
-    dag, _call_of_it = _call(d, group)
     if group.name in d.building:
         return
+    dag, _ = _call(d, group)
     if d.scope.template(dag).parallelism is not None:
         advance(d, group)
     else:

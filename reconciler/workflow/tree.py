@@ -163,6 +163,12 @@ class Tree:
         )
         return changed
 
+    def keep_items(self, node: NodeState, text: str) -> NodeState:
+        """Notes with a node that this decision made what its loops run over."""
+        self._new[node.name] = replace(self._new[node.name], item_json=text)
+        self._nodes[node.name] = changed = replace(self._nodes[node.name], item_json=text)
+        return changed
+
     def queue_attempt(self, node: NodeState) -> None:
         """Asks for the node's one process."""
         self._attempts[node.name] = None
