@@ -21,7 +21,7 @@ from reconciler.workflow import calls, dag, hooks, pauses, pods, retry, step_gro
 from reconciler.workflow.outcome import run_end, ttl_s
 from reconciler.workflow.scope import Scope
 from reconciler.workflow.tree import Stored, Tree
-from reconciler.workflow.values import EXIT_NODE, UnresolvedTag, Values, is_in_handler, resolve_locks
+from reconciler.workflow.values import EXIT_NODE, UnresolvedTag, Values, is_handler, is_in_handler, resolve_locks
 from reconciler.workflow.variables import Variables
 
 ON_FAILURE = "lineclear.dev/on-failure"
@@ -139,7 +139,7 @@ class Decision:
         if hook.expression:
             try:
                 if evaluate(hook.expression, scope.tree()) is not True:
-                    return None
+                    return calls.skip(self, making, call, hooks.NOT_NOW)
             except ManifestError as error:
                 return self.stillborn(making, call, str(error))
         return self.enter(making, call, scope)
@@ -169,6 +169,7 @@ class Decision:
         elif node.is_final:
             self._after_end(node)
         elif self.is_halting(node):
+            hooks.catch_up(self, node)
             self._halt(node)
         elif node.phase is Phase.PENDING and node.type is not NodeType.POD:
             self.start_if_granted(node)
@@ -189,21 +190,27 @@ class Decision:
         parent = self.tree.parent(current)
         if parent is not None and current.phase is Phase.RUNNING and not self._is_paused():
             hooks.fire(self, current, parent)
+            hooks.fire_beside(self, current, parent)
+
+    @property
+    def is_ending(self) -> bool:
+        """True once the run is asked to end or its deadline has passed: only exit handlers go on."""
+        return self.run.shutdown != "" or self._expired
 
     def is_halting(self, node: NodeState) -> bool:
         """True for a node that may not go on: the run is asked to end, or a deadline around the node has passed."""
         if self.run.shutdown == "Terminate":
             return True
-        if (self.run.shutdown != "" or self._expired) and not is_in_handler(node.name):
-            return True
-        return self._is_overdue(node)
+        return (self.is_ending and not is_in_handler(node.name)) or self._is_overdue(node)
 
     def _is_overdue(self, node: NodeState) -> bool:
+        """True if the node's own deadline has passed, or one around it; an exit handler has only its own."""
         above: NodeState | None = node
         while above is not None:
             if above.deadline_at is not None and self.now >= above.deadline_at:
                 return True
-            above = self.tree.parent(above) if self.spec.has_timeouts else None
+            is_outermost = not self.spec.has_timeouts or is_handler(above.name)
+            above = None if is_outermost else self.tree.parent(above)
         return False
 
     def _halt(self, node: NodeState) -> None:
@@ -274,6 +281,8 @@ class Decision:
             return pods.start(self, node, template)
         node = self.tree.update(node, Phase.RUNNING)
         KINDS[node.type].advance(self, node)
+        if self.spec.has_running_hooks:
+            self._fire_while_running(node)
         return self.tree.get(node.name) or node
 
     def finish(
@@ -314,6 +323,7 @@ class Decision:
         if parent is None or parent.is_final:
             return
         hooks.fire(self, node, parent)
+        hooks.fire_beside(self, node, parent)
         if self.is_halting(parent):
             self._halt(parent)
         elif parent.phase is not Phase.PENDING:

@@ -13,9 +13,9 @@ from reconciler.errors import ManifestError
 from reconciler.expr.language import evaluate
 from reconciler.model.spec import Call, Hook
 from reconciler.model.state import FINAL, NodeState, NodeType, Phase
-from reconciler.workflow.calls import Making, call_of
+from reconciler.workflow.calls import Making, call_of, skip
 from reconciler.workflow.outcome import is_hook
-from reconciler.workflow.values import Values
+from reconciler.workflow.values import Values, is_handler
 from reconciler.workflow.variables import Variables
 
 if TYPE_CHECKING:
@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 EXIT = "exit"
 RUN = ".hooks."
+NOT_NOW = "its expression evaluated false"
 
 
 def fire(d: Decision, node: NodeState, parent: NodeState) -> None:
     """Starts the hooks of a call whose time has come: at its end the exit handler, the others when their expressions hold.
 
-    Nothing for a call that never took place, nor after terminate.
+    Nothing for a call that never took place, nor after terminate. Hooks by expression are a part of the run: none of them
+    starts where all is to end.
     """
     if node.phase in (Phase.PENDING, Phase.OMITTED) or node.type in (NodeType.SKIPPED, NodeType.TASK_GROUP):
         return
@@ -37,8 +39,9 @@ def fire(d: Decision, node: NodeState, parent: NodeState) -> None:
         return
     owner = parent if parent.type is NodeType.DAG else d.tree.parent(parent)
     assert owner is not None
+    is_over = d.is_halting(parent)
     for name, hook in call.hooks.items():
-        if name == EXIT and not node.is_final:
+        if is_over if name != EXIT else not node.is_final:
             continue
         suffix = ".onExit" if name == EXIT else f".hooks.{name}"
         making = Making(name=node.name + suffix, parent=parent, display=node.display + suffix)
@@ -47,9 +50,34 @@ def fire(d: Decision, node: NodeState, parent: NodeState) -> None:
             _fire_if(d, making, handler, hook, d.scope.for_hook(owner, call, node))
 
 
+def fire_beside(d: Decision, node: NodeState, parent: NodeState) -> None:
+    """Starts the hooks by expression of the calls beside a node that has begun or ended, where they speak of it."""
+    own = call_of(d, node, parent) if d.spec.has_running_hooks else None
+    if own is None or parent.type is NodeType.TASK_GROUP or d.is_halting(parent):
+        return
+    is_outermost = parent.name not in d.building
+    d.building.add(parent.name)
+    for call in _calls_of(d, parent):
+        if call is not own and any(name != EXIT and own.name in hook.expression for name, hook in call.hooks.items()):
+            for other, place in _nodes_of(d, call, parent):
+                fire(d, other, place)
+    if is_outermost:
+        d.building.remove(parent.name)
+
+
+def _nodes_of(d: Decision, call: Call, parent: NodeState) -> list[tuple[NodeState, NodeState]]:
+    """The nodes of a call, each with the one that it stands under; those of all turns of a loop."""
+    name = f"{parent.name}.{call.name}"
+    node = d.tree.get(name)
+    if node is not None and node.type is NodeType.TASK_GROUP:
+        return [(turn, node) for turn in d.tree.children(node)]
+    found = [node] if node is not None else d.tree.expanded(parent, name) if call.is_loop else []
+    return [(other, parent) for other in found]
+
+
 def catch_up(d: Decision, owner: NodeState) -> None:
     """Starts the hooks of children that ended while nothing of the run might begin."""
-    if not any(call.hooks for call in _calls_of(d, owner)):
+    if d.run.shutdown == "Terminate" or not any(call.hooks for call in _calls_of(d, owner)):
         return
     there = d.tree.made(owner)
     d.building.add(owner.name)
@@ -78,7 +106,7 @@ def fire_for_run(d: Decision, scope: Variables) -> bool:
     for name, hook in d.spec.hooks.items():
         making = Making(name=RUN + name, parent=None, display=f"{d.run.name}{RUN}{name}")
         node = d.tree.get(making.name)
-        if node is None and d.run.shutdown != "Terminate":
+        if node is None and not d.is_ending:
             _fire_if(d, making, Call(name=name, template=hook.template, arguments=hook.arguments), hook, scope)
             node = d.tree.get(making.name)
         done = done and (node is None or node.is_final)
@@ -90,6 +118,8 @@ def _fire_if(d: Decision, making: Making, handler: Call, hook: Hook, scope: Valu
     if hook.expression:
         try:
             if evaluate(hook.expression, scope.tree()) is not True:
+                if is_handler(making.name):  # it is decided once, at the end of what it belongs to
+                    skip(d, making, handler, NOT_NOW)
                 return
         except ManifestError as error:
             d.stillborn(making, handler, str(error))

@@ -22,12 +22,18 @@ Values = Variables | Mapping[str, str]
 ConfigValue = Callable[[str, str], str | None]
 EXIT_NODE = ".onExit"
 _TURN = re.compile(r"\([^()]*\)")
+_HANDLER = re.compile(r"(?:^|[^\]])\.onExit$")
 _IN_HANDLER = re.compile(r"(?:^|[^\]])\.onExit(?=$|[\[.(])")
 
 
 def is_in_handler(name: str) -> bool:
     """True for an exit handler's node, of the run or of a call, and those below it; a task `onExits` is another."""
     return ".onExit" in name and _IN_HANDLER.search(_TURN.sub("", name)) is not None
+
+
+def is_handler(name: str) -> bool:
+    """True for an exit handler's own node, none of those below it; a step `onExit` is another."""
+    return _HANDLER.search(name.rpartition(")")[2]) is not None
 
 
 def is_in_run_handler(name: str) -> bool:
