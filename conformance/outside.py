@@ -42,6 +42,13 @@ def from_outside(files: Iterable[Path]) -> str:
     return "\n---\n".join(json.dumps(_config_map(namespace, name, data)) for (namespace, name), data in maps.items())
 
 
+def shared_keys(files: Iterable[Path]) -> tuple[str, ...]:
+    """The keys of database semaphores in the files, each once, in order."""
+    documents = [document for path in files for document in parse_file(str(path), "", path.read_bytes()).documents]
+    locks = (lock for document in documents for lock in _locks(document))
+    return tuple(dict.fromkeys(lock.name for lock in locks if lock.kind is LockKind.DATABASE and "{{" not in lock.name))
+
+
 def _locks(document: Document) -> Iterable[LockRef]:
     if document.spec is not None:
         yield from document.spec.locks

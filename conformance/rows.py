@@ -15,7 +15,7 @@ from pathlib import Path
 
 from conformance.corpus import Row
 from conformance.machine import Machine, parameters_for
-from conformance.outside import from_outside
+from conformance.outside import LIMIT, from_outside, shared_keys
 from reconciler.control import client
 from reconciler.errors import LineclearError
 from reconciler.home import Home
@@ -139,6 +139,8 @@ def _command(row: Row, machine: Machine, home: Home, outside: Path) -> list[str]
     words += ["--settings", str(machine.settings), "--timeout", f"{row.limit_s:g}"]
     for path in (*row.requires, *([outside] if outside.stat().st_size else [])):
         words += ["--with", str(path)]
+    for key in shared_keys((row.file, *row.requires)):
+        words += ["--limit", f"{key}={LIMIT}"]
     for name, value in parameters_for(row.name).items():
         words += ["-p", f"{name}={value}"]
     return words

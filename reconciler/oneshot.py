@@ -38,7 +38,7 @@ from reconciler.model.source import Revision
 from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Severity
 from reconciler.model.state import RunId, RunState
 from reconciler.settings import Settings
-from reconciler.store import catalogue, crons, runs
+from reconciler.store import catalogue, crons, limits, runs
 
 VALUE_MAY_COME = "LC410"  # a parameter without a value: submission decides, when it has the values that were given with it
 STOPPED_WITHIN_S = 30.0
@@ -49,13 +49,17 @@ _NEW_RUNS = ("submit", "resubmit", "check", "pushed", "sync_now", "sync_approve"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """What is wanted. `files` are (path, content): the manifest first, then those that it refers to."""
+    """What is wanted. `files` are (path, content): the manifest first, then those that it refers to.
+
+    `limits` are those of database semaphores: nobody else can set them in a private home.
+    """
 
     files: Sequence[tuple[str, bytes]]
     parameters: Mapping[str, str] = field(default_factory=dict)
     entrypoint: str = ""
     name: str = ""
     namespace: str = ""
+    limits: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -217,6 +221,8 @@ class OneShot:
             apply_revision(ctx, revision)
             for document in (d for file in loaded.files for d in file.documents if d.kind is Kind.CRON_WORKFLOW):
                 crons.set_suspended(writer, document.namespace, document.name, suspended=True)
+            for key, capacity in job.limits.items():
+                limits.set_limit(writer, job.namespace or loaded.main.namespace or "default", key, capacity)
             run = _submit(ctx, job, loaded.main, loaded.sha)
         self.run_id = run.id
         self._inbox.put(Look())

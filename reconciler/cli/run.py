@@ -34,6 +34,7 @@ def configure(parser: Parser) -> None:
     parser.positional("FILE", "1", "the manifest; its first Workflow is run, else its first template or CronWorkflow")
     parser.option("--with", metavar="FILE", text="a file with what the manifest refers to; may be repeated", many=True)
     parser.option("-p", "--parameter", metavar="NAME=VALUE", text="a parameter of the run; may be repeated", many=True)
+    parser.option("--limit", metavar="KEY=N", text="the limit of a database semaphore; may be repeated", many=True)
     parser.option("--parameter-file", metavar="FILE", text="parameters as a YAML or JSON map; -p comes before it")
     parser.option("--entrypoint", metavar="TEMPLATE", text="another template to begin with")
     parser.option("--name", metavar="NAME", text="the run's name")
@@ -155,10 +156,17 @@ def _job(args: Args, files: list[tuple[str, bytes]]) -> Job:
     return Job(
         files=files,
         parameters={**given, **pairs(args, "parameter")},
+        limits={key: _whole(key, text) for key, text in pairs(args, "limit").items()},
         entrypoint=args.text("entrypoint"),
         name=args.text("name"),
         namespace=args.text("namespace"),
     )
+
+
+def _whole(key: str, text: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) < 10):
+        raise UsageError(f"--limit {key}={text}: it is a whole number from 0 on")
+    return int(text)
 
 
 def _run(args: Args, home: Home, files: list[tuple[str, bytes]], timeout_s: float | None, guard: Guard) -> int:

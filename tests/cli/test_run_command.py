@@ -278,3 +278,9 @@ def test_on_a_terminal_a_tree_is_drawn_in_place(scratch, write):
     last = text.rpartition("\x1b[J")[2]
     assert "● a" in text
     assert [word in last for word in ("✔ job", "├─✔ a", "└─✔ b")] == [True] * 3
+
+
+def test_the_limit_of_a_database_semaphore_is_given_with_the_command(run, write):
+    locked = write(workflow(synchronization={"semaphores": [{"database": {"key": "gpus"}}]}))
+    assert run(locked, "--limit", "gpus=1").code == 0
+    assert run(locked, "--limit", "gpus=one").code == 2
