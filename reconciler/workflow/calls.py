@@ -134,7 +134,7 @@ def enter(d: Decision, making: Making, call: Call, scope: Variables) -> NodeStat
             _of_run(d, call, scope) if making.parent is None else None,
         )
         inside = Variables(input_values(inputs), outer=scope if template.is_inline else d.scope.outside(making.name))
-        deadline_s = seconds(template.timeout, inside)
+        deadline_s = limit_s(template.timeout, inside, "timeout")
         locks = d.scope.locks_of(template, inside, making.parent)
     except ManifestError as error:
         return d.stillborn(making, call, str(error))
@@ -172,6 +172,14 @@ def seconds(text: str, scope: Values) -> float | None:
         return parse_argo_duration(substitute(text, scope)).total_seconds()
     except ValueError as error:
         raise ManifestError(f"{error}; correct it") from None
+
+
+def limit_s(text: str, scope: Values, name: str) -> float | None:
+    """A limit of a manifest in seconds; None if there is none. Raises ManifestError for one that leaves no time at all."""
+    found = seconds(text, scope)
+    if found is not None and found <= 0:
+        raise ManifestError(f"{name} is {substitute(text, scope)!r}, which leaves no time at all; give it more than 0 seconds")
+    return found
 
 
 def skip(d: Decision, making: Making, call: Call, message: str, phase: Phase = Phase.SKIPPED) -> NodeState:

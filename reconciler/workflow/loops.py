@@ -17,8 +17,10 @@ from reconciler.manifest.scalars import go_text
 from reconciler.model.spec import Call, Sequence
 
 MOST_ITEMS = 100_000
+MOST_OF_ITEM = 256 * 1024  # bytes of JSON
 _LONGEST_LABEL = 200
-_FORMAT = re.compile(r"%[-+ #0]*\d*[dxXobc]")
+_WIDEST = 3  # digits of a width
+_FORMAT = re.compile(r"%[-+ #0]*([0-9]*)[dxXobc]")
 _HAS_ITEM = re.compile(r"\{\{\s*=?[^}]*\bitem\b")
 
 Values = Variables | Mapping[str, str]
@@ -79,14 +81,25 @@ def items_of(call: Call, values: Values) -> list[Item]:
     """
     if call.items is not None:
         found: list[Any] = [_resolved(item, values) for item in call.items]
+        _check_sizes(found, call.name)
     elif call.with_param is not None:
-        found = _parsed(substitute(call.with_param, values), call.name)
+        found = _parsed(substitute(call.with_param, values), call.name)  # no text with a tag in it grows beyond an item
     else:
         assert call.sequence is not None
         found = _sequence(call.sequence, values, call.name)
     if len(found) > MOST_ITEMS:
         raise ManifestError(f'the loop of "{call.name}" has {len(found)} items; give it at most {MOST_ITEMS}')
     return thawed(found)
+
+
+def _check_sizes(items: list[Any], name: str) -> None:
+    for index, item in enumerate(items):
+        size = len(json.dumps(item, ensure_ascii=False).encode(errors="replace")) if isinstance(item, (dict, list)) else 0
+        if size > MOST_OF_ITEM:
+            raise ManifestError(
+                f'item {index} of the loop of "{name}" has {size} bytes as JSON; give it at most {MOST_OF_ITEM},'
+                " or hand over a file's name"
+            )
 
 
 def _resolved(item: Any, values: Values) -> Any:
@@ -118,14 +131,21 @@ def _sequence(sequence: Sequence, values: Values, name: str) -> list[str]:
         raise ManifestError(f'withSequence of "{name}" has neither count nor end; give one of them')
     else:
         numbers = range(start, end + 1) if start <= end else range(start, end - 1, -1)
-    if len(numbers) > MOST_ITEMS:
-        raise ManifestError(f'withSequence of "{name}" has {len(numbers)} items; give it at most {MOST_ITEMS}')
+    length = (numbers.stop - numbers.start) * numbers.step  # len() knows no numbers beyond 63 bits
+    if length > MOST_ITEMS:
+        raise ManifestError(f'withSequence of "{name}" has {length} items; give it at most {MOST_ITEMS}')
     form = substitute(sequence.format, values)
     if not form:
         return [str(number) for number in numbers]
-    if len(_FORMAT.findall(form.replace("%%", ""))) != 1 or form.replace("%%", "").count("%") != 1:
+    verbs = _FORMAT.findall(form.replace("%%", ""))
+    if len(verbs) != 1 or form.replace("%%", "").count("%") != 1:
         raise ManifestError(f'withSequence of "{name}": format {form!r} has no single verb like %d, %02d or %x; correct it')
-    return [_formatted(form, number) for number in numbers]
+    if len(verbs[0]) > _WIDEST:
+        raise ManifestError(f'withSequence of "{name}": format {form!r} has a width of {len(verbs[0])} digits; write at most 3')
+    try:
+        return [_formatted(form, number) for number in numbers]
+    except (OverflowError, ValueError) as error:
+        raise ManifestError(f'withSequence of "{name}": format {form!r} cannot be used: {error}; correct it') from None
 
 
 def _formatted(form: str, number: int) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from reconciler.errors import ManifestError
 from reconciler.model.spec import Program, Template
 from reconciler.model.state import NO_OUTPUTS, AttemptPhase, AttemptState, ClaimPhase, NodeState, Outputs, Phase
+from reconciler.workflow.calls import limit_s
 from reconciler.workflow.ends import output_value
 from reconciler.workflow.outcome import exit_message, pod_phase
 from reconciler.workflow.program import render
@@ -18,10 +19,12 @@ OVERDUE = "Pod was active on the node longer than the specified deadline"
 
 
 def start(d: Decision, node: NodeState, template: Template) -> NodeState:
-    """Asks for the process; a tag without a value is an Error before anything starts."""
+    """Asks for the process; a tag without a value, or a limit of no time, is an Error before anything starts."""
     assert isinstance(template.body, Program)
     try:
-        render(template.body, d.scope.of(node))
+        scope = d.scope.of(node)
+        render(template.body, scope)
+        limit_s(template.active_deadline, scope, "activeDeadlineSeconds")
     except ManifestError as error:
         return d.finish(node, Phase.ERROR, str(error))
     d.tree.queue_attempt(node)

@@ -5,6 +5,8 @@ Argo: docs/retries.md. Limit n allows n + 1 tries; the node takes the outcome an
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -20,6 +22,7 @@ from reconciler.workflow.variables import Variables
 if TYPE_CHECKING:
     from reconciler.workflow.engine import Decision
 
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 LONGEST_PAUSE_S = 10 * 365 * 86_400.0
 
 
@@ -75,7 +78,7 @@ def _is_enough(d: Decision, node: NodeState, strategy: Retry, tries: Sequence[No
         return last.message
     limit = substitute(strategy.limit, scope).strip()
     if limit:
-        if not limit.lstrip("-").isdigit():
+        if not _WHOLE.fullmatch(limit):
             raise ManifestError(f"retryStrategy.limit is {limit!r}, which is no whole number; write one")
         if len(tries) > int(limit):
             return "No more retries left"
@@ -89,6 +92,7 @@ def _is_enough(d: Decision, node: NodeState, strategy: Retry, tries: Sequence[No
 
 
 def _out_of_time(d: Decision, backoff: Backoff | None, scope: Variables, tries: Sequence[NodeState]) -> str | None:
+    """Why maxDuration forbids another try. It counts from the first try's start by the clock, sleep of the machine included."""
     if backoff is None or not backoff.max_duration:
         return None
     most = seconds(backoff.max_duration, scope) or 0.0
@@ -117,7 +121,9 @@ def _length_s(backoff: Backoff, scope: Variables, tries: int) -> float:
     try:
         factor = max(float(text), 0.0) or 1.0
     except ValueError:
-        raise ManifestError(f"retryStrategy.backoff.factor is {text!r}, which is no number; write one") from None
+        factor = math.nan
+    if not math.isfinite(factor) or not text.isascii():
+        raise ManifestError(f"retryStrategy.backoff.factor is {text!r}, which is no number; write one")
     try:
         length = base * factor ** (tries - 1)
     except OverflowError:

@@ -13,25 +13,36 @@ if TYPE_CHECKING:
 
 
 def advance(d: Decision, node: NodeState) -> None:
-    """Starts the group after the last that went well, or ends the steps."""
+    """Starts the groups after the last that went well, one by one as far as they end at once, or ends the steps."""
     groups = d.scope.steps(node).groups
     done = d.tree.children(node)
-    last = done[-1] if done else None
-    if last is not None and not last.is_final:
-        if last.phase is Phase.PENDING:
-            d.start_if_granted(last)
+    count = len(done)
+    last: NodeState | None = done[-1] if done else None
+    d.building.add(node.name)
+    if last is not None and last.phase is Phase.PENDING:
+        d.start_if_granted(last)
+        last = d.tree.get(last.name)
+    while count < len(groups) and (last is None or last.phase in GOOD):
+        last = _begin(d, node, count)
+        count += 1
+    d.building.remove(node.name)
+    current = d.tree.get(node.name) or node
+    if current.is_final or (last is not None and not last.is_final):
         return
     if last is not None and last.phase not in GOOD:
-        d.finish(node, Phase.FAILED, last.message)
-    elif len(done) == len(groups):
-        ends.succeed(d, node)
+        d.finish(current, Phase.FAILED, last.message)
     else:
-        index = len(done)
-        making = Making(name=f"{node.name}[{index}]", parent=node, display=f"[{index}]")
-        group = d.create(making, NodeType.STEP_GROUP, "", {})
-        step_group.advance(d, d.tree.update(group, Phase.RUNNING))
+        ends.succeed(d, current)
+
+
+def _begin(d: Decision, node: NodeState, index: int) -> NodeState | None:
+    making = Making(name=f"{node.name}[{index}]", parent=node, display=f"[{index}]")
+    group = d.create(making, NodeType.STEP_GROUP, "", {})
+    step_group.advance(d, d.tree.update(group, Phase.RUNNING))
+    return d.tree.get(making.name)
 
 
 def child_ended(d: Decision, node: NodeState, _child: NodeState) -> None:
-    """A group has ended."""
-    advance(d, node)
+    """A group has ended; `advance` itself sees those that end at once."""
+    if node.name not in d.building:
+        advance(d, node)

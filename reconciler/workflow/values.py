@@ -21,6 +21,7 @@ from reconciler.workflow.tree import Stored
 Values = Variables | Mapping[str, str]
 ConfigValue = Callable[[str, str], str | None]
 EXIT_NODE = ".onExit"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TURN = re.compile(r"\([^()]*\)")
 _HANDLER = re.compile(r"(?:^|[^\]])\.onExit$")
 _IN_HANDLER = re.compile(r"(?:^|[^\]])\.onExit(?=$|[\[.(])")
@@ -207,6 +208,9 @@ def _resolve_lock(ref: LockRef, scope: Values, own_namespace: str) -> ResolvedLo
     name, values = resolve(template, scope)
     if not name.strip("/ "):
         raise ManifestError(f"lock name {template!r} is empty once its variables have values; give every variable a value")
+    for part in (namespace, name):
+        if _CONTROL.search(part):
+            raise ManifestError(f"lock name {template!r} is {part!r}, which holds control characters; give it plain text")
     return ResolvedLock(f"{namespace}/{ref.kind.value}/{name}", ref.kind.value, namespace, name, template, values)
 
 
