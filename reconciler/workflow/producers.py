@@ -30,12 +30,21 @@ _PLAIN: Mapping[str, Callable[[NodeState], str]] = {
 class Producers(Mapping[str, Any]):
     """The calls of one node by name; as a mapping, what an expression sees of them."""
 
-    def __init__(self, tree: Tree, owner: NodeState, body: Steps | Dag, templates: Mapping[str, Template], run: str) -> None:
+    def __init__(  # what it looks into, and what it has found
+        self,
+        tree: Tree,
+        owner: NodeState,
+        body: Steps | Dag,
+        templates: Mapping[str, Template],
+        run: str,
+        loops: dict[str, str | None],
+    ) -> None:
         self._tree = tree
         self._owner = owner
         self._body = body
         self._templates = templates
         self._run = run
+        self._loops = loops
         self.root = "steps" if isinstance(body, Steps) else "tasks"
 
     def get_text(self, path: str) -> str | None:
@@ -47,9 +56,15 @@ class Producers(Mapping[str, Any]):
         call = self._call(name)
         if call is None:
             return None
+        key = f"{self._owner.name}\0{path}"
+        if key in self._loops:
+            return self._loops[key]
         node, turns = self._nodes(call)
         if turns is not None:
-            return self._of_loop(call, node, turns, rest)
+            found = self._of_loop(call, node, turns, rest)
+            if self._has_ended(call):
+                self._loops[key] = found
+            return found
         if node is None or (node.phase not in FINAL and not rest.startswith(("id", "status", "startedAt", "ip", "host"))):
             return None
         return self._of_node(call, node, rest)
@@ -75,6 +90,12 @@ class Producers(Mapping[str, Any]):
             turns = _turns(self._tree.expanded(group, f"{group.name}.{call.name}"))
             return None, turns or None
         return node, None
+
+    def _has_ended(self, call: Call) -> bool:
+        """True once all turns of a loop have ended, and the place that they stand in: what they made stays."""
+        name = f".{call.name}" if isinstance(self._body, Dag) else f"[{self._body.by_name[call.name][0]}]"
+        place = self._tree.get(self._owner.name + name)
+        return place is not None and place.is_final
 
     def _of_node(self, call: Call, node: NodeState, rest: str) -> str | None:
         plain = _PLAIN.get(rest)

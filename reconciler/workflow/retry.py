@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -28,8 +27,8 @@ LONGEST_PAUSE_S = 10 * 365 * 86_400.0
 
 def advance(d: Decision, node: NodeState) -> None:
     """The first try, the next one, a pause before it, or the end."""
-    tries = d.tree.children(node)
-    last = tries[-1] if tries else None
+    tries = len(d.tree.made(node))
+    last = d.tree.get(f"{node.name}({tries - 1})") if tries else None
     if last is None:
         _try(d, node, 0)
         return
@@ -43,8 +42,8 @@ def advance(d: Decision, node: NodeState) -> None:
     strategy = d.scope.template(node).retry or d.spec.retry
     assert strategy is not None
     try:
-        enough = _is_enough(d, node, strategy, tries)
-        pause_s = None if enough or node.wake_at is not None else _pause_s(d, node, strategy, tries)
+        enough = _is_enough(d, node, strategy, last, tries)
+        pause_s = None if enough or node.wake_at is not None else _pause_s(d, node, strategy, last, tries)
     except ManifestError as error:
         d.finish(node, Phase.ERROR, str(error), last.exit_code, last.outputs)
         return
@@ -53,7 +52,7 @@ def advance(d: Decision, node: NodeState) -> None:
     elif pause_s is not None:
         d.tree.update(node, node.phase, f"Backoff for {pause_s:g} seconds", wake_s=max(0.001, pause_s))
     else:
-        _try(d, d.tree.update(node, node.phase, wake_s=0) if node.wake_at else node, len(tries))
+        _try(d, d.tree.update(node, node.phase, wake_s=0) if node.wake_at else node, tries)
 
 
 def child_ended(d: Decision, node: NodeState, _child: NodeState) -> None:
@@ -68,9 +67,8 @@ def _try(d: Decision, node: NodeState, number: int) -> None:
     d.start(child, template)
 
 
-def _is_enough(d: Decision, node: NodeState, strategy: Retry, tries: Sequence[NodeState]) -> str | None:
+def _is_enough(d: Decision, node: NodeState, strategy: Retry, last: NodeState, tries: int) -> str | None:
     """Why there is no further try; None if there is to be one."""
-    last = tries[-1]
     scope = Variables(d.scope.tries(node), outer=d.scope.of(node))
     policy = strategy.policy or ("Always" if strategy.expression else "OnFailure")
     retried = {"Always": (Phase.FAILED, Phase.ERROR), "OnFailure": (Phase.FAILED,), "OnError": (Phase.ERROR,)}
@@ -80,7 +78,7 @@ def _is_enough(d: Decision, node: NodeState, strategy: Retry, tries: Sequence[No
     if limit:
         if not _WHOLE.fullmatch(limit):
             raise ManifestError(f"retryStrategy.limit is {limit!r}, which is no whole number; write one")
-        if len(tries) > int(limit):
+        if tries > int(limit):
             return "No more retries left"
     if strategy.expression:
         verdict = evaluate(strategy.expression, scope.tree())
@@ -88,29 +86,32 @@ def _is_enough(d: Decision, node: NodeState, strategy: Retry, tries: Sequence[No
             raise ManifestError(f"retryStrategy.expression gave {verdict!r}, which is neither true nor false; write a condition")
         if not verdict:
             return "retryStrategy.expression evaluated to false"
-    return _out_of_time(d, strategy.backoff, scope, tries)
+    return _out_of_time(d, node, strategy.backoff, scope, last, tries)
 
 
-def _out_of_time(d: Decision, backoff: Backoff | None, scope: Variables, tries: Sequence[NodeState]) -> str | None:
+def _out_of_time(  # the strategy's part, and the tries by their last and their number
+    d: Decision, node: NodeState, backoff: Backoff | None, scope: Variables, last: NodeState, tries: int
+) -> str | None:
     """Why maxDuration forbids another try. It counts from the first try's start by the clock, sleep of the machine included."""
     if backoff is None or not backoff.max_duration:
         return None
     most = seconds(backoff.max_duration, scope) or 0.0
-    start = datetime.fromisoformat(tries[0].started_at or tries[0].created_at)
+    first = d.tree.get(f"{node.name}(0)") or last
+    start = datetime.fromisoformat(first.started_at or first.created_at)
     end = start + timedelta(seconds=most)
     if datetime.fromisoformat(d.now) > end:
         return "Max duration limit exceeded"
-    due = datetime.fromisoformat(tries[-1].finished_at or d.now) + timedelta(seconds=_length_s(backoff, scope, len(tries)))
+    due = datetime.fromisoformat(last.finished_at or d.now) + timedelta(seconds=_length_s(backoff, scope, tries))
     return "Backoff would exceed max duration limit" if due > end else None
 
 
-def _pause_s(d: Decision, node: NodeState, strategy: Retry, tries: Sequence[NodeState]) -> float | None:
+def _pause_s(d: Decision, node: NodeState, strategy: Retry, last: NodeState, tries: int) -> float | None:
     """Seconds until the next try is due; None if it is due."""
     if strategy.backoff is None:
         return None
     scope = d.scope.of(node)
-    ended = datetime.fromisoformat(tries[-1].finished_at or d.now)
-    due = ended + timedelta(seconds=_length_s(strategy.backoff, scope, len(tries)))
+    ended = datetime.fromisoformat(last.finished_at or d.now)
+    due = ended + timedelta(seconds=_length_s(strategy.backoff, scope, tries))
     left = (due - datetime.fromisoformat(d.now)).total_seconds()
     return left if left > 0 else None
 

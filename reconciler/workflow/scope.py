@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler.model.spec import Call, Dag, Steps, Template, WorkflowSpec
-from reconciler.model.state import NodeState, NodeType, ResolvedLock, RunState
+from reconciler.model.state import FINAL, NodeState, NodeType, ResolvedLock, RunState
 from reconciler.workflow.producers import Producers
 from reconciler.workflow.run_names import RunNames
 from reconciler.workflow.tree import Tree
@@ -30,6 +30,7 @@ class Scope:
         self._spec = spec
         self._tree = tree
         self._names = RunNames(run, spec, now)
+        self._loops: dict[str, str | None] = {}  # what ended loops made together
         self.base = Variables(self._names, now=now)
 
     def add_outputs(self, outputs: Mapping[str, str]) -> None:
@@ -65,7 +66,7 @@ class Scope:
         body = template.body if template is not None else None
         producers = None
         if isinstance(body, (Steps, Dag)) and node.type in (NodeType.STEPS, NodeType.DAG):
-            producers = Producers(self._tree, node, body, self._spec.templates, self._run.name)
+            producers = Producers(self._tree, node, body, self._spec.templates, self._run.name, self._loops)
         flat = {**input_values(node.inputs), "pod.name": self._run.name + node.name, "node.name": self._run.name + node.name}
         parent = self._tree.parent(node)
         if parent is not None and parent.type is NodeType.RETRY:
@@ -119,14 +120,14 @@ class Scope:
 
     def tries(self, retry: NodeState, before: NodeState | None = None) -> dict[str, str]:
         """`retries` and `lastRetry.*`: for a new try, or for the judgement on the last one (`before` None)."""
-        done = [child for child in self._tree.children(retry) if child.is_final and (before is None or child.name != before.name)]
-        if before is not None:
-            number = int(before.name.rpartition("(")[2][:-1])
-            done = done[:number]
-        found = {"retries": str(len(done) if before is not None else max(0, len(done) - 1))}
+        if before is None:
+            done = sum(1 for _, phase in self._tree.made(retry).values() if phase in FINAL)
+        else:
+            done = int(before.name.rpartition("(")[2][:-1])
+        found = {"retries": str(done if before is not None else max(0, done - 1))}
         last = dict(_BEFORE_FIRST)
-        if done:
-            node = done[-1]
+        node = self._tree.get(f"{retry.name}({done - 1})") if done else None
+        if node is not None:
             last = {
                 "exitCode": str(node.exit_code if node.exit_code is not None else -1),
                 "status": node.phase.value,
