@@ -14,12 +14,12 @@ RUNS = 500
 SETTLED_S = 0.6  # what the daemon puts off is written by then
 _COUNTING = """
 import signal, sys
-from reconciler import daemon
+from reconciler import daemon, engine
 opened = []
-def open_writer(path, open_it=daemon.open_writer):
+def open_writer(path, open_it=engine.open_writer):
     opened.append(open_it(path))
     return opened[-1]
-daemon.open_writer = open_writer
+engine.open_writer = open_writer
 signal.signal(signal.SIGUSR1, lambda *_: print(opened[0].commits, flush=True))
 sys.exit(daemon.serve(sys.argv[1]))
 """
