@@ -251,10 +251,11 @@ class LineclearApp(App[None]):
 
     def record(self, done: Done) -> None:
         """Adds a change to the session's log, or says how it ended."""
-        if self.done and self.done[0].ok is None and self.done[0].command == done.command:
-            self.done[0] = done
-        else:
+        place = next((index for index, one in enumerate(self.done) if one.number == done.number), None)
+        if place is None:
             self.done.insert(0, done)
+        else:
+            self.done[place] = done
         room = self.room()
         if room is not None:
             room.show_all()

@@ -38,12 +38,13 @@ class Operator(Protocol):
 
 
 class Went(Message):
-    """A change was carried out, or was not."""
+    """A change was carried out, or was not. `number` is that of its line in the session's log."""
 
-    def __init__(self, plan: Plan, outcome: Outcome) -> None:
+    def __init__(self, plan: Plan, outcome: Outcome, number: int) -> None:
         super().__init__()
         self.plan = plan
         self.outcome = outcome
+        self.number = number
 
 
 class Changes:
@@ -53,6 +54,7 @@ class Changes:
         self._app = app
         self._operator = operator
         self._busy: set[str] = set()
+        self._number = 0
 
     def ask_terminate(self, key: str, name: str) -> None:
         """Ends a holder of the lock."""
@@ -103,12 +105,13 @@ class Changes:
             self._app.say(f"a change of {plan.target} is under way", is_warning=True)
             return
         self._busy.add(plan.target)
-        command = plan.command(confirmed.reason)
-        self._app.record(Done(at=f"{self._app.now():%H:%M:%S}", ok=None, command=command, text="under way"))
+        self._number += 1
+        number, command = self._number, plan.command(confirmed.reason)
+        self._app.record(Done(at=f"{self._app.now():%H:%M:%S}", ok=None, command=command, text="under way", number=number))
 
         def work() -> None:
             outcome = self._operator.carry_out(plan, confirmed.reason, confirmed.typed)
-            self._app.post_message(Went(plan, outcome))
+            self._app.post_message(Went(plan, outcome, number))
 
         self._app.run_worker(work, thread=True, group="changes", exit_on_error=False)
 
@@ -117,12 +120,13 @@ class Changes:
         plan, outcome = message.plan, message.outcome
         self._busy.discard(plan.target)
         ok = {OutcomeKind.DONE: True, OutcomeKind.REFUSED: False, OutcomeKind.UNKNOWN: None}[outcome.kind]
-        number = f"   journal #{outcome.journal}" if outcome.journal else ""
-        text = f"by {outcome.actor}{number}: {outcome.text}"
-        self._app.record(Done(at=f"{outcome.at:%H:%M:%S}", ok=ok, command=outcome.command, text=text))
+        record = f"   journal #{outcome.journal}" if outcome.journal else ""
+        text = f"by {outcome.actor}{record}: {outcome.text}"
+        done = Done(at=f"{outcome.at:%H:%M:%S}", ok=ok, command=outcome.command, text=text, number=message.number)
+        self._app.record(done)
         self._app.do_refresh()
         if outcome.kind is OutcomeKind.DONE:
-            self._app.say(f"done: {outcome.text}{number}")
+            self._app.say(f"done: {outcome.text}{record}")
         else:
             title = "Refused" if outcome.kind is OutcomeKind.REFUSED else "No answer: it may have been done"
             self._app.push_screen(TextDialog(title, plans.outcome_lines(outcome, 86)))

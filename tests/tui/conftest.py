@@ -8,6 +8,8 @@ import time
 from pathlib import Path
 
 import pytest
+from textual import events
+from textual.widgets import Input
 
 _SPEC = importlib.util.spec_from_file_location("lineclear_tui_scenes", Path(__file__).with_name("scenes.py"))
 _SCENES = importlib.util.module_from_spec(_SPEC)
@@ -38,11 +40,20 @@ class Stage:
             await self.pilot.press(key)
         await self.rest()
 
+    def send(self, name, character):
+        """One key, as the terminal would send it."""
+        key = events.Key(name, character)
+        key.set_sender(self.app)
+        self.app._driver.send_message(key)
+
     async def type(self, text):
         """Types a text."""
         names = {" ": "space", "#": "number_sign", "/": "slash", "-": "minus", ":": "colon", "!": "exclamation_mark"}
+        box, before = self.app.focused, getattr(self.app.focused, "value", "")
         for character in text:
-            await self.pilot.press(names.get(character, character))
+            self.send(names.get(character, character), character)
+        if isinstance(box, Input):
+            await self.until(lambda: box.value in (before + text, text), f"{text} typed")
         await self.rest()
 
     async def rest(self):

@@ -282,6 +282,84 @@ def test_one_change_of_a_target_at_a_time(play, scenes):
         slow.set()
 
 
+def test_of_two_changes_under_way_each_ends_in_its_own_line(play, scenes):
+    desk, gates = scenes.Desk(), {}
+    real = desk.carry_out
+
+    def wait(plan, reason, confirmation):
+        gates.setdefault(plan.target, threading.Event()).wait(20)
+        outcome = real(plan, reason, confirmation)
+        return scenes.replace(outcome, text=f"done to {plan.target}", command=f"{outcome.command} --home /srv/two")
+
+    desk.carry_out = wait
+
+    async def stop(stage):
+        await stage.press("X")
+        await stage.sees("Will do")
+        stage.app.screen.query_one("#confirm").focus()
+        await stage.press("enter")
+
+    def told(stage):
+        return [(done.ok, done.text.partition(": ")[2] or done.text) for done in stage.app.done]
+
+    async def act(stage):
+        await stage.press("2")
+        await stop(stage)
+        await stage.press("j")
+        await stop(stage)
+        await stage.until(lambda: len(gates) == 2, "two changes under way")
+        assert told(stage) == [(None, "under way"), (None, "under way")]
+        first, second = gates
+        gates[first].set()
+        await stage.until(lambda: told(stage) == [(None, "under way"), (True, f"done to {first}")], "the first at its end")
+        gates[second].set()
+        await stage.until(lambda: told(stage) == [(True, f"done to {second}"), (True, f"done to {first}")], "both at their ends")
+
+    try:
+        play(act, desk=desk)
+    finally:
+        for gate in gates.values():
+            gate.set()
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [
+        ("pr\x1b]2;PWNED\x07od", "pr\\x1b]2;PWNED\\x07od#41"),
+        ("user\u202egnp", "user\\u202egnp#41"),
+        ("two\nlines", "two\\nlines#41"),
+        ("n" * 1200 + "\x1b", "n" * 1200 + "\\x1b#41"),
+    ],
+)
+def test_a_lock_whose_name_holds_control_characters_is_confirmed_by_what_is_shown_of_it(play, scenes, name, shown):
+    desk = scenes.Desk()
+    key = f"default/Mutex/{name}"
+    desk.plan = scenes.replace(desk.plan, lock=key, confirmation=f"{key}#41")
+
+    async def act(stage):
+        await stage.press("T")
+        await stage.sees("a reason is needed")
+        dialog = stage.app.screen
+        box = dialog.query_one("#typed")
+        assert box.placeholder == shown
+        dialog.query_one("#reason").value = REASON
+        for typed, fits in ((shown[:-1], False), (f"default/Mutex/{shown}", True), (f"{name}#41", True)):
+            box.value = ""
+            box.insert_text_at_cursor(typed)
+            await stage.until(lambda fits=fits: dialog.query_one("#confirm").disabled is not fits, typed)
+        box.value = shown[:-1]
+        box.focus()
+        await stage.press("end")
+        await stage.type("1")
+        await stage.until(lambda: not dialog.query_one("#confirm").disabled, shown)
+        dialog.query_one("#confirm").focus()
+        await stage.press("enter")
+        await stage.until(lambda: desk.carried, "the request")
+        assert desk.carried[0][2] == f"{key}#41"
+
+    play(act, desk=desk)
+
+
 def test_marks_of_rows_do_not_widen_what_a_dialog_acts_on(play):
     async def act(stage):
         await stage.press("space", "space", "g", "T")

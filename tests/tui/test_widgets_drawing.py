@@ -22,6 +22,7 @@ from tui.widgets.lines import LinesView
 from tui.widgets.logview import LogView
 from tui.widgets.pane import Pane
 from tui.widgets.statusbar import Banner, HeadBar, KeyBar
+from tui.widgets.textbox import TextBox
 from tui.widgets.vtable import VirtualTable
 
 HOSTILE = {
@@ -63,6 +64,10 @@ class Shelf(App[None]):
         yield Pane(self.log_view, title="log")
         yield self.log_of_changes
         yield FilterBar(text)
+        yield TextBox(placeholder=text, id="empty")
+        yield TextBox(text, placeholder=text, id="full")
+        self.box = TextBox(id="later")
+        yield self.box
         yield KeyBar()
 
     def fill(self):
@@ -74,8 +79,10 @@ class Shelf(App[None]):
         self.view.set_lines((((text, "strong"), (text, "")),))
         self.log_view.append([(text, text), ("", text)])
         self.log_view.set_search(text[:10])
-        self.log_of_changes.show([Done(at=text[:100], ok=True, command=text, text=text)])
+        self.log_of_changes.show([Done(at=text[:100], ok=True, command=text, text=text, number=1)])
         self.query_one(FilterBar).open(text[:200])
+        self.box.placeholder = text
+        self.box.insert_text_at_cursor(text)
         self.notify(clean(text[:500]), markup=False)
 
 
@@ -101,7 +108,7 @@ def harmful(written):
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_no_widget_lets_text_from_outside_reach_the_terminal_raw(name):
-    size = (100, 44)
+    size = (100, 54)
 
     async def main():
         app = Shelf(HOSTILE[name])
@@ -117,9 +124,12 @@ def test_no_widget_lets_text_from_outside_reach_the_terminal_raw(name):
     asyncio.run(main())
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+SHORT = "".join(text for text in HOSTILE.values() if len(text) < 40)
+
+
+@pytest.mark.parametrize("name", ["all short ones", "line ends", "joined", "combining", "long", "nothing"])
 def test_a_screen_full_of_hostile_names_neither_ends_nor_loses_its_frame(play, scenes, name):
-    text = HOSTILE[name][:5000]
+    text = HOSTILE.get(name, SHORT)[:5000]
     row = scenes.replace(
         scenes.PROD, name=text, key=f"default/Mutex/{text}", verdict=text, evidence=text,
         holders=(scenes.replace(scenes.PROD.holders[0], run=text, doing=text, verdict=text, evidence=text),),
@@ -139,6 +149,39 @@ def test_a_screen_full_of_hostile_names_neither_ends_nor_loses_its_frame(play, s
             assert harmful(as_written(stage.app, (120, 36))) == []
 
     play(act, script=script)
+
+
+@pytest.mark.parametrize("keys", [("T",), ("2", "X")], ids=["terminate", "stop"])
+def test_no_dialog_lets_a_hostile_plan_reach_the_terminal_raw(play, scenes, keys):
+    """Each dialog of changes with a plan to confirm, a plan that is refused, none at all, and what it told in the end."""
+    from tui.show.plans import outcome_lines
+
+    desk = scenes.Desk()
+    desk.run = lambda *_given: desk.plan
+
+    async def act(stage):
+        await stage.press(*keys)
+        await stage.sees("Will do")
+        dialog, size = stage.app.screen, (120, 36)
+        for text in (text[:3000] for text in HOSTILE.values()):
+            plan = scenes.replace(
+                desk.plan, title=text, target=text, lines=((text[:20], text), ("Lock", text)), lock=text, argv=("x", text),
+                confirmation=f"default/Mutex/{text}#41",
+            )  # fmt: skip
+            refused, failed = scenes.replace(plan, refused=text or "no"), scenes.Failure(kind="missing", text=text)
+            for answer, typed in ((plan, ""), (plan, text), (refused, ""), (failed, "")):
+                dialog.query_one("#typed").value = typed
+                dialog.take(answer)
+                await stage.pilot._wait_for_screen()
+                assert harmful(as_written(stage.app, size)) == []
+            outcome = scenes.Desk().carry_out(plan, text, "")
+            told = outcome_lines(scenes.replace(outcome, text=text, command=text, actor=text), 86)
+            stage.app.push_screen(TextDialog(text, told))
+            await stage.pilot._wait_for_screen()
+            assert harmful(as_written(stage.app, size)) == []
+            stage.app.pop_screen()
+
+    play(act, desk=desk)
 
 
 # layout, pure

@@ -16,13 +16,14 @@ from textual.message import Message
 from textual.widgets import Input
 
 from tui.core.actions import Plan
+from tui.core.fmt import clean, width
 from tui.core.model import Failure
 from tui.dialogs.base import Choice, Dialog
 from tui.show.layout import BLANK
 from tui.show.plans import plan_lines, short_confirmation, typed_fits
 from tui.show.words import fields
 from tui.widgets.lines import Bar
-from tui.widgets.textbox import TextBox
+from tui.widgets.textbox import LIMIT, TextBox
 
 if TYPE_CHECKING:
     from tui.app import LineclearApp
@@ -117,14 +118,16 @@ class PlanDialog(Dialog[Confirmed]):
         self._label("reason", "reason" if plan.needs_reason else "reason (optional)", is_shown=bool(plan.reason_field))
         wanted = short_confirmation(plan)
         self._label("typed", f"type {wanted}", is_shown=bool(plan.confirmation))
-        self.query_one("#typed", Input).placeholder = wanted
+        box = self.query_one("#typed", TextBox)
+        box.limit = max(LIMIT, len(clean(plan.confirmation, len(plan.confirmation))))
+        box.placeholder = wanted
         self._enable()
 
     def _label(self, name: str, text: str, *, is_shown: bool) -> None:
         row = self.query_one(f"#{name}-row")
         label = row.query_one(".label", Bar)
         row.display = is_shown and self.plan is not None and not self.plan.refused
-        label.styles.width = min(40, len(text) + 3)
+        label.styles.width = min(40, width(text) + 3)
         label.set_lines((((f" {text}", "muted"),),))
 
     # confirming

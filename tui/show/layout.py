@@ -67,20 +67,30 @@ def fit(text: str, width: int, *, right: bool = False, middle: bool = False) -> 
     """The text in exactly `width` cells: padded, or cut with `…` at its end, or in its middle."""
     if width <= 0:
         return ""
-    size = len(text) if text.isascii() else cell_len(text)
+    size = _cells(text, width)
     if size <= width:
         pad = " " * (width - size)
         return pad + text if right else text + pad
     if width == 1:
         return "…"
     if not middle or width < 8:
-        return set_cell_size(text, width - 1) + "…"
+        return _first_cells(text, width - 1) + "…"
     tail = (width - 1) // 2
-    return set_cell_size(text, width - 1 - tail) + "…" + _last_cells(text, tail)
+    return _first_cells(text, width - 1 - tail) + "…" + _last_cells(text, tail)
+
+
+def _cells(text: str, most: int) -> int:
+    """How many cells the text takes; of a long one maybe only that they are more than `most`: it is not looked through."""
+    head = text[: most + 1]
+    return len(head) if head.isascii() else cell_len(text)
+
+
+def _first_cells(text: str, width: int) -> str:
+    return text[:width] if text[: width + 1].isascii() else set_cell_size(text, width)
 
 
 def _last_cells(text: str, width: int) -> str:
-    if text.isascii():
+    if text[-width:].isascii():
         return text[-width:]
     start, taken = len(text), 0
     while start and taken + cell_len(text[start - 1]) <= width:
@@ -98,7 +108,7 @@ def fit_line(line: Line, width: int) -> Line:
     """The line in exactly `width` cells; what is cut ends in `…`."""
     left, found = width, []
     for text, look in line:
-        size = len(text) if text.isascii() else cell_len(text)
+        size = _cells(text, left)
         if size > left:
             found.append((fit(text, left), look))
             return tuple(found)
@@ -123,14 +133,14 @@ def wrap(text: str, width: int) -> list[str]:
     current = ""
     for word in clean(text).split(" "):
         joined = f"{current} {word}" if current else word
-        if cell_len(joined) <= width:
+        if _cells(joined, width) <= width:
             current = joined
             continue
         if current:
             found.append(current)
         current = word
-        while cell_len(current) > width > 0:
-            head = set_cell_size(current, width).rstrip(" ") or current[0]
+        while _cells(current, width) > width > 0:
+            head = _first_cells(current, width).rstrip(" ") or current[0]
             found.append(head)
             current = current[len(head) :]
     if current or not found:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from reconciler.views.clean import clean as visible
 from tui.core.actions import Outcome, OutcomeKind, Plan, TerminatePlan
-from tui.core.fmt import clock
+from tui.core.fmt import clean, clock
 from tui.show.layout import BLANK, Line
 from tui.show.words import fields
 
@@ -26,16 +27,24 @@ def plan_lines(plan: Plan, read_at: datetime, now: datetime, width: int) -> tupl
 
 
 def short_confirmation(plan: Plan) -> str:
-    """What is typed to confirm: the lock by its last word, with the epoch of the holder that was shown."""
+    """What is typed to confirm: the lock by its last word, with the epoch of the holder that was shown.
+
+    Harmless, and in characters that a keyboard has: a line end or an ESC in a name is typed as the escape that is shown.
+    """
+    return visible(_short(plan)).strip()
+
+
+def _short(plan: Plan) -> str:
     if isinstance(plan, TerminatePlan):
         return f"{plan.lock.rpartition('/')[2]}#{plan.epoch}"
     return plan.confirmation
 
 
 def typed_fits(plan: Plan, typed: str) -> bool:
-    """True for exactly what is asked for, short or whole."""
-    given = typed.strip()
-    return not plan.confirmation or given in (plan.confirmation, short_confirmation(plan))
+    """True for exactly what is asked for, short or whole; `typed` is clean, so the name may also have been pasted."""
+    wanted = (plan.confirmation, _short(plan))
+    shown = {form.strip() for text in wanted for form in (visible(text), clean(text, len(text)))}
+    return not plan.confirmation or typed.strip() in shown
 
 
 def outcome_lines(outcome: Outcome, width: int) -> tuple[Line, ...]:

@@ -14,12 +14,13 @@ COMMAND_CELLS = 56
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Done:
-    """One change that was tried: `ok` is None while it is not known how it went."""
+    """One change that was tried: `ok` is None while it is not known how it went. `number` is its own in this session."""
 
     at: str
     ok: bool | None
     command: str
     text: str
+    number: int
 
     def line(self) -> Line:
         """As the log shows it."""
