@@ -14,7 +14,7 @@ from reconciler.errors import ManifestError
 from reconciler.expr.depends import parse_depends
 from reconciler.model.spec import Call, Dag
 from reconciler.model.state import FINAL, NodeState, NodeType, Phase
-from reconciler.workflow import calls, ends
+from reconciler.workflow import calls, ends, hooks
 from reconciler.workflow.calls import Making
 from reconciler.workflow.loops import frozen
 from reconciler.workflow.outcome import dag_outcome, task_is
@@ -116,6 +116,7 @@ def _go_on(d: Decision, node: NodeState, tasks: Iterable[Call]) -> None:
                 break
             made = _decide(d, node, task)
             if made is not None and made.is_final:
+                hooks.fire_beside(d, made, node)
                 waiting += [t for t in dag.dependents.get(task.name, ()) if not dag.target or t in wanted(d, node)]
         elif made.phase is Phase.PENDING and made.type is not NodeType.POD:
             d.start_if_granted(made)

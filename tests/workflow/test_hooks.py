@@ -149,3 +149,12 @@ def test_a_child_that_ended_while_the_run_was_suspended_has_its_exit_handler_aft
     assert world.running("r") == ["[0].a.onExit"]
     world.exits("r", "[0].a.onExit")
     assert world.phase("r") == "Failed"
+
+
+def test_a_hook_may_wait_for_a_call_beside_its_own_that_is_skipped(world):
+    hook = {"n": {"template": "h", "expression": 'tasks.b?.status == "Skipped"'}}
+    body = tasks("m", call("a", hooks=hook), call("c"), call("b", depends="c", when="false"))
+    world.submit(spec(body, pod("p"), pod("h")), "r")
+    assert world.running("r") == [".a", ".c"]
+    world.exits("r", ".c")
+    assert world.running("r") == [".a", ".a.hooks.n"]
