@@ -101,8 +101,8 @@ NO_OUTPUTS = Outputs()
 class NodeState:
     """One vertex of a run. `name` lacks the run's own: '' is the root, '[0].build' a step. Id 0: not stored yet.
 
-    `template` is the key of a template. `item_json` is the loop's item ('' for none). `deadline_at` ends the node, `wake_at`
-    is when it is to be looked at again: the end of a pause.
+    `template` is the key of a template. `item_json` is the loop's item, or of a group the items that were decided ('' for none).
+    `deadline_at` ends the node, `wake_at` is when it is to be looked at again: the end of a pause.
     """
 
     id: NodeId
