@@ -113,13 +113,6 @@ def find_latest_run(reader: Reader, namespace: str | None) -> Row | None:
     return reader.row(_LATEST, namespace=namespace)
 
 
-def find_successor(reader: Reader, run_id: int) -> Row | None:
-    """The Replace successor that waits for this run's end, or None."""
-    return reader.row(
-        "SELECT id, namespace, name FROM run WHERE successor_of = :run AND finished_at IS NULL LIMIT 1", run=run_id
-    )
-
-
 def list_nodes(reader: Reader, run_id: int) -> list[Row]:
     """The run's nodes in order of creation, each with its attempt if it has one."""
     return reader.rows(_NODES, run=run_id)
