@@ -7,7 +7,7 @@ that has been read.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from textual.app import ComposeResult
 from textual.timer import Timer
@@ -17,6 +17,7 @@ from tui.core.model import Snapshot
 from tui.core.query import Columns, order, select
 from tui.feed import Target
 from tui.keymap import Action
+from tui.screens.moving import Moving
 from tui.screens.room import Room
 from tui.show.layout import Column, Line
 from tui.show.locks import nothing_matches
@@ -30,7 +31,7 @@ SIDE_SHOWN_FROM = 100
 REST_S = 0.04
 
 
-class Listing(Room, Generic[R]):
+class Listing(Moving[R], Room):
     """Rows of one kind. A subclass says which, how they look, and what opens."""
 
     HINT = "words   state:waiting   age>1h   !word   esc clears, enter keeps"
@@ -216,21 +217,3 @@ class Listing(Room, Generic[R]):
         """Copies the row's key."""
         if self.table.key is not None:
             self.desk.copy(self.table.key)
-
-    def do_down(self) -> None:
-        self.table.move(1)
-
-    def do_up(self) -> None:
-        self.table.move(-1)
-
-    def do_first(self) -> None:
-        self.table.move_to(0)
-
-    def do_last(self) -> None:
-        self.table.move_to(len(self.table.rows) - 1)
-
-    def do_page_down(self) -> None:
-        self.table.page(1)
-
-    def do_page_up(self) -> None:
-        self.table.page(-1)

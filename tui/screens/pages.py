@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from textual.widget import Widget
 
 from tui.feed import Target
+from tui.screens.moving import Moving
 from tui.screens.room import Room
 from tui.widgets.filterbar import FilterBar
 from tui.widgets.pane import Pane
@@ -15,12 +16,11 @@ from tui.widgets.vtable import VirtualTable
 R = TypeVar("R")
 
 
-class Page(Room, Generic[R]):
+class Page(Moving[R], Room):
     """A page is pushed onto a room's screen and left with esc. `target` names the detail that it shows."""
 
     BODY_CLASSES = "-stack"
     HAS_LOGS = False
-    table: VirtualTable[R]
 
     def __init__(self, target: Target) -> None:
         super().__init__()
@@ -98,23 +98,3 @@ class Page(Room, Generic[R]):
             is_mine = focused is not None and pane in focused.ancestors
             pane.set_class(is_on and not is_mine, "hidden-by-zoom")
         self.set_class(is_on, "-zoomed")
-
-    # moving
-
-    def do_down(self) -> None:
-        self.table.move(1)
-
-    def do_up(self) -> None:
-        self.table.move(-1)
-
-    def do_first(self) -> None:
-        self.table.move_to(0)
-
-    def do_last(self) -> None:
-        self.table.move_to(len(self.table.rows) - 1)
-
-    def do_page_down(self) -> None:
-        self.table.page(1)
-
-    def do_page_up(self) -> None:
-        self.table.page(-1)
