@@ -96,6 +96,15 @@ class Machine:
         """Zygote and workers of this home, by pid."""
         return find_shims(self.home)
 
+    def wait_for_shims(self, count):
+        """At least so many shims: a spare is forked beside the steps, so a busy machine shows it a little later."""
+
+        def is_there():
+            self.turn(0.01)
+            return len(self.shims()) >= count
+
+        wait_until(is_there, f"{count} shims")
+
     def worker_of(self, number):
         """The worker that serves the attempt now: the parent of its main process."""
         started = self.wait_for(number, Started)

@@ -138,6 +138,7 @@ def test_workers_are_used_again_and_a_spare_is_kept(machine):
     for number in range(20):
         machine.run(number, "sh", "-c", "echo $PPID")
     assert len({machine.log(number) for number in range(20)}) == 1
+    machine.wait_for_shims(3)
     assert len(machine.shims()) == 3  # the zygote, the worker, the spare
 
 
