@@ -63,6 +63,7 @@ def test_idle_workers_beyond_the_spare_leave_after_ten_seconds(machine):
 
 def test_no_descriptor_is_left_behind_by_steps_kills_and_restarts(machine):
     machine.run(0, "true")
+    wait_for_shims(machine, 3)  # the zygote, the worker, a spare
     before = count_descriptors()
     for number in range(1, 8):
         machine.launch(number, "sh", "-c", "sleep 0.05")

@@ -53,6 +53,20 @@ def test_a_confirmed_termination_sends_the_plan_that_was_shown_and_logs_the_outc
     play(act)
 
 
+def test_what_is_typed_right_after_tab_goes_to_the_next_field_however_fast_it_comes(play):
+    async def act(stage):
+        await stage.press("T")
+        await stage.sees("Will do", "a reason is needed")
+        reason, typed = (stage.app.screen.query_one(f"#{name}") for name in ("reason", "typed"))
+        for name, character in (("tab", "\t"), ("w", "w"), ("o", "o"), ("tab", "\t"), ("p", "p"), ("r", "r")):
+            stage.send(name, character)
+        await stage.until(lambda: (reason.value, typed.value) == ("wo", "pr"), "two fields")
+        await stage.press("shift+tab", "x")
+        assert stage.app.focused is reason
+
+    play(act)
+
+
 @pytest.mark.parametrize("keys", [("enter",), ("escape",)])
 def test_enter_and_escape_in_a_fresh_dialog_cancel(play, keys):
     async def act(stage):

@@ -78,8 +78,11 @@ class Dialog(ModalScreen[T], Generic[T]):
 
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("escape", "cancel", show=False),
-        Binding("tab,right", "next", show=False),
-        Binding("shift+tab,left", "focus_previous", show=False),
+        # first of all: what is typed right after it belongs to the next field, however fast it comes
+        Binding("tab", "next", show=False, priority=True),
+        Binding("shift+tab", "app.focus_previous", show=False, priority=True),
+        Binding("right", "next", show=False),
+        Binding("left", "app.focus_previous", show=False),
         Binding("down", "scroll(1)", show=False),
         Binding("up", "scroll(-1)", show=False),
         Binding("pagedown", "scroll(10)", show=False),

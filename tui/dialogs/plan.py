@@ -169,7 +169,7 @@ class PlanDialog(Dialog[Confirmed]):
         """To the next; from Cancel to what is still to be typed."""
         wanted = next((name for name in ("reason", "typed") if self.query_one(f"#{name}-row").display), "")
         if wanted and self.focused is self.query_one("#cancel") and self.missing():
-            self.query_one(f"#{wanted}").focus()
+            self.set_focus(self.query_one(f"#{wanted}"))
         else:
             self.focus_next()
 
