@@ -32,6 +32,14 @@ def is_alive(pid):
         return False
 
 
+@pytest.fixture(autouse=True)
+def hang_up_is_heard():
+    """A runner started with nohup would hand its deafness on, and `run` honours that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
 @pytest.fixture
 def begin(tmp_path):
     """Starts `lineclear run` of a manifest's text and waits for its step's first line, which is the step's pid."""
