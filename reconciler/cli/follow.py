@@ -24,8 +24,9 @@ _CHUNK_BYTES = 1 << 20
 
 
 def wait_for_end(reader: Reader, ids: list[int], timeout_s: float | None, on_look: Callable[[list[Row]], None]) -> int:
-    """0 if every run ended Succeeded, 1 if one did not. `on_look` gets the runs at the start and whenever something changed.
+    """0 if every run ended Succeeded, 7 if only full queues kept one from it, else 1.
 
+    `on_look` gets the runs at the start and whenever something changed.
     Raises TimedOut, or NotFound for a run that was deleted meanwhile.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
@@ -38,11 +39,16 @@ def wait_for_end(reader: Reader, ids: list[int], timeout_s: float | None, on_loo
                 rows = [_get(reader, run_id) for run_id in ids]
             on_look(rows)
             if all(row["finished_at"] is not None for row in rows):
-                return 0 if all(row["phase"] == "Succeeded" for row in rows) else 1
+                return code_of({row["ended_by"] for row in rows if row["phase"] != "Succeeded"})
         if deadline is not None and time.monotonic() >= deadline:
             late = ", ".join(f"{row['name']} is {row['phase']}" for row in rows if row["finished_at"] is None)
             raise TimedOut(f"could not wait any longer than {timeout_s:g} s: {late}; see `lineclear why`")
         time.sleep(POLL_S)
+
+
+def code_of(ends: set[str]) -> int:
+    """The exit code by what ended the runs that did not succeed: 0 for none, 7 if all of them found a full queue, else 1."""
+    return 0 if not ends else 7 if ends == {"queue-full"} else 1
 
 
 def _get(reader: Reader, run_id: int) -> Row:

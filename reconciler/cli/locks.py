@@ -94,10 +94,11 @@ def _list(args: Args) -> int:
 
 def _show(args: Args) -> int:
     from reconciler.views import locks
+    from reconciler.views.lock_state import line_of
 
     shape, now = format_of(args), now_s()
     with reader_of(args) as reader:
-        line = locks.line_of(reader, locks.get_lock(reader, args.text("LOCK"), namespace_of(args)))
+        line = line_of(reader, locks.get_lock(reader, args.text("LOCK"), namespace_of(args)))
         found = locks.lock_object(reader, line, now, read_boot_id(), locks.Pace(reader, line.holders, now))
     if shape in ("table", "wide"):
         sys.stdout.write(lock_text(found))
@@ -193,6 +194,7 @@ def lock_text(found: dict[str, Any]) -> str:
             ("Held", f"{found['held']} of {limit}" if found["type"] != "Policy" else str(found["held"])),
             ("Limit from", found["limitTrouble"] or found["limitSource"]),
             ("Held back", found["heldBack"]),
+            ("Policy", _policy(found["policy"])),
             ("Waiting", str(found["waiting"])),
             ("Expected starts", found["expectedBy"]),
         ]
@@ -208,6 +210,12 @@ def lock_text(found: dict[str, Any]) -> str:
     if found["queue"]:
         text += "\n" + _queue(found)
     return text
+
+
+def _policy(said: dict[str, Any]) -> str:
+    """What the lock's policy says, in one line; '' if nothing."""
+    rules = ", ".join(f"{name} {value}" for name, value in said.items() if name != "from")
+    return f"{said['from']}: {rules}" if "from" in said else rules
 
 
 def _queue(found: dict[str, Any]) -> str:

@@ -101,7 +101,7 @@ def report(args: Args, answer: dict[str, Any]) -> int:
     else:
         print_object(shape, answer, "")
     if not (args.flag("wait") or args.flag("watch") or args.flag("log")):
-        return 0
+        return 7 if any(made.get("refused") == "queue-full" for made in answer["runs"]) else 0
     return _follow(args, [(made.get("namespace", "default"), made["name"]) for made in answer["runs"]])
 
 

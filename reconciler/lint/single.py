@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from reconciler.cron.schedule import load_zone, parse_schedule
 from reconciler.lint import rules
 from reconciler.lint.scope import Path, Tree, View, dig
 from reconciler.manifest.reading import nearest
+from reconciler.manifest.scalars import go_text
+from reconciler.model.duration import parse_argo_duration
 from reconciler.model.images import Images
 from reconciler.model.spec import Document, Program, Template
 
 HOST_IMAGES = Images()
 _PREFIX = "lineclear.dev/"
-_ANNOTATIONS: Mapping[str, tuple[str, ...]] = {
-    "lineclear.dev/on-failure": ("Hold", "Release"),
-    "lineclear.dev/rerun": ("OnChange",),
+
+
+def _one_of(value: str, *allowed: str) -> str:
+    return "" if value in allowed else f'is "{value}"; use {" or ".join(allowed)}'
+
+
+def _duration(value: str) -> str:
+    try:
+        length = parse_argo_duration(value)
+    except ValueError as error:
+        return f"is no limit: {error}; correct it"
+    return "" if length else f'is "{value}", which is no time at all; give it a duration such as 30m'
+
+
+_ANNOTATIONS: Mapping[str, Callable[[str], str]] = {  # what is wrong with a value, '' if nothing
+    "lineclear.dev/on-failure": lambda value: _one_of(value, "Hold", "Release"),
+    "lineclear.dev/rerun": lambda value: _one_of(value, "OnChange"),
+    "lineclear.dev/wait-timeout": _duration,
 }
 
 
@@ -89,11 +106,10 @@ def _check_annotations(tree: Tree, document: Document, at: Path) -> None:
     for name, value in annotations.items() if isinstance(annotations, dict) else ():
         if not name.startswith(_PREFIX):
             continue
-        allowed = _ANNOTATIONS.get(name)
-        if allowed is None:
+        check = _ANNOTATIONS.get(name)
+        if check is None:
             advice = nearest(name.removeprefix(_PREFIX), [known.removeprefix(_PREFIX) for known in _ANNOTATIONS])
             message = f'annotation "{name}" is not supported; {advice}'
             tree.report(rules.ANNOTATION, document, (*at, name), message, on_key=True)
-        elif value not in allowed:
-            message = f'annotation "{name}" is "{value}"; use {" or ".join(allowed)}'
-            tree.report(rules.ANNOTATION_VALUE, document, (*at, name), message)
+        elif wrong := check(go_text(value)):
+            tree.report(rules.ANNOTATION_VALUE, document, (*at, name), f'annotation "{name}" {wrong}')

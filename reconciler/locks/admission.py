@@ -2,7 +2,7 @@
 
 A claim takes all its locks or none. It is admitted if each of them has room and no earlier waiter wants that lock; an earlier
 waiter that itself waits, directly or through others, for a lock that the asker's run holds does not stand in its way, since it
-could never go first.
+could never go first. Where a lock's policy allows it, earlier waiters that cannot go may be passed, each so many times.
 """
 
 from __future__ import annotations
@@ -15,20 +15,21 @@ from reconciler.model.state import ClaimId, LockId, RunId
 
 @dataclass(frozen=True, slots=True)
 class Want:
-    """One lock of a waiting claim: its free units now, and whether the claim is first in its queue."""
+    """`units` of one lock of a waiting claim: the lock's free units now, and whether the claim is first in its queue."""
 
     lock: LockId
     room: int
     is_head: bool
+    units: int = 1
 
 
-def is_admitted(wanted: Sequence[Want], all_exempt: Callable[[LockId], bool]) -> bool:
+def is_admitted(wanted: Sequence[Want], may_pass: Callable[[LockId], bool]) -> bool:
     """True if the claim may take all its locks now.
 
-    `all_exempt` tells of a lock whether every earlier waiter of it is exempt; it is asked only where the claim is not first.
-    A claim that wants nothing (every lock is held by an ancestor) is admitted.
+    `may_pass` tells of a lock whether the claim may go before every earlier waiter of it; it is asked only where the claim is
+    not first. A claim that wants nothing (every lock is held by an ancestor) is admitted.
     """
-    return all(want.room > 0 for want in wanted) and all(want.is_head or all_exempt(want.lock) for want in wanted)
+    return all(want.room >= want.units for want in wanted) and all(want.is_head or may_pass(want.lock) for want in wanted)
 
 
 def waits_for(

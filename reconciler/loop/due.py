@@ -16,13 +16,25 @@ _NEXT = (
     " UNION ALL SELECT min(deadline_at) FROM node WHERE deadline_at > :after AND finished_at IS NULL"
     " UNION ALL SELECT min(wake_at) FROM node WHERE wake_at > :after AND finished_at IS NULL"
     " UNION ALL SELECT min(ttl_at) FROM run WHERE ttl_at > :after"
-    " UNION ALL SELECT min(next_at) FROM cron WHERE next_at > :after)"
+    " UNION ALL SELECT min(next_at) FROM cron WHERE next_at > :after"
+    " UNION ALL SELECT min(wait_until) FROM claim WHERE wait_until > :after AND state = 'waiting'"
+    " UNION ALL SELECT min(due_at) FROM claim_lock WHERE due_at > :after AND state = 'held')"
 )
 _OVERDUE = (
     "WITH RECURSIVE late (run_id, id, name, depth) AS ("
     " SELECT run_id, id, name, 0 FROM node WHERE deadline_at <= ? AND finished_at IS NULL"
     " UNION SELECT n.run_id, n.id, n.name, depth + 1 FROM late JOIN node n ON n.parent_id = late.id WHERE n.finished_at IS NULL)"
     " SELECT run_id, name FROM late ORDER BY depth DESC, id"  # children before parents
+)
+
+
+_LIMITS = (  # table, key, column, which rows are still open
+    ("run", "id", "deadline_at", "finished_at IS NULL"),
+    ("node", "id", "deadline_at", "finished_at IS NULL"),
+    ("node", "id", "wake_at", "finished_at IS NULL"),
+    ("run", "id", "ttl_at", "1"),
+    ("claim", "id", "wait_until", "state = 'waiting'"),
+    ("claim_lock", "claim_id, lock_id", "due_at", "state = 'held'"),
 )
 
 
@@ -65,10 +77,11 @@ def remove_run(ctx: Context, run_id: RunId, reason: str) -> None:
 
 def shift_limits(writer: Writer, drift: timedelta) -> None:
     """Moves every deadline and end that is still to come by the drift of the wall clock."""
-    for table, column in (("run", "deadline_at"), ("node", "deadline_at"), ("node", "wake_at"), ("run", "ttl_at")):
-        open_rows = f"{column} IS NOT NULL AND {'1' if column == 'ttl_at' else 'finished_at IS NULL'}"
-        for row_id, at in writer.db.execute(f"SELECT id, {column} FROM {table} WHERE {open_rows}").fetchall():
+    for table, key, column, is_open in _LIMITS:
+        rows = writer.db.execute(f"SELECT {key}, {column} FROM {table} WHERE {column} IS NOT NULL AND {is_open}").fetchall()
+        for *row_id, at in rows:
             moved = to_text(from_text(at) + drift)
-            writer.db.execute(f"UPDATE {table} SET {column} = ? WHERE id = ?", (moved, row_id))
+            which = ", ".join("?" * len(row_id))
+            writer.db.execute(f"UPDATE {table} SET {column} = ? WHERE ({key}) = ({which})", (moved, *row_id))
     writer.seen_runs.clear()
     writer.journal("clock.moved", detail={"seconds": drift.total_seconds()})

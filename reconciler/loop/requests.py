@@ -20,7 +20,7 @@ from reconciler.loop.stuck import terminate_stuck_holder, unhold
 from reconciler.loop.submit import Order, source_of, submit
 from reconciler.model.spec import Document, Kind
 from reconciler.model.state import Phase, RunState
-from reconciler.store import catalogue, claims, crons, runs
+from reconciler.store import catalogue, claims, crons, queue, runs
 from reconciler.store.reopen import reopen
 from reconciler.workflow.values import resolve_arguments
 
@@ -132,7 +132,7 @@ def _take_over(ctx: Context, args: Args) -> RunState | None:
         raise UsageError("--take-over needs --reason: it goes to the journal")
     if not run.is_final:
         raise Refused(f"{run.name} is {run.phase.value}: only an ended run's locks can be taken over; terminate it first")
-    if not claims.holds_anything(ctx.writer, run.id):
+    if not queue.holds_anything(ctx.writer, run.id):
         raise Refused(f"{run.name} holds no lock any more; submit without --take-over")
     return run
 
@@ -197,7 +197,7 @@ def do_retry(ctx: Context, args: Args) -> Answer:
     if run.phase not in (Phase.FAILED, Phase.ERROR):
         raise Refused(f"{run.name} is {run.phase.value}: only a Failed or Error run can be retried; use resubmit for a new run")
     spec = ctx.specs.get(run.spec_digest)
-    has_locks = not spec.locks or claims.holds_anything(ctx.writer, run.id)
+    has_locks = not spec.locks or queue.holds_anything(ctx.writer, run.id)
     cron_runs.rejoin(ctx, run)
     has_locks = has_locks and run.started_at is not None
     reopen(ctx.writer, run, spec.active_deadline_s, keeps_running=has_locks)

@@ -21,7 +21,7 @@ from reconciler.model.source import (
 )
 from reconciler.model.spec import Document, Kind
 from reconciler.model.state import Phase, RunId
-from reconciler.store import catalogue, crons, limits, runs
+from reconciler.store import catalogue, crons, limits, policies, runs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +95,10 @@ def _follow(ctx: Context, change: DefinitionChange, former: dict[tuple[str, str,
     kind, namespace, name = change.identity
     if kind == Kind.CONFIG_MAP.value:
         limits.read_limits_of(ctx.writer, namespace, name)
+    elif kind == Kind.LOCK_POLICY.value:
+        policies.take_policies_of(ctx.writer, namespace)
+    elif kind == Kind.CONSTRAINT.value:
+        limits.read_capacities_of(ctx.writer, namespace, name)
     elif kind == Kind.CRON_WORKFLOW.value:
         if change.kind is ChangeKind.RETIRE:
             crons.set_next(ctx.writer, namespace, name, None)

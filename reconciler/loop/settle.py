@@ -14,9 +14,9 @@ from reconciler.clock import from_text, to_text
 from reconciler.errors import InvariantViolated, LineclearError
 from reconciler.locks.admission import is_admitted, waits_for
 from reconciler.loop.context import Context
-from reconciler.model.plan import RunPlan, RunUpdate
+from reconciler.model.plan import Keep, RunPlan, RunUpdate
 from reconciler.model.state import AttemptState, ClaimId, LockId, Phase, RunId
-from reconciler.store import attempts, claims, runs
+from reconciler.store import attempts, claims, queue, runs
 from reconciler.store.apply import apply_run_plan
 from reconciler.workflow.calls import seconds
 from reconciler.workflow.engine import decide, scope_of
@@ -42,7 +42,7 @@ def mark_everything(ctx: Context) -> None:
     marks = ctx.writer.marks
     for run in runs.open_runs(ctx.writer):
         marks.run(run.id, *(node.name for node in runs.StoredNodes(ctx.writer, run.id).unfinished()))
-    for lock in claims.waiting_locks(ctx.writer):
+    for lock in queue.waiting_locks(ctx.writer):
         marks.lock(lock)
     marks.slots = True
 
@@ -81,7 +81,7 @@ def _quarantine(ctx: Context, run_id: RunId, reason: str) -> None:
         return
     running = runs.give_up_nodes(ctx.writer, run, f"quarantined: {reason}")
     if not running:
-        update = RunUpdate(expected=run.phase, phase=Phase.ERROR, message=f"quarantined: {reason}", keep_locks=True)
+        update = RunUpdate(expected=run.phase, phase=Phase.ERROR, message=f"quarantined: {reason}", keep=Keep.BY_POLICY_OR_HOLD)
         apply_run_plan(ctx.writer, run, RunPlan(run=update))
 
 
@@ -97,7 +97,7 @@ def lock_pass(ctx: Context) -> None:
         marked, writer.marks.locks = writer.marks.locks, {}
         if writer.marks.retry_blocked:
             writer.marks.retry_blocked = False
-            marked.update(dict.fromkeys(claims.blocked_heads(writer)))
+            marked.update(dict.fromkeys(queue.blocked_heads(writer)))
         for lock in marked:
             _admit(ctx, lock)
 
@@ -105,25 +105,32 @@ def lock_pass(ctx: Context) -> None:
 def _admit(ctx: Context, lock: LockId) -> None:
     writer = ctx.writer
     blocked = _admit_inside(ctx, lock)
-    while claims.room(writer, lock) > 0:
-        head = claims.first_waiter(writer, lock)
+    while queue.room(writer, lock) > 0:
+        head = queue.first_waiter(writer, lock)
         if head is None:
             break
-        admitted = head if _may_take(ctx, head) else next(
-            (c for c in claims.waiting_nodes(writer, lock) if c != head and _may_take(ctx, c)), None
-        )  # fmt: skip
+        admitted = head if _may_take(ctx, head) else _find_later(ctx, lock, head)
         if admitted is None:
             blocked = True
             break
         _grant(ctx, admitted)
-    claims.set_blocked_head(writer, lock, blocked=blocked)
+    queue.set_blocked_head(writer, lock, blocked=blocked)
+
+
+def _find_later(ctx: Context, lock: LockId, head: ClaimId) -> ClaimId | None:
+    """A waiter behind the head that may go although the head cannot: a policy lets it pass, or nobody stands in its way."""
+    for claim in dict.fromkeys([*queue.first_waiters(ctx.writer, lock), *queue.waiting_nodes(ctx.writer, lock)]):
+        if claim != head and _may_take(ctx, claim):
+            queue.note_passed(ctx.writer, claim)
+            return claim
+    return None
 
 
 def _admit_inside(ctx: Context, lock: LockId) -> bool:
     """Gives turns inside ancestors that hold the lock; True if a free turn could be given to nobody."""
     blocked = False
-    for ancestor in claims.free_turns(ctx.writer, lock):
-        waiting = claims.waiting_inside(ctx.writer, lock, ancestor)
+    for ancestor in queue.free_turns(ctx.writer, lock):
+        waiting = queue.waiting_inside(ctx.writer, lock, ancestor)
         admitted = next((claim for claim in waiting if _may_take(ctx, claim)), None)
         if admitted is None:
             blocked = True
@@ -139,19 +146,19 @@ def _grant(ctx: Context, claim: ClaimId) -> None:
 
 
 def _may_take(ctx: Context, claim: ClaimId) -> bool:
-    wanted = claims.wants(ctx.writer, claim)
-    return is_admitted(wanted, lambda lock: _all_exempt(ctx, claim, lock))
+    wanted = queue.wants(ctx.writer, claim)
+    return is_admitted(wanted, lambda lock: queue.may_pass(ctx.writer, lock, claim) or _all_exempt(ctx, claim, lock))
 
 
 def _all_exempt(ctx: Context, claim: ClaimId, lock: LockId) -> bool:
     """True if every earlier waiter of the lock waits, through whomever, for the asker's own run, and cannot go itself."""
     writer = ctx.writer
-    run = claims.run_of(writer, claim)
-    if not claims.holds_anything(writer, run):
+    run = queue.run_of(writer, claim)
+    if not queue.holds_anything(writer, run):
         return False
-    earlier = claims.earlier_waiters(writer, claim, lock)
+    earlier = queue.earlier_waiters(writer, claim, lock)
     return all(
-        waits_for(c, run, lambda c: claims.holders_and_queue(writer, c), lambda r: claims.waiting_claims(writer, r))
+        waits_for(c, run, lambda c: queue.holders_and_queue(writer, c), lambda r: queue.waiting_claims(writer, r))
         and not _may_take(ctx, c)
         for c, _ in earlier
     )

@@ -12,7 +12,7 @@ from reconciler.errors import NotFound, Refused, UsageError
 from reconciler.loop.context import Context
 from reconciler.model.attempt import Liveness
 from reconciler.model.state import ClaimId, LockId, NodeType, RunId, RunState
-from reconciler.store import attempts, claims, runs
+from reconciler.store import attempts, claims, queue, runs
 from reconciler.store.apply import request_stop
 
 _CLAIM = (
@@ -109,8 +109,8 @@ def _stop_below(ctx: Context, run: RunState, node_id: int) -> None:
 
 
 def _answer(ctx: Context, run: RunState, lock_id: LockId, state: str, message: str) -> dict[str, Any]:
-    following = claims.first_waiter(ctx.writer, lock_id)
-    follower = None if following is None else runs.get_run(ctx.writer, claims.run_of(ctx.writer, following)).name
+    following = queue.first_waiter(ctx.writer, lock_id)
+    follower = None if following is None else runs.get_run(ctx.writer, queue.run_of(ctx.writer, following)).name
     return {"message": message, "state": state, "next": follower, "holder": run.name}
 
 

@@ -21,13 +21,14 @@ from reconciler.loop.due import next_due, pass_deadlines, pass_ttl, remove_run, 
 from reconciler.loop.effects import Effects
 from reconciler.loop.inbox import Inbox, Look, Noted, Ping, Pushed, Request, Work
 from reconciler.loop.observe import take_over
+from reconciler.loop.patience import pass_holds, pass_patience
 from reconciler.loop.requests import handle
 from reconciler.loop.revision import Applied, apply_revision, note_missing
 from reconciler.loop.settle import mark_everything, settle
 from reconciler.loop.waiting import waiting_text
 from reconciler.model.attempt import AttemptId, Exited, Liveness, Lost, NotStarted, Observation, Started
 from reconciler.model.source import BranchMissing, Revision
-from reconciler.model.state import RunId
+from reconciler.model.state import Refusal, RunId
 from reconciler.store import attempts, catalogue, runs
 from reconciler.store.apply import request_stop
 from reconciler.store.writer import Writer
@@ -209,7 +210,9 @@ class Loop:
                 self._take(ctx, message, answers, applied, removed)
             pass_deadlines(ctx)
             settle(ctx)
+            pass_holds(ctx)
             if not ctx.offline:
+                pass_patience(ctx)
                 pass_crons(ctx)
                 removed += pass_ttl(ctx)
             settle(ctx)
@@ -304,7 +307,10 @@ class Loop:
         text = waiting_text(self.writer, run_id) if message is None else message
         if self.draining and not text and not run.is_final:
             text = "waits until a daemon runs again: this one is ending"
-        return {"namespace": run.namespace, "name": run.name, "run": run.name, "phase": run.phase.value, "message": text}
+        told = {"namespace": run.namespace, "name": run.name, "run": run.name, "phase": run.phase.value}
+        if run.ended_by in set(Refusal):
+            return {**told, "message": run.message, "refused": run.ended_by}
+        return {**told, "message": text}
 
     def _after_ends(self, ctx: Context) -> list[RunId]:
         """What follows from runs that ended in this tick: deletion that was asked for, history limits."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from reconciler.model.state import Phase, RunId
+from typing import Any
+
+from reconciler.model.state import ClaimId, Phase, RunId
 from reconciler.store import runs
 from reconciler.store.writer import Writer
 
@@ -10,8 +12,9 @@ COUNTED = 1000  # a queue is counted up to here: an answer costs the same whatev
 _FIRST = (
     "SELECT cl.lock_id, l.key, l.held_back, ifnull(l.capacity, -1), cl.priority, cl.queue_order, cl.claim_id, l.limit_source"
     " FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id"
-    " WHERE cl.run_id = ? AND cl.state = 'waiting' AND cl.nested = 0 ORDER BY l.kind = 'Policy', l.id"
+    " WHERE cl.{} = ? AND cl.state = 'waiting' AND cl.nested = 0 ORDER BY l.kind = 'Policy', l.id"
 )
+_OF_RUN, _OF_CLAIM = _FIRST.format("run_id"), _FIRST.format("claim_id")
 _HOLDERS = (
     "SELECT r.name, r.phase, r.finished_at IS NOT NULL FROM claim_lock cl JOIN run r ON r.id = cl.run_id"
     " WHERE cl.lock_id = ? AND cl.state = 'held' AND cl.nested = 0 ORDER BY cl.claim_id"
@@ -29,8 +32,17 @@ def waiting_text(writer: Writer, run_id: RunId) -> str:
         return ""
     if run.successor_of is not None:
         return "waits until the run that it replaces has ended"
+    return _text(writer, writer.db.execute(_OF_RUN, (run_id,)).fetchall())
+
+
+def claim_text(writer: Writer, claim: ClaimId) -> str:
+    """The same of one waiting claim, whoever asked: waits for LOCK, held by RUN (phase), N ahead."""
+    return _text(writer, writer.db.execute(_OF_CLAIM, (claim,)).fetchall())
+
+
+def _text(writer: Writer, rows: list[tuple[Any, ...]]) -> str:
     parts = []
-    for lock_id, key, held_back, capacity, priority, order, claim, source in writer.db.execute(_FIRST, (run_id,)).fetchall():
+    for lock_id, key, held_back, capacity, priority, order, claim, source in rows:
         ahead = writer.db.execute(_AHEAD, (lock_id, priority, priority, order, claim)).fetchone()[0]
         holders = [f"{n} ({p}, holds it for its failure)" if end else f"{n} ({p})" for n, p, end in _holders(writer, lock_id)]
         if held_back:

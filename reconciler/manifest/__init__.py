@@ -5,6 +5,7 @@ The room's face. It never applies anything, never follows a reference between do
 
 from reconciler.manifest.decode import decode_spec
 from reconciler.manifest.merge import merge_body, merge_template, workflow_body_spec
+from reconciler.manifest.own_kinds import read_lock_policy
 from reconciler.manifest.parse import content_digest, parse_file
 from reconciler.manifest.references import hooks_of, named_templates, references_of
 
@@ -16,6 +17,7 @@ __all__ = [
     "merge_template",
     "named_templates",
     "parse_file",
+    "read_lock_policy",
     "references_of",
     "workflow_body_spec",
 ]

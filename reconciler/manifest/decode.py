@@ -27,7 +27,7 @@ from reconciler.model.spec import Kind, Severity, Template, TtlStrategy, Workflo
 _DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _LABEL_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _PREFIX_1123 = re.compile(r"[a-z0-9][-.a-z0-9]*")
-_LONGEST_NAME = {Kind.CRON_WORKFLOW: 52, Kind.CONFIG_MAP: 253}
+_LONGEST_NAME = {Kind.CRON_WORKFLOW: 52, Kind.CONFIG_MAP: 253, Kind.LOCK_POLICY: 253}
 _LONGEST_PREFIX = 253
 _LONGEST_DEADLINE_S = 10**9
 

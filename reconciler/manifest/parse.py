@@ -13,10 +13,12 @@ from typing import Any
 
 from reconciler.manifest import rules, schema
 from reconciler.manifest.decode import read_cron, read_metadata, read_spec
+from reconciler.manifest.own_kinds import read_own_kind
 from reconciler.manifest.positions import Positions, unpack
 from reconciler.manifest.reading import Reading, one_line
 from reconciler.manifest.text import Problem, RawDocument, UnreadableText, read_documents
 from reconciler.model.cron import CronSpec
+from reconciler.model.own_kinds import OwnKind
 from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Place, WorkflowSpec
 
 ARGO_API = "argoproj.io/v1alpha1"
@@ -24,10 +26,8 @@ LINECLEAR_API = "lineclear.dev/v1alpha1"
 MAX_FINDINGS = 1000
 
 _ARGO_KINDS = frozenset({Kind.WORKFLOW, Kind.WORKFLOW_TEMPLATE, Kind.CLUSTER_TEMPLATE, Kind.CRON_WORKFLOW})
-_LATER = {
-    ARGO_API: ("WorkflowEventBinding",),
-    LINECLEAR_API: ("InfrastructureDefinition", "ResourceConstraint", "LockPolicy"),
-}
+_OWN_KINDS = frozenset({Kind.INFRASTRUCTURE, Kind.CONSTRAINT, Kind.LOCK_POLICY})
+_LATER = {ARGO_API: ("WorkflowEventBinding",), LINECLEAR_API: ()}
 _OURS = (b"argoproj.io/", b"lineclear.dev/")
 _Findings = list[Finding]
 
@@ -117,6 +117,8 @@ def _kind(r: Reading, body: Mapping[str, Any]) -> Kind | None:
     api, kind = body.get("apiVersion"), body.get("kind")
     if api == ARGO_API and isinstance(kind, str) and kind in _ARGO_KINDS:
         return Kind(kind)
+    if api == LINECLEAR_API and isinstance(kind, str) and kind in _OWN_KINDS:
+        return Kind(kind)
     if api == "v1" and kind == "ConfigMap":
         return Kind.CONFIG_MAP
     if api == "v1" and kind == "Secret":
@@ -128,15 +130,16 @@ def _kind(r: Reading, body: Mapping[str, Any]) -> Kind | None:
 
 def _note_unknown_kind(r: Reading, api: Any, kind: Any) -> None:
     """Note a kind that was surely meant for us; whatever else stands in the repository is foreign."""
-    if api is None and isinstance(kind, str) and kind in _ARGO_KINDS:
-        r.note(rules.KIND_UNKNOWN, (), f'the {kind} has no apiVersion; add "apiVersion: {ARGO_API}"')
+    if api is None and isinstance(kind, str) and kind in _ARGO_KINDS | _OWN_KINDS:
+        wanted = ARGO_API if kind in _ARGO_KINDS else LINECLEAR_API
+        r.note(rules.KIND_UNKNOWN, (), f'the {kind} has no apiVersion; add "apiVersion: {wanted}"')
         return
     group = api.partition("/")[0] if isinstance(api, str) else ""
     if group not in ("argoproj.io", "lineclear.dev"):
         return
     wanted = ARGO_API if group == "argoproj.io" else LINECLEAR_API
     later = _LATER[wanted]
-    known = [*(_ARGO_KINDS if wanted == ARGO_API else ()), *later]
+    known = [*(_ARGO_KINDS if wanted == ARGO_API else _OWN_KINDS), *later]
     if not isinstance(kind, str) or not kind:
         r.note(rules.KIND_UNKNOWN, (), "the document has no kind; add one of " + ", ".join(sorted(known)))
     elif kind in known and api != wanted:
@@ -163,11 +166,14 @@ def _decode(r: Reading, path: str, raw: RawDocument, kind: Kind, positions: Posi
     metadata = read_metadata(r, fields.get("metadata"), kind)
     spec: WorkflowSpec | None = None
     cron: CronSpec | None = None
+    own: OwnKind | None = None
     data: Mapping[str, str] = {}
     if kind is Kind.CONFIG_MAP:
         data = r.text_map(fields.get("data"), ("data",))
     elif kind is Kind.CRON_WORKFLOW:
         cron, spec = read_cron(r, fields.get("spec"), ("spec",))
+    elif kind in _OWN_KINDS:
+        own = read_own_kind(r, kind, fields.get("spec"))
     else:
         spec = read_spec(r, fields.get("spec"), ("spec",), needs_entrypoint=kind is Kind.WORKFLOW)
     line, column = unpack(raw.spots[0])
@@ -185,6 +191,7 @@ def _decode(r: Reading, path: str, raw: RawDocument, kind: Kind, positions: Posi
         spec=spec,
         cron=cron,
         data=data,
+        own=own,
         positions=positions,
     )
 

@@ -61,6 +61,13 @@ def _refused(advice: str, names: str) -> dict[str, str]:
 
 DOCUMENT = _shape("a manifest", "apiVersion kind metadata spec", "status")
 CONFIG_MAP = _shape("a ConfigMap", "apiVersion kind metadata data", "binaryData immutable")
+INFRASTRUCTURE = _shape("an InfrastructureDefinition", "fields")
+CONSTRAINT = _shape("a ResourceConstraint", "capacity strategy")
+LOCK_POLICY = _shape(
+    "a LockPolicy",
+    "locks onFailure holdFor queueLimit overflow reservedPlaces waitLimit holdLimit holdLimitAction order overtakeAtMost"
+    " deadlock",
+)
 METADATA = _shape(
     "metadata",
     "name generateName namespace labels annotations",

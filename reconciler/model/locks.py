@@ -14,11 +14,13 @@ class LockKind(StrEnum):
     DATABASE_MUTEX = "DatabaseMutex"
     DATABASE = "Database"
     POLICY = "Policy"
+    INFRASTRUCTURE = "Infrastructure"
+    CONSTRAINT = "Constraint"
 
     @property
     def is_mutex(self) -> bool:
         """True for a lock whose limit is always 1."""
-        return self in (LockKind.MUTEX, LockKind.DATABASE_MUTEX)
+        return self in (LockKind.MUTEX, LockKind.DATABASE_MUTEX, LockKind.INFRASTRUCTURE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

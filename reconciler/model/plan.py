@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from reconciler.model.state import NO_OUTPUTS, NodeType, Outputs, Phase, ResolvedLock
 
@@ -50,10 +51,11 @@ class NodeUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClaimRequest:
-    """Locks wanted, all or none. `node` None: the run itself, held until the run lets go."""
+    """Locks wanted, all or none. `node` None: the run itself, held until the run lets go. It may wait `wait_limit_s` seconds."""
 
     node: str | None
     locks: tuple[ResolvedLock, ...]
+    wait_limit_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,16 +66,29 @@ class ClaimEnd:
     reason: str
 
 
+class Keep(StrEnum):
+    """Which workflow-level locks outlive their run: none, all mutexes and semaphores, or those whose policy says so.
+
+    The last two differ in what a lock without a policy of its own does. Infrastructure locks and constraints go at any end,
+    unless a policy says otherwise.
+    """
+
+    NOTHING = "nothing"
+    HOLD = "hold"
+    BY_POLICY_OR_HOLD = "policy, else hold"
+    BY_POLICY_OR_RELEASE = "policy, else release"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunUpdate:
-    """The run's next phase; `keep_locks` says whether its workflow-level claims outlive the end."""
+    """The run's next phase; `keep` says which of its workflow-level locks outlive the end."""
 
     expected: Phase
     phase: Phase
     message: str = ""
     deadline_s: int | None = None
     ttl_s: int | None = None
-    keep_locks: bool = False
+    keep: Keep = Keep.NOTHING
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

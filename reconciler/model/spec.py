@@ -14,6 +14,7 @@ from typing import Any, Protocol
 
 from reconciler.model.cron import CronSpec
 from reconciler.model.locks import LockRef
+from reconciler.model.own_kinds import OwnKind
 
 
 class Kind(StrEnum):
@@ -24,6 +25,9 @@ class Kind(StrEnum):
     CLUSTER_TEMPLATE = "ClusterWorkflowTemplate"
     CRON_WORKFLOW = "CronWorkflow"
     CONFIG_MAP = "ConfigMap"
+    INFRASTRUCTURE = "InfrastructureDefinition"
+    CONSTRAINT = "ResourceConstraint"
+    LOCK_POLICY = "LockPolicy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,8 +319,8 @@ class Document:
     """One manifest of ours, decoded. `body` is the plain JSON data it came from, comments gone, as written by the author.
 
     `digest` is the SHA-256 (hex) of the canonical JSON of `body`: equal content, equal digest. `name` is '' when only
-    `generate_name` is given. `cron` is set for a CronWorkflow, `data` for a ConfigMap. `positions` tells where each part is
-    written. In a file that is bad (`ParsedFile.is_bad`) spec, cron and data hold what could be read.
+    `generate_name` is given. `cron` is set for a CronWorkflow, `data` for a ConfigMap, `own` for the kinds of lineclear.dev.
+    `positions` tells where each part is written. In a file that is bad (`ParsedFile.is_bad`) they hold what could be read.
     """
 
     kind: Kind
@@ -332,6 +336,7 @@ class Document:
     spec: WorkflowSpec | None = None
     cron: CronSpec | None = None
     data: Mapping[str, str] = field(default_factory=dict)
+    own: OwnKind | None = None
     positions: Positions | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -29,6 +29,15 @@ FINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.ERROR, Phase.SKIPPED, Ph
 GOOD = frozenset({Phase.SUCCEEDED, Phase.SKIPPED})
 
 
+class Refusal(StrEnum):
+    """Why a waiting claim was turned away; a run that is refused before it starts has ended by it."""
+
+    QUEUE_FULL = "queue-full"
+    SUPERSEDED = "superseded"
+    WAIT_TIMEOUT = "wait-timeout"
+    DEADLOCK = "deadlock"
+
+
 class NodeType(StrEnum):
     """Argo's node types that this engine makes."""
 
@@ -160,7 +169,7 @@ class AttemptState:
 
 @dataclass(frozen=True, slots=True)
 class ResolvedLock:
-    """One lock of a claim, its name resolved. `values` are the (tag, value) pairs that made the name."""
+    """`units` of one lock of a claim, its name resolved. `values` are the (tag, value) pairs that made the name."""
 
     key: str
     kind: str
@@ -169,6 +178,7 @@ class ResolvedLock:
     template: str
     values: tuple[tuple[str, str], ...]
     nested: bool = False
+    units: int = 1
 
 
 class ClaimPhase(StrEnum):

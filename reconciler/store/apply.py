@@ -10,7 +10,7 @@ from reconciler.clock import from_text, to_text
 from reconciler.errors import Conflict, InvariantViolated
 from reconciler.model.plan import NewNode, NodeUpdate, RunPlan, RunUpdate
 from reconciler.model.state import FINAL, NodeId, Phase, RunState
-from reconciler.store import claims
+from reconciler.store import claims, places
 from reconciler.store.attempts import outputs_json
 from reconciler.store.writer import Writer
 
@@ -53,7 +53,8 @@ def apply_run_plan(writer: Writer, run: RunState, plan: RunPlan) -> None:
         claims.end_claim_of(writer, run, owner, end.reason)
     for claim in plan.claims:
         owner = None if claim.node is None else _node_id(writer, run, claim.node, ids)
-        claims.request(writer, run, owner, claim.locks)
+        made = claims.request(writer, run, owner, claim.locks)
+        places.take_place(writer, made, claim.wait_limit_s)
     if plan.run_outputs:
         _keep_run_outputs(writer, run, plan.run_outputs)
     if plan.run is not None:
@@ -143,7 +144,7 @@ def _update_run(writer: Writer, run: RunState, update: RunUpdate) -> None:
     writer.journal(kind, namespace=run.namespace, run=run.name, detail=detail)
     if final:
         writer.marks.ended.append(run.id)
-        claims.run_ended(writer, run, update.phase, keep=update.keep_locks)
+        claims.run_ended(writer, run, update.phase, keep=update.keep)
 
 
 def _from_now(writer: Writer, seconds: float | None) -> str | None:

@@ -7,15 +7,26 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from datetime import timedelta
 
+from reconciler.clock import from_text, to_text
 from reconciler.errors import Conflict
-from reconciler.locks.admission import Want
 from reconciler.model.locks import LockKind
-from reconciler.model.state import ClaimId, LockId, NodeId, Phase, ResolvedLock, RunId, RunState
-from reconciler.store import limits
+from reconciler.model.own_kinds import OnFailure
+from reconciler.model.plan import Keep
+from reconciler.model.state import ClaimId, LockId, NodeId, Phase, Refusal, ResolvedLock, RunId, RunState
+from reconciler.store import limits, policies
 from reconciler.store.writer import Writer
 
 UNBOUNDED = 2**31 - 1
+_GRANTED = (
+    "SELECT cl.lock_id, l.key, CASE WHEN cl.nested = 0 THEN l.hold_limit_s END, l.ends_hold"
+    " FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id WHERE cl.claim_id = ?"
+)
+_OPEN_LOCKS = (
+    "SELECT cl.lock_id, l.key FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id"
+    " WHERE cl.claim_id = ? AND cl.state <> 'released' ORDER BY cl.lock_id"
+)
 
 
 def request(writer: Writer, run: RunState, node: NodeId | None, locks: Sequence[ResolvedLock]) -> ClaimId:
@@ -73,10 +84,10 @@ def _insert_want(
     writer: Writer, claim: ClaimId, lock_id: LockId, lock: ResolvedLock, inside: int, *, mutex: bool
 ) -> None:
     writer.db.execute(
-        "INSERT INTO claim_lock (claim_id, lock_id, nested, mutex, node_level, template, resolved_json, state, priority,"
+        "INSERT INTO claim_lock (claim_id, lock_id, nested, mutex, node_level, template, resolved_json, units, state, priority,"
         " queue_order, run_id)"
-        " SELECT id, ?, ?, ?, level = 'node', ?, ?, state, priority, queue_order, run_id FROM claim WHERE id = ?",
-        (lock_id, inside, int(mutex), lock.template, json.dumps(lock.values), claim),
+        " SELECT id, ?, ?, ?, level = 'node', ?, ?, ?, state, priority, queue_order, run_id FROM claim WHERE id = ?",
+        (lock_id, inside, int(mutex), lock.template, json.dumps(lock.values), lock.units, claim),
     )
 
 
@@ -94,157 +105,10 @@ def ensure_lock(writer: Writer, lock: ResolvedLock) -> LockId:
         limits.read_limit(writer, lock_id, lock.namespace, lock.name)
     elif lock.kind == LockKind.DATABASE:
         limits.take_limit(writer, lock_id, lock.namespace, lock.name)
+    elif lock.kind == LockKind.CONSTRAINT:
+        limits.read_capacity(writer, lock_id, lock.namespace, lock.name)
+    policies.take_policy(writer, lock_id)
     return lock_id
-
-
-# admission -----------------------------------------------------------------------------------------------------------------
-
-
-def room(writer: Writer, lock_id: LockId) -> int:
-    """Units free: negative if a limit was lowered below the holders; 0 if the limit was never read or the lock is held back."""
-    sql = (
-        "SELECT CASE WHEN held_back = '' THEN ifnull(capacity, 0) ELSE 0 END,"
-        " (SELECT count(*) FROM claim_lock WHERE lock_id = lock.id AND state = 'held' AND nested = 0) FROM lock WHERE id = ?"
-    )
-    capacity, held = writer.db.execute(sql, (lock_id,)).fetchone()
-    return int(capacity) - int(held)
-
-
-def room_inside(writer: Writer, lock_id: LockId, ancestor: int) -> int:
-    """1 if nobody inside that holding ancestor has its turn with the lock, else 0."""
-    sql = "SELECT NOT EXISTS (SELECT 1 FROM claim_lock WHERE lock_id = ? AND state = 'held' AND nested = ? AND nested > 0)"
-    return int(writer.db.execute(sql, (lock_id, ancestor)).fetchone()[0])
-
-
-def free_turns(writer: Writer, lock_id: LockId) -> list[int]:
-    """Holding ancestors (their claims) inside which somebody waits for a turn with the lock and nobody has it."""
-    sql = (
-        "SELECT DISTINCT w.nested FROM claim_lock w WHERE w.lock_id = ? AND w.state = 'waiting' AND w.nested > 0 AND NOT EXISTS"
-        " (SELECT 1 FROM claim_lock h WHERE h.lock_id = w.lock_id AND h.state = 'held' AND h.nested = w.nested AND h.nested > 0)"
-    )
-    return [int(row[0]) for row in writer.db.execute(sql, (lock_id,)).fetchall()]
-
-
-def waiting_inside(writer: Writer, lock_id: LockId, ancestor: int, limit: int = -1) -> list[ClaimId]:
-    """Who waits for a turn with the lock inside that ancestor, in queue order."""
-    sql = (
-        "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = ? AND nested > 0"
-        " ORDER BY priority DESC, queue_order, claim_id LIMIT ?"
-    )
-    return [ClaimId(row[0]) for row in writer.db.execute(sql, (lock_id, ancestor, limit))]
-
-
-def first_waiter(writer: Writer, lock_id: LockId) -> ClaimId | None:
-    """The head of the lock's queue."""
-    sql = (
-        "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = 0"
-        " ORDER BY priority DESC, queue_order, claim_id LIMIT 1"
-    )
-    row = writer.db.execute(sql, (lock_id,)).fetchone()
-    return None if row is None else ClaimId(row[0])
-
-
-def _first_inside(writer: Writer, lock_id: LockId, ancestor: int) -> ClaimId:
-    return waiting_inside(writer, lock_id, ancestor, limit=1)[0]
-
-
-def waiting_nodes(writer: Writer, lock_id: LockId) -> list[ClaimId]:
-    """Node-level waiters of the lock, in queue order, whose runs hold something: nobody else can pass a waiter."""
-    sql = (
-        "SELECT w.claim_id FROM claim_lock w WHERE w.lock_id = ? AND w.state = 'waiting' AND w.nested = 0 AND w.node_level = 1"
-        " AND EXISTS (SELECT 1 FROM claim_lock h WHERE h.run_id = w.run_id AND h.state = 'held')"
-        " ORDER BY w.priority DESC, w.queue_order, w.claim_id"
-    )
-    return [ClaimId(row[0]) for row in writer.db.execute(sql, (lock_id,))]
-
-
-def earlier_waiters(writer: Writer, claim: ClaimId, lock_id: LockId) -> list[tuple[ClaimId, RunId]]:
-    """The waiters of the lock before this claim, in queue order; inside a holding ancestor, those before its turn."""
-    inside = writer.db.execute("SELECT nested FROM claim_lock WHERE claim_id = ? AND lock_id = ?", (claim, lock_id)).fetchone()[0]
-    group = "o.nested = m.nested AND o.nested > 0" if inside else "o.nested = 0"
-    sql = (
-        "SELECT o.claim_id, o.run_id FROM claim_lock m JOIN claim_lock o ON o.lock_id = m.lock_id AND o.state = 'waiting'"
-        f" AND {group} AND (o.priority > m.priority OR (o.priority = m.priority AND (o.queue_order, o.claim_id) <"
-        " (m.queue_order, m.claim_id))) WHERE m.claim_id = ? AND m.lock_id = ?"
-        " ORDER BY o.priority DESC, o.queue_order, o.claim_id"
-    )
-    return [(ClaimId(r[0]), RunId(r[1])) for r in writer.db.execute(sql, (claim, lock_id))]
-
-
-def wants(writer: Writer, claim: ClaimId) -> list[Want]:
-    """What a waiting claim wants, lock by lock, with the room of each and whether the claim is its queue's head."""
-    sql = "SELECT lock_id, nested FROM claim_lock WHERE claim_id = ? AND state = 'waiting' ORDER BY lock_id"
-    found = []
-    for lock_id, inside in writer.db.execute(sql, (claim,)).fetchall():
-        if inside:
-            is_head = _first_inside(writer, lock_id, inside) == claim
-            found.append(Want(lock=lock_id, room=room_inside(writer, lock_id, inside), is_head=is_head))
-        else:
-            is_head = first_waiter(writer, lock_id) == claim
-            found.append(Want(lock=lock_id, room=room(writer, lock_id), is_head=is_head))
-    return found
-
-
-def run_of(writer: Writer, claim: ClaimId) -> RunId:
-    """The run that asked."""
-    return RunId(writer.db.execute("SELECT run_id FROM claim WHERE id = ?", (claim,)).fetchone()[0])
-
-
-def holds_anything(writer: Writer, run: RunId) -> bool:
-    """True if the run holds a lock, policies aside."""
-    sql = "SELECT 1 FROM claim WHERE run_id = ? AND state = 'held' AND level <> 'policy' LIMIT 1"
-    return writer.db.execute(sql, (run,)).fetchone() is not None
-
-
-def holders_and_queue(writer: Writer, claim: ClaimId) -> tuple[list[RunId], list[ClaimId]]:
-    """What a waiting claim waits for: the runs that hold its full locks, and the claim just before it in each queue."""
-    sql = "SELECT lock_id, nested, run_id, priority, queue_order FROM claim_lock WHERE claim_id = ? AND state = 'waiting'"
-    runs: list[RunId] = []
-    before: list[ClaimId] = []
-    for lock_id, inside, own, priority, order in writer.db.execute(sql, (claim,)).fetchall():
-        if inside and not room_inside(writer, lock_id, inside):
-            runs.append(RunId(own))  # its turn is taken by a node of its own run
-        elif not inside and room(writer, lock_id) <= 0:
-            sql = "SELECT run_id FROM claim_lock WHERE lock_id = ? AND state = 'held' AND nested = 0"
-            runs += [RunId(r[0]) for r in writer.db.execute(sql, (lock_id,)).fetchall()]
-        before += _just_before(writer, (lock_id, inside, priority, order, claim))
-    return runs, before
-
-
-def _just_before(writer: Writer, place: tuple[int, int, int, int, int]) -> list[ClaimId]:
-    """The waiter before a place in a queue, if there is one: (lock, ancestor, priority, order, claim). Two seeks, no scan."""
-    lock_id, inside, priority, order, claim = place
-    group = "lock_id = ? AND nested = ? AND state = 'waiting'" + (" AND nested > 0" if inside else " AND nested = 0")
-    sql = f"SELECT claim_id FROM claim_lock WHERE {group} AND priority = ? AND (queue_order, claim_id) < (?, ?)"
-    latest = " ORDER BY queue_order DESC, claim_id DESC LIMIT 1"
-    row = writer.db.execute(sql + latest, (lock_id, inside, priority, order, claim)).fetchone()
-    if row is None:
-        sql = f"SELECT claim_id FROM claim_lock WHERE {group} AND priority > ? ORDER BY priority,"
-        row = writer.db.execute(sql + latest.removeprefix(" ORDER BY"), (lock_id, inside, priority)).fetchone()
-    return [] if row is None else [ClaimId(row[0])]
-
-
-def waiting_claims(writer: Writer, run: RunId) -> list[ClaimId]:
-    """The claims that a run waits with."""
-    sql = "SELECT id FROM claim WHERE run_id = ? AND state = 'waiting' ORDER BY id"
-    return [ClaimId(r[0]) for r in writer.db.execute(sql, (run,))]
-
-
-def blocked_heads(writer: Writer) -> list[LockId]:
-    """Locks with room whose first waiter lacks another lock."""
-    return [LockId(r[0]) for r in writer.db.execute("SELECT id FROM lock WHERE blocked_head = 1 ORDER BY id")]
-
-
-def set_blocked_head(writer: Writer, lock_id: LockId, *, blocked: bool) -> None:
-    """Remembers, or forgets, that a lock has room which nobody may take yet."""
-    sql = "UPDATE lock SET blocked_head = ? WHERE id = ? AND blocked_head <> ?"
-    writer.db.execute(sql, (int(blocked), lock_id, int(blocked)))
-
-
-def waiting_locks(writer: Writer) -> list[LockId]:
-    """Every lock that somebody waits for: what a sweep looks at."""
-    sql = "SELECT DISTINCT lock_id FROM claim_lock WHERE state = 'waiting' ORDER BY lock_id"
-    return [LockId(r[0]) for r in writer.db.execute(sql)]
 
 
 def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
@@ -260,16 +124,19 @@ def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
         (claim,),
     ).fetchone()
     run_id, level, node, namespace, run = row
-    locks = writer.db.execute(
-        "SELECT cl.lock_id, l.key FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id WHERE cl.claim_id = ?", (claim,)
-    ).fetchall()
+    locks = writer.db.execute(_GRANTED, (claim,)).fetchall()
+    for lock_id, _, limit_s, ends in locks:
+        if limit_s is not None:
+            until = to_text(from_text(writer.now) + timedelta(seconds=limit_s))
+            sql = "UPDATE claim_lock SET due_at = ?, due_what = ? WHERE claim_id = ? AND lock_id = ?"
+            writer.db.execute(sql, (until, "end" if ends else "alarm", claim, lock_id))
     if level == "policy":
         writer.forget_run(run_id)
         writer.db.execute("UPDATE run SET successor_of = NULL WHERE id = ? AND successor_of IS NOT NULL", (run_id,))
-    detail = {"claim": claim, "epoch": epoch, "locks": [key for _, key in locks], "level": level}
+    detail = {"claim": claim, "epoch": epoch, "locks": [lock[1] for lock in locks], "level": level}
     writer.journal("claim.granted", namespace=namespace, run=run, subject=locks[0][1], detail=detail)
     writer.marks.run(run_id, *([node] if level == "node" else []))
-    return [LockId(lock_id) for lock_id, _ in locks]
+    return [LockId(lock[0]) for lock in locks]
 
 
 def locks_of(writer: Writer, claim: ClaimId) -> list[LockId]:
@@ -278,29 +145,45 @@ def locks_of(writer: Writer, claim: ClaimId) -> list[LockId]:
     return [LockId(row[0]) for row in writer.db.execute(sql, (claim,)).fetchall()]
 
 
-def end_claim(writer: Writer, claim: ClaimId, reason: str) -> None:
+def end_claim(writer: Writer, claim: ClaimId, reason: str, *, refused: Refusal | None = None) -> None:
     """Releases a held claim, or withdraws a waiting one: by record, never by a name computed again."""
     row = writer.db.execute(
         "SELECT c.run_id, c.state, c.level, r.namespace, r.name FROM claim c LEFT JOIN run r ON r.id = c.run_id WHERE c.id = ?",
         (claim,),
     ).fetchone()
     run_id, state, level, namespace, run = row
+    keys = []
+    for lock_id, key in writer.db.execute(_OPEN_LOCKS, (claim,)).fetchall():
+        keys.append(key)
+        writer.marks.lock(LockId(lock_id))
     sql = "UPDATE claim SET state = 'released', released_at = ?, release_reason = ? WHERE id = ? AND state = ?"
     if state == "released" or writer.db.execute(sql, (writer.now, reason, claim, state)).rowcount != 1:
         raise Conflict(f"claim {claim} was released before")
     writer.db.execute("UPDATE claim_lock SET state = 'released' WHERE claim_id = ?", (claim,))
-    keys = []
-    locks = writer.db.execute(
-        "SELECT cl.lock_id, l.key FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id WHERE cl.claim_id = ?", (claim,)
-    ).fetchall()
-    for lock_id, key in locks:
-        keys.append(key)
-        writer.marks.lock(LockId(lock_id))
-    kind = "claim.released" if state == "held" else "claim.withdrawn"
-    detail = {"claim": claim, "locks": keys, "reason": reason}
+    kind = "claim.refused" if refused else "claim.released" if state == "held" else "claim.withdrawn"
+    detail = {"claim": claim, "locks": keys, "reason": reason, **({"refusal": refused.value} if refused else {})}
     writer.journal(kind, namespace=namespace or "", run=run or "", subject=keys[0], detail=detail)
     if level != "policy":
         _let_policy_go(writer, RunId(run_id), reason)
+
+
+def release_lock(writer: Writer, claim: ClaimId, lock_id: LockId, reason: str) -> None:
+    """Releases one lock of a held claim; with the last of them the claim itself ends."""
+    others = [other for other, _ in writer.db.execute(_OPEN_LOCKS, (claim,)).fetchall() if other != lock_id]
+    if not others:
+        end_claim(writer, claim, reason)
+        return
+    sql = "UPDATE claim_lock SET state = 'released' WHERE claim_id = ? AND lock_id = ? AND state = 'held'"
+    if writer.db.execute(sql, (claim, lock_id)).rowcount != 1:
+        raise Conflict(f"claim {claim} holds lock {lock_id} no more")
+    writer.marks.lock(lock_id)
+    key, namespace, run = writer.db.execute(
+        "SELECT l.key, r.namespace, r.name FROM claim c JOIN lock l ON l.id = ?"
+        " LEFT JOIN run r ON r.id = c.run_id WHERE c.id = ?",
+        (lock_id, claim),
+    ).fetchone()
+    detail = {"claim": claim, "locks": [key], "reason": reason}
+    writer.journal("claim.released", namespace=namespace or "", run=run or "", subject=key, detail=detail)
 
 
 def end_claim_of(writer: Writer, run: RunState, node: NodeId | None, reason: str) -> None:
@@ -312,17 +195,48 @@ def end_claim_of(writer: Writer, run: RunState, node: NodeId | None, reason: str
         end_claim(writer, ClaimId(row[0]), reason)
 
 
-def run_ended(writer: Writer, run: RunState, phase: Phase, *, keep: bool) -> None:
-    """What becomes of an ended run's claims: waiting ones go, held workflow-level ones stay if it keeps them."""
+def run_ended(writer: Writer, run: RunState, phase: Phase, *, keep: Keep) -> None:
+    """What becomes of an ended run's claims: waiting ones go, of held workflow-level ones what is to be kept stays."""
     sql = "SELECT id, level, state FROM claim WHERE run_id = ? AND state <> 'released' ORDER BY id"
     kept = False
     for claim, level, state in writer.db.execute(sql, (run.id,)).fetchall():
-        if level == "run" and state == "held" and keep:
-            kept = True
+        if level == "run" and state == "held" and keep is not Keep.NOTHING:
+            kept = _keep(writer, ClaimId(claim), f"run {phase.value}", keep) or kept
         elif level != "policy":
             end_claim(writer, ClaimId(claim), f"run {phase.value}")
     if not kept:
         _let_policy_go(writer, run.id, f"run {phase.value}")
+
+
+_HOLDS = (
+    "SELECT cl.lock_id, l.kind, l.on_failure, l.hold_for_s FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id"
+    " WHERE cl.claim_id = ? AND cl.state = 'held' ORDER BY cl.lock_id"
+)
+
+
+def _keep(writer: Writer, claim: ClaimId, reason: str, keep: Keep) -> bool:
+    """Releases what a failed run does not keep of a claim; True if something stays."""
+    locks = writer.db.execute(_HOLDS, (claim,)).fetchall()
+    kept = [lock for lock in locks if _is_kept(lock[1], lock[2], keep)]
+    for lock_id, _, _, hold_for_s in kept:
+        if hold_for_s is not None:
+            until = to_text(from_text(writer.now) + timedelta(seconds=hold_for_s))
+            sql = "UPDATE claim_lock SET due_at = ?, due_what = 'release' WHERE claim_id = ? AND lock_id = ?"
+            writer.db.execute(sql, (until, claim, lock_id))
+    if not kept:
+        end_claim(writer, claim, reason)
+    else:
+        for lock in locks:
+            if lock not in kept:
+                release_lock(writer, claim, LockId(lock[0]), reason)
+    return bool(kept)
+
+
+def _is_kept(kind: str, on_failure: str, keep: Keep) -> bool:
+    if kind in (LockKind.INFRASTRUCTURE, LockKind.CONSTRAINT):
+        return on_failure == OnFailure.HOLD
+    default = OnFailure.RELEASE if keep is Keep.BY_POLICY_OR_RELEASE else OnFailure.HOLD
+    return keep is Keep.HOLD or (on_failure or default) == OnFailure.HOLD
 
 
 def _let_policy_go(writer: Writer, run_id: RunId, reason: str) -> None:

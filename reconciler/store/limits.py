@@ -46,6 +46,33 @@ def read_limits_of(writer: Writer, namespace: str, configmap: str) -> None:
         read_limit(writer, lock_id, namespace, name)
 
 
+def read_capacities_of(writer: Writer, namespace: str, constraint: str) -> None:
+    """Reads again the units of every queue of one ResourceConstraint."""
+    sql = "SELECT id, name FROM lock WHERE kind = 'Constraint' AND namespace = ? AND (name = ? OR (name >= ? AND name < ?))"
+    rows = writer.db.execute(sql, (namespace, constraint, f"{constraint}/", f"{constraint}0")).fetchall()
+    for lock_id, name in rows:
+        read_capacity(writer, lock_id, namespace, name)
+
+
+def read_capacity(writer: Writer, lock_id: LockId, namespace: str, name: str) -> None:
+    """Takes the units of a constraint from its live ResourceConstraint; one that is gone keeps the last and says so."""
+    constraint = name.partition("/")[0]
+    sql = (
+        "SELECT body_json, path, line FROM definition"
+        " WHERE kind = 'ResourceConstraint' AND namespace = ? AND name = ? AND retired_at IS NULL"
+    )
+    row = writer.db.execute(sql, (namespace, constraint)).fetchone()
+    before = writer.db.execute("SELECT capacity, limit_source FROM lock WHERE id = ?", (lock_id,)).fetchone()
+    capacity, source = before[0], f"ResourceConstraint {namespace}/{constraint} is not in the repository"
+    if row is not None:
+        capacity, source = json.loads(row[0])["spec"]["capacity"], f"{row[1]}:{row[2]}"
+    if (capacity, source) != tuple(before):
+        writer.db.execute("UPDATE lock SET capacity = ?, limit_source = ? WHERE id = ?", (capacity, source, lock_id))
+        detail = {"from": before[0], "to": capacity, "source": source}
+        writer.journal("lock.limit", namespace=namespace, subject=f"{namespace}/Constraint/{name}", detail=detail)
+        writer.marks.lock(lock_id)
+
+
 def take_limit(writer: Writer, lock_id: LockId, namespace: str, key: str) -> None:
     """Takes a database semaphore's limit from what was set; without one it keeps the last and says so."""
     sql = "SELECT capacity, source FROM semaphore_limit WHERE namespace = ? AND key = ?"

@@ -22,6 +22,9 @@ SELECT claim_lock.claim_id, lock.key, claim_lock.state || '/' || claim_lock.prio
 FROM claim_lock NOT INDEXED JOIN claim ON claim.id = claim_lock.claim_id LEFT JOIN lock ON lock.id = claim_lock.lock_id
 WHERE (claim_lock.state, claim_lock.priority, claim_lock.queue_order, claim_lock.run_id, claim_lock.node_level)
   <> (claim.state, claim.priority, claim.queue_order, claim.run_id, claim.level = 'node')
+  AND NOT (claim_lock.state = 'released' AND claim.state = 'held'  -- one of its locks went before the others
+    AND (claim_lock.priority, claim_lock.queue_order, claim_lock.run_id) = (claim.priority, claim.queue_order, claim.run_id)
+    AND EXISTS (SELECT 1 FROM claim_lock AS other NOT INDEXED WHERE other.claim_id = claim.id AND other.state = 'held'))
 ORDER BY 1, 2""",
     "empty-claim": """
 SELECT claim.id, claim.state, claim.run_id FROM claim NOT INDEXED
@@ -72,11 +75,11 @@ SELECT node.id, node.run_id, node.name FROM node NOT INDEXED
 WHERE node.type = 'Pod' AND node.phase = 'Running' AND node.id NOT IN (SELECT node_id FROM attempt NOT INDEXED) ORDER BY 1""",
 }
 _CROWDED = """
-SELECT lock.id, lock.key, lock.kind, count(*), sum(claim_lock.mutex), group_concat(claim.id, ', '),
+SELECT lock.id, lock.key, lock.kind, sum(claim_lock.units), sum(claim_lock.mutex), group_concat(claim.id, ', '),
   max(claim.granted_at)
 FROM claim_lock NOT INDEXED JOIN claim ON claim.id = claim_lock.claim_id JOIN lock ON lock.id = claim_lock.lock_id
-WHERE claim.state = 'held' AND claim_lock.nested = 0 GROUP BY lock.id
-HAVING count(*) > ifnull(lock.capacity, 0) OR sum(claim_lock.mutex) > 1 ORDER BY 1"""
+WHERE claim_lock.state = 'held' AND claim_lock.nested = 0 GROUP BY lock.id
+HAVING sum(claim_lock.units) > ifnull(lock.capacity, 0) OR sum(claim_lock.mutex) > 1 ORDER BY 1"""
 _LIMITS = """
 SELECT at, detail_json FROM journal WHERE subject = :key AND kind = 'lock.limit' AND at <= :until ORDER BY seq"""
 _LIVE = "SELECT id, run_id FROM attempt NOT INDEXED WHERE state = 'live' ORDER BY id"
@@ -91,7 +94,7 @@ def list_contradictions(reader: Reader, check: str) -> list[Values]:
 
 
 def list_crowded(reader: Reader) -> list[Values]:
-    """(lock, key, kind, holders, how many of them are to be alone, claims, latest grant) of locks above their limit."""
+    """(lock, key, kind, units held, how many of them are to be alone, claims, latest grant) of locks above their limit."""
     return reader.tuples(_CROWDED)
 
 

@@ -9,7 +9,10 @@ if TYPE_CHECKING:
     from reconciler.store.read import Reader
 
 _IDS = "SELECT id FROM lock WHERE :namespace IS NULL OR namespace = :namespace ORDER BY key"
-_LOCK = "SELECT id, key, kind, namespace, name, capacity, limit_source, blocked_head, held_back FROM lock "
+_LOCK = (
+    "SELECT id, key, kind, namespace, name, capacity, limit_source, blocked_head, held_back, policy, queue_limit, overflow,"
+    " reserved, wait_limit_s, hold_limit_s, ends_hold, overtake, on_failure, hold_for_s, fails_youngest FROM lock "
+)
 _LOCKS = _LOCK + "WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY key"
 _BY_KEY = _LOCK + "WHERE key = :key"
 _SOME_KEYS = "SELECT key FROM lock ORDER BY key LIMIT :limit"
@@ -22,7 +25,8 @@ FROM (SELECT lock_id, count(*) AS waiting, min(claim_id) AS longest
 _SUFFIX = "SELECT id, key FROM lock WHERE name = :name OR substr(key, -length(:tail)) = :tail ORDER BY key"
 _PARTY = """
 SELECT claim.id AS claim_id, claim.level, claim.state, claim.epoch, claim.priority, claim.queue_order, claim.requested_at,
-  claim.granted_at, claim.run_id, claim.node_id, claim_lock.lock_id, claim_lock.template, claim_lock.resolved_json,
+  claim.granted_at, claim.wait_until, claim.overtaken, claim.run_id, claim.node_id, claim_lock.lock_id, claim_lock.template,
+  claim_lock.resolved_json, claim_lock.units,
   run.namespace, run.name AS run, run.phase, run.finished_at, run.ttl_at, run.ended_by, run.shutdown,
   node.name AS node, node.display, node.phase AS node_phase, node.finished_at AS node_finished_at
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
@@ -58,7 +62,7 @@ SELECT count(*) FROM claim_lock WHERE lock_id = :lock AND state = 'waiting' AND 
   AND (priority > :priority OR (priority = :priority AND (queue_order, claim_id) < (:queue_order, :claim)))"""
 _CLAIMS_OF_RUN = """
 SELECT claim.id AS claim_id, claim.run_id, claim.node_id, claim.level, claim.state, claim.priority, claim.queue_order,
-  claim.epoch, claim.requested_at, claim.granted_at, claim_lock.lock_id, claim_lock.nested, claim_lock.template,
+  claim.epoch, claim.requested_at, claim.granted_at, claim_lock.lock_id, claim_lock.nested, claim_lock.units, claim_lock.template,
   claim_lock.resolved_json, lock.key, lock.kind, lock.capacity, lock.limit_source, lock.held_back, node.name AS node, node.display
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id JOIN lock ON lock.id = claim_lock.lock_id
   LEFT JOIN node ON node.id = claim.node_id

@@ -9,7 +9,8 @@ from reconciler.errors import NotFound, Refused, UsageError
 from reconciler.store import read_locks
 from reconciler.views.clean import clean
 from reconciler.views.doing import HEALTHY, HOLDING_FOR_FAILURE, WINDING_UP
-from reconciler.views.locks import OVERDUE, WAITS_FOR_PERSON, Pace, line_of, lock_object
+from reconciler.views.lock_state import OVERDUE, WAITS_FOR_PERSON, line_of
+from reconciler.views.locks import Pace, lock_object
 from reconciler.views.names import node_label
 
 TYPE_CHECKING = False

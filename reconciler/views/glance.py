@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from reconciler.store import read_locks
 from reconciler.views.doing import STUCK, holder_verdict
-from reconciler.views.locks import LockLine, LockList, limit_trouble, state_of
+from reconciler.views.lock_state import LockLine, limit_trouble, state_of
+from reconciler.views.locks import LockList
 from reconciler.views.names import node_label
 
 TYPE_CHECKING = False

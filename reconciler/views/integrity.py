@@ -107,7 +107,7 @@ def _crowded(reader: Reader) -> list[Problem]:
             limit = _limit_at(reader, key, granted_at)
             if kind == "Policy" or limit is None or held <= limit:
                 continue
-        text = f"{key} has {held} holders, the limit was {limit} at the latest grant: claims {claims}"
+        text = f"{key} is held {held} times, the limit was {limit} at the latest grant: claims {claims}"
         rows = (f"lock:{lock}", *(f"claim:{claim}" for claim in claims.split(", ")))
         found.append(Problem("over-limit", text, rows, "stop all but one of them by hand first; then keep a copy and report it"))
     return found

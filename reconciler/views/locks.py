@@ -1,12 +1,13 @@
-"""Locks as operators see them: state, verdict, holders, queue. Reads rows, decides nothing and changes nothing."""
+"""Locks as operators see them: how long holds take, holders, queue. Reads rows, decides nothing and changes nothing."""
 
 from __future__ import annotations
 
 from reconciler.errors import NotFound, UsageError
 from reconciler.store import read_history, read_locks
-from reconciler.views.doing import HEALTHY, STUCK, WINDING_UP, doing, holder_verdict, release
+from reconciler.views.doing import HEALTHY, doing, holder_verdict, release
 from reconciler.views.instants import age, epoch_s, instant_of, span, whole_seconds
-from reconciler.views.names import SEMAPHORES, node_label, party
+from reconciler.views.lock_state import OVERDUE, WAITS_FOR_PERSON, LockLine, held_of, limit_trouble, state_of
+from reconciler.views.names import node_label, party
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -16,23 +17,9 @@ if TYPE_CHECKING:
     from reconciler.store.read import Reader
 
 HEADER = ("LOCK", "KIND", "HELD/LIMIT", "WAITING", "OLDEST-WAIT", "HOLDER", "STATE", "VERDICT")
-OVERDUE = "overdue"
-WAITS_FOR_PERSON = "waiting for a person"
 _RANK = {"stuck": 0, "contended": 1, "held": 2, "free": 3}
 _FEWEST = 5  # fewer earlier holds than these tell nothing
 _MOST = 100
-
-
-class LockLine:
-    """One lock with its counts and holders; `oldest` is since when the first waiter waits."""
-
-    __slots__ = ("held", "holders", "oldest", "row", "waiting")
-
-    def __init__(self, row: Row, holders: list[Row], waiting: tuple[int, str]) -> None:
-        self.row = row
-        self.holders = holders
-        self.held = len(holders)
-        self.waiting, self.oldest = waiting
 
 
 class Pace:
@@ -163,69 +150,6 @@ class LockList:
         return found
 
 
-def line_of(reader: Reader, row: Row) -> LockLine:
-    """One lock with its counts."""
-    waiting = read_locks.count_waiting(reader)
-    return LockLine(row, read_locks.list_holders(reader, row["id"]), waiting.get(row["id"], (0, "")))
-
-
-def state_of(reader: Reader, line: LockLine, lost: dict[int, str], pace: Pace | None = None) -> tuple[str, str]:
-    """The lock's state (free, held, contended, stuck) and a short verdict; by time too if its pace is given."""
-    for holder in line.holders:
-        verdict, _ = holder_verdict(holder, lost)
-        if verdict in STUCK:
-            return "stuck", verdict
-    if line.row["held_back"]:
-        return "stuck", "held back until `lineclear unhold`"
-    capacity = line.row["capacity"]
-    if line.waiting and capacity is None:
-        return "stuck", "limit never read"
-    if line.waiting and line.held < capacity:
-        other = _head_needs(reader, line.row["id"])
-        return ("contended", f"head blocked: it also needs {other}") if other else ("stuck", "lost wake-up")
-    state, verdict = ("contended" if line.waiting else "held" if line.held else "free"), _verdict(line)
-    if verdict != HEALTHY or pace is None:
-        return state, verdict
-    verdicts = [pace.verdict(holder, lost)[0] for holder in line.holders]
-    return state, next((one for one in (WAITS_FOR_PERSON, OVERDUE) if one in verdicts), verdict)
-
-
-def _verdict(line: LockLine) -> str:
-    capacity = line.row["capacity"]
-    if line.row["kind"] in SEMAPHORES and capacity == 0:
-        return "closed: limit 0"
-    if line.row["kind"] in SEMAPHORES and line.held > (capacity or 0):
-        return "over: limit was lowered"
-    if any(holder["shutdown"] and holder["finished_at"] is None for holder in line.holders):
-        return WINDING_UP
-    return HEALTHY if line.held else ""
-
-
-def limit_trouble(row: Row) -> str:
-    """What is wrong with where a semaphore's limit comes from, and what counts meanwhile; '' if nothing is.
-
-    The store writes `PATH:LINE` for a limit that was read well, and a sentence otherwise.
-    """
-    source = str(row["limit_source"] or "")
-    is_well = " " not in source or source.rpartition(":")[2].isdigit() or source.startswith("limit set by ")
-    if row["kind"] not in SEMAPHORES or is_well:
-        return ""
-    stays = "no limit was ever read, so it admits nobody"
-    if row["capacity"] is not None:
-        stays = f"the limit that was read last, {row['capacity']}, stays"
-    return f"{source}: {stays}"
-
-
-def _head_needs(reader: Reader, lock_id: int) -> str:
-    """The lock that the first waiter lacks besides this one; '' if it lacks none."""
-    for head in read_locks.list_queue(reader, lock_id, 1):
-        for key in read_locks.list_other_locks(reader, head["claim_id"], lock_id):
-            other = read_locks.find_lock(reader, key)
-            if other is not None and len(read_locks.list_holders(reader, other["id"])) >= (other["capacity"] or 0):
-                return key
-    return ""
-
-
 def table_row(line: LockLine, state: str, verdict: str, now_s: float) -> tuple[str, ...]:
     """The cells under HEADER."""
     row = line.row
@@ -233,14 +157,6 @@ def table_row(line: LockLine, state: str, verdict: str, now_s: float) -> tuple[s
     name = party(line.holders[0], row["namespace"]) if line.holders else "-"
     more = f" (+{line.held - 1})" if line.held > 1 else ""
     return (row["key"], row["kind"], held_of(line), str(line.waiting), oldest, name + more, state, verdict or "-")
-
-
-def held_of(line: LockLine) -> str:
-    """`1/1`; `?` for a limit that was never read."""
-    capacity = line.row["capacity"]
-    if line.row["kind"] == "Policy":
-        return str(line.held)
-    return f"{line.held}/{'?' if capacity is None else capacity}"
 
 
 def lock_object(
@@ -263,6 +179,7 @@ def lock_object(
         "limitSource": row["limit_source"],
         "limitTrouble": limit_trouble(row),
         "heldBack": row["held_back"],
+        "policy": _policy(row),
         "held": line.held,
         "waiting": line.waiting,
         "state": state,
@@ -271,6 +188,24 @@ def lock_object(
         "queue": [waiter_object(reader, waiter, row["id"], place, place + line.held) for place, waiter in queue],
     }
     return found if pace is None else found | _expected(line, pace, lost, now_s, found["queue"])
+
+
+def _policy(row: Row) -> dict[str, Any]:
+    """What the lock's policy, or its kind, says beyond the ordinary; {} for nothing."""
+    said = {
+        "from": row["policy"] or None,
+        "queueLimit": row["queue_limit"],
+        "overflow": row["overflow"] if row["queue_limit"] is not None else None,
+        "reservedPlaces": row["reserved"] or None,
+        "waitLimitSeconds": row["wait_limit_s"],
+        "holdLimitSeconds": row["hold_limit_s"],
+        "holdLimitAction": None if row["hold_limit_s"] is None else "End" if row["ends_hold"] else "Alarm",
+        "overtakeAtMost": row["overtake"] or None,
+        "onFailure": row["on_failure"] or None,
+        "holdForSeconds": row["hold_for_s"],
+        "deadlock": "FailYoungest" if row["fails_youngest"] else None,
+    }
+    return {name: value for name, value in said.items() if value is not None}
 
 
 def _expected(
@@ -309,6 +244,7 @@ def holder_object(
         "doing": doing(reader, holder, now_s),
         "verdict": verdict,
         "evidence": evidence,
+        "units": holder["units"],
     }
     return found if pace is None else found | {"next": remedies(holder, key, verdict)}
 
@@ -335,7 +271,10 @@ def waiter_object(reader: Reader, waiter: Row, lock_id: int, position: int, orde
         "run": waiter["run"],
         "node": None if waiter["node"] is None else node_label(waiter["node"], waiter["display"]),
         "priority": waiter["priority"],
+        "units": waiter["units"],
         "since": whole_seconds(waiter["requested_at"]),
+        "overtaken": waiter["overtaken"],
+        "givesUpAt": whole_seconds(waiter["wait_until"]),
         "alsoNeeds": read_locks.list_other_locks(reader, waiter["claim_id"], lock_id),
     }
 

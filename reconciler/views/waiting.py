@@ -33,7 +33,8 @@ class Room:
 
     def available(self, claim: Row) -> int:
         """Units of the row's lock that nobody holds; 0 for a limit that was never read."""
-        return max(0, (claim["capacity"] or 0) - len(self.holders(claim["lock_id"])))
+        held: int = sum(holder["units"] for holder in self.holders(claim["lock_id"]))
+        return max(0, (claim["capacity"] or 0) - held)
 
     def position(self, claim: Row) -> int:
         """The claim's place in the queue of the row's lock, from 1. From the second question on a queue is read whole, once."""
@@ -62,7 +63,7 @@ def waited_by_run(reader: Reader, run_ids: list[int]) -> dict[int, list[Row]]:
 
 def blocking(room: Room, waits: list[Row]) -> Row:
     """The first lock that blocks: the first without room, else the first (others are ahead in its queue)."""
-    return next((row for row in waits if room.available(row) == 0), waits[0])
+    return next((row for row in waits if room.available(row) < row["units"]), waits[0])
 
 
 def sync_id(room: Room, waits: list[Row]) -> str:

@@ -12,7 +12,8 @@ from reconciler.views.clean import clean
 from reconciler.views.doing import FAILED, doing, release, until_text
 from reconciler.views.graph import find_cycle
 from reconciler.views.instants import age, whole_seconds
-from reconciler.views.locks import Pace, expected_start, limit_trouble, remedies
+from reconciler.views.lock_state import limit_trouble
+from reconciler.views.locks import Pace, expected_start, remedies
 from reconciler.views.names import node_label, ordinal, party
 
 TYPE_CHECKING = False
@@ -215,7 +216,7 @@ def _gate(row: Row, wait: Row, holders: list[Row], first: list[Row]) -> tuple[st
         return f"when its limit can be read from the ConfigMap{reason}", ["lineclear get configmap", "lineclear sync"]
     if wait["capacity"] == 0:
         return "when its limit is raised from 0: push the ConfigMap with a higher value", ["lineclear get configmap"]
-    if len(holders) < wait["capacity"]:
+    if sum(holder["units"] for holder in holders) + wait["units"] <= wait["capacity"]:
         if first:
             before = party(first[0], row["namespace"])
             return f"it has room; {before} is ahead and needs another lock as well", [f"lineclear why {first[0]['run']}"]

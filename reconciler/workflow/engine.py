@@ -14,9 +14,10 @@ from typing import Protocol
 from reconciler.errors import ManifestError
 from reconciler.expr.condition import condition
 from reconciler.expr.language import evaluate
-from reconciler.model.plan import ClaimRequest, NewNode, RunPlan, RunUpdate
+from reconciler.model.duration import parse_argo_duration
+from reconciler.model.plan import ClaimRequest, Keep, NewNode, RunPlan, RunUpdate
 from reconciler.model.spec import Call, Template, WorkflowSpec
-from reconciler.model.state import NO_OUTPUTS, ClaimPhase, NodeState, NodeType, Outputs, Phase, RunState
+from reconciler.model.state import NO_OUTPUTS, ClaimPhase, NodeState, NodeType, Outputs, Phase, Refusal, RunState
 from reconciler.workflow import calls, dag, hooks, pauses, pods, retry, step_group, steps, task_group
 from reconciler.workflow.outcome import run_end, ttl_s
 from reconciler.workflow.scope import Scope
@@ -25,6 +26,7 @@ from reconciler.workflow.values import EXIT_NODE, UnresolvedTag, Values, is_hand
 from reconciler.workflow.variables import Variables
 
 ON_FAILURE = "lineclear.dev/on-failure"
+WAIT_TIMEOUT = "lineclear.dev/wait-timeout"
 
 
 class Kind(Protocol):
@@ -82,7 +84,7 @@ class Decision:
                 self.tree.end_claim(None, self.run.ended_by or "shutdown")
             for node in self.tree.stored.unfinished():  # a retried run has some
                 self._halt(self.tree.get(node.name) or node)
-            return self._end(Phase.FAILED, f"Stopped with strategy '{self.run.shutdown}'", keeps=False)
+            return self._end(Phase.FAILED, self._why_stopped())
         if claim is ClaimPhase.WAITING or (self.run.suspended and claim is None):
             return RunPlan()
         if claim is None and self.spec.locks:
@@ -92,19 +94,28 @@ class Decision:
         )
         return self.running([node.name for node in self.tree.stored.unfinished()])
 
+    def _why_stopped(self) -> str:
+        """What an ended run says that never started: why it was refused, or how it was stopped."""
+        return self.run.message if self.run.ended_by in set(Refusal) else f"Stopped with strategy '{self.run.shutdown}'"
+
     def _ask_for_locks(self) -> RunPlan:
         try:
             locks = resolve_locks(self.spec.locks, self.scope.base, self.run.namespace)
         except (UnresolvedTag, ManifestError) as error:
-            return self._end(Phase.ERROR, f"its locks could not be named: {error}", keeps=False)
-        self.tree.request(ClaimRequest(node=None, locks=locks))
+            return self._end(Phase.ERROR, f"its locks could not be named: {error}")
+        self.tree.request(ClaimRequest(node=None, locks=locks, wait_limit_s=self._patience_s()))
         return self.tree.plan(None, {})
+
+    def _patience_s(self) -> float | None:
+        """How long the run is willing to wait for its own locks; None for as long as it takes."""
+        text = self.run.annotations.get(WAIT_TIMEOUT, "")
+        return parse_argo_duration(text).total_seconds() if text else None
 
     def running(self, changed: Iterable[str]) -> RunPlan:
         """Makes the root if there is none, and carries every change as far as it goes."""
         if self.tree.get("") is None and not self._is_paused():
             if self.run.shutdown:  # a retried run that is to end before its root is made again
-                return self._end(Phase.FAILED, f"Stopped with strategy '{self.run.shutdown}'", keeps=False)
+                return self._end(Phase.FAILED, f"Stopped with strategy '{self.run.shutdown}'")
             call = calls.Making(name="", parent=None, display=self.run.name)
             self.enter(call, Call(name="", template=self.spec.entrypoint), self.scope.base)
         for name in changed:
@@ -128,7 +139,7 @@ class Decision:
         scope = Variables({"workflow.status": root.phase.value}, outer=self.scope.base)
         if hooks.fire_for_run(self, scope) and (handler is None or handler.is_final):
             phase, message = run_end(root, handler, self.run.shutdown, expired=self._expired)
-            self._end(phase, message, keeps=phase is not Phase.SUCCEEDED and self._keeps_locks())
+            self._end(phase, message, keep=Keep.NOTHING if phase is Phase.SUCCEEDED else self._keep())
 
     def _enter_handler(self) -> NodeState | None:
         hook = self.spec.on_exit
@@ -144,14 +155,18 @@ class Decision:
                 return self.stillborn(making, call, str(error))
         return self.enter(making, call, scope)
 
-    def _keeps_locks(self) -> bool:
-        """True for a run that fails by itself: a half-done migration wants eyes first, unless its author said otherwise."""
-        by_itself = self.run.shutdown == "" and self.run.ended_by == ""
-        return by_itself and self._rules.keep_locks and self.run.annotations.get(ON_FAILURE, "Hold") != "Release"
+    def _keep(self) -> Keep:
+        """A run that fails by itself keeps locks: a half-done migration wants eyes first, unless somebody said otherwise."""
+        if self.run.shutdown or self.run.ended_by:
+            return Keep.NOTHING
+        said = self.run.annotations.get(ON_FAILURE)
+        if said is not None:
+            return Keep.NOTHING if said == "Release" else Keep.HOLD
+        return Keep.BY_POLICY_OR_HOLD if self._rules.keep_locks else Keep.BY_POLICY_OR_RELEASE
 
-    def _end(self, phase: Phase, message: str, *, keeps: bool) -> RunPlan:
+    def _end(self, phase: Phase, message: str, *, keep: Keep = Keep.NOTHING) -> RunPlan:
         self._update = RunUpdate(
-            expected=self.run.phase, phase=phase, message=message, ttl_s=ttl_s(self.spec, phase), keep_locks=keeps
+            expected=self.run.phase, phase=phase, message=message, ttl_s=ttl_s(self.spec, phase), keep=keep
         )
         return self.tree.plan(self._update, self._outputs)
 
@@ -216,6 +231,8 @@ class Decision:
     def _halt(self, node: NodeState) -> None:
         """Ends a node that may not go on, once nothing of it is left."""
         message = f"Stopped with strategy '{self.run.shutdown}'" if self.run.shutdown else "Step exceeded its deadline"
+        if node.phase is Phase.PENDING and node.message:  # its wait for locks was refused
+            message = node.message
         if node.type is NodeType.POD:
             pods.halt(self, node, message)
         elif node.type is NodeType.SUSPEND:

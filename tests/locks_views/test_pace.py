@@ -10,7 +10,8 @@ from loop_harness import job, spec, steps
 from reconciler.store import read_locks
 from reconciler.store.read import open_read
 from reconciler.views.instants import epoch_s
-from reconciler.views.locks import LockList, Pace, expected_start, get_lock, line_of, lock_object
+from reconciler.views.lock_state import line_of
+from reconciler.views.locks import LockList, Pace, expected_start, get_lock, lock_object
 
 NOW = epoch_s("2026-03-01T14:00:00.000000Z")
 BOOT = "boot"

@@ -6,7 +6,7 @@ from hypothesis.stateful import run_state_machine_as_test
 from lock_machine import LockMachine, profile
 
 from reconciler.loop import settle
-from reconciler.store import claims
+from reconciler.store import claims, queue
 from reconciler.store.runs import StoredNodes
 from reconciler.workflow.scope import Scope
 
@@ -18,17 +18,17 @@ def last_comes_first(patch):
         row = writer.db.execute(LIFO, (lock_id,)).fetchone()
         return None if row is None else row[0]
 
-    patch.setattr(claims, "first_waiter", first_waiter)
+    patch.setattr(queue, "first_waiter", first_waiter)
 
 
 def one_unit_too_many(patch):
-    room = claims.room
-    patch.setattr(claims, "room", lambda writer, lock_id: room(writer, lock_id) + 1)
+    room = queue.room
+    patch.setattr(queue, "room", lambda writer, lock_id: room(writer, lock_id) + 1)
 
 
 def one_unit_too_few(patch):
-    room = claims.room
-    patch.setattr(claims, "room", lambda writer, lock_id: room(writer, lock_id) - 1)
+    room = queue.room
+    patch.setattr(queue, "room", lambda writer, lock_id: room(writer, lock_id) - 1)
 
 
 def ancestors_are_forgotten(patch):

@@ -6,7 +6,8 @@ import pytest
 
 from reconciler.errors import NotFound, UsageError
 from reconciler.views.instants import epoch_s
-from reconciler.views.locks import LockList, get_lock, line_of, lock_object, table_row
+from reconciler.views.lock_state import line_of
+from reconciler.views.locks import LockList, get_lock, lock_object, table_row
 
 NOW = epoch_s("2026-03-01T12:10:00.000000Z")
 BOOT = "this-boot"

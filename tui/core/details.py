@@ -16,7 +16,7 @@ from reconciler.store import read_locks, read_runs, read_screen
 from reconciler.store.read import Reader
 from reconciler.views import glance, waiting
 from reconciler.views.doing import doing, read_boot_id, release
-from reconciler.views.locks import limit_trouble, line_of, state_of
+from reconciler.views.lock_state import limit_trouble, line_of, state_of
 from reconciler.views.names import node_label
 from reconciler.views.run import labels_of
 from reconciler.views.why import explain, why_text

@@ -39,7 +39,8 @@ CREATE INDEX file_refused ON file (path) WHERE refused = 1;
 CREATE TABLE definition (
   id               INTEGER PRIMARY KEY,
   kind             TEXT NOT NULL CHECK (kind IN (
-                     'Workflow', 'WorkflowTemplate', 'ClusterWorkflowTemplate', 'CronWorkflow', 'ConfigMap')),
+                     'Workflow', 'WorkflowTemplate', 'ClusterWorkflowTemplate', 'CronWorkflow', 'ConfigMap',
+                     'InfrastructureDefinition', 'ResourceConstraint', 'LockPolicy')),
   namespace        TEXT NOT NULL,
   name             TEXT NOT NULL,             -- metadata.name; with generateName: path, index and prefix (it has a '#')
   path             TEXT NOT NULL,
@@ -109,7 +110,7 @@ CREATE TABLE run (
   shutdown         TEXT NOT NULL DEFAULT '' CHECK (shutdown IN ('', 'Stop', 'Terminate')),
   suspended        INTEGER NOT NULL DEFAULT 0 CHECK (suspended IN (0, 1)),  -- nothing of it begins until it is resumed
   outputs_json     TEXT NOT NULL DEFAULT '{}',  -- the global output parameters
-  ended_by         TEXT NOT NULL DEFAULT '',  -- '' = by itself; else stop, terminate, delete, replace, removed
+  ended_by         TEXT NOT NULL DEFAULT '',  -- '' = by itself; else stop, terminate, delete, replace, removed, or why it was refused
   created_at       TEXT NOT NULL,
   started_at       TEXT,
   finished_at      TEXT,
@@ -184,15 +185,29 @@ CREATE INDEX attempt_run ON attempt (run_id);
 CREATE TABLE lock (
   id           INTEGER PRIMARY KEY,
   key          TEXT NOT NULL UNIQUE,          -- Argo's: NS/Mutex/NAME, NS/ConfigMap/MAP/KEY; ours: NS/Policy/CRON
-  kind         TEXT NOT NULL CHECK (kind IN ('Mutex', 'ConfigMap', 'DatabaseMutex', 'Database', 'Policy')),
+  kind         TEXT NOT NULL CHECK (kind IN (
+                 'Mutex', 'ConfigMap', 'DatabaseMutex', 'Database', 'Policy', 'Infrastructure', 'Constraint')),
   namespace    TEXT NOT NULL,
   name         TEXT NOT NULL,
   capacity     INTEGER,                       -- NULL: never read; it admits nobody
   limit_source TEXT NOT NULL DEFAULT '',      -- where the limit was read, and what was wrong with it last
   held_back    TEXT NOT NULL DEFAULT '',      -- why it admits nobody until `unhold`: its last holder was let go unproven
   blocked_head INTEGER NOT NULL DEFAULT 0 CHECK (blocked_head IN (0, 1)),  -- it has room, yet its first waiter lacks another lock
-  CHECK (kind NOT IN ('Mutex', 'DatabaseMutex') OR capacity IS 1)
+  -- what the LockPolicy says that fits it, copied here when one of the two is made or changed
+  policy       TEXT NOT NULL DEFAULT '',      -- which policy that is: NAME (path:line)
+  queue_limit  INTEGER CHECK (queue_limit > 0),              -- places, the holders' included; NULL: no limit
+  overflow     TEXT NOT NULL DEFAULT 'RejectNew' CHECK (overflow IN ('RejectNew', 'DropOldest', 'KeepLatest')),
+  reserved     INTEGER NOT NULL DEFAULT 0,    -- of the places, for runs that a person submitted
+  wait_limit_s INTEGER,
+  hold_limit_s INTEGER,
+  ends_hold    INTEGER NOT NULL DEFAULT 0 CHECK (ends_hold IN (0, 1)),
+  overtake     INTEGER NOT NULL DEFAULT 0,    -- how often a waiter that cannot go may be passed
+  on_failure   TEXT NOT NULL DEFAULT '' CHECK (on_failure IN ('', 'Hold', 'Release')),  -- '': as the settings say
+  hold_for_s   INTEGER,                       -- a failed run keeps it so long
+  fails_youngest INTEGER NOT NULL DEFAULT 0 CHECK (fails_youngest IN (0, 1)),
+  CHECK (kind NOT IN ('Mutex', 'DatabaseMutex', 'Infrastructure') OR capacity IS 1)
 ) STRICT;
+CREATE INDEX lock_of_kind ON lock (namespace, kind);
 
 CREATE TABLE semaphore_limit (                 -- what `limit set` says of a database semaphore, before and after its first use
   namespace TEXT NOT NULL,
@@ -216,6 +231,8 @@ CREATE TABLE claim (                           -- one request for one or more lo
   granted_at     TEXT,
   released_at    TEXT,
   release_reason TEXT NOT NULL DEFAULT '',
+  wait_until     TEXT,                        -- a wait beyond this is refused
+  overtaken      INTEGER NOT NULL DEFAULT 0,  -- how many later claims have passed it
   CHECK ((state = 'waiting') = (granted_at IS NULL AND released_at IS NULL)),
   CHECK ((state = 'released') = (released_at IS NOT NULL)),
   CHECK ((epoch IS NULL) = (granted_at IS NULL)),
@@ -223,6 +240,7 @@ CREATE TABLE claim (                           -- one request for one or more lo
 ) STRICT;
 CREATE UNIQUE INDEX claim_one_open ON claim (run_id, level, ifnull(node_id, 0)) WHERE state <> 'released';
 CREATE INDEX claim_run ON claim (run_id);
+CREATE INDEX claim_patience ON claim (wait_until) WHERE state = 'waiting' AND wait_until IS NOT NULL;
 
 CREATE TABLE claim_lock (
   claim_id    INTEGER NOT NULL REFERENCES claim (id) ON DELETE CASCADE,
@@ -232,6 +250,9 @@ CREATE TABLE claim_lock (
   node_level  INTEGER NOT NULL DEFAULT 0 CHECK (node_level IN (0, 1)),
   template    TEXT NOT NULL,                  -- the name as written
   resolved_json TEXT NOT NULL DEFAULT '[]',   -- [[tag, value], ...] that made the name
+  units       INTEGER NOT NULL DEFAULT 1 CHECK (units > 0),
+  due_at      TEXT,                           -- when something happens to a hold of it:
+  due_what    TEXT NOT NULL DEFAULT '' CHECK (due_what IN ('', 'alarm', 'end', 'release')),
   -- copies of the claim's own columns, so that one index is the queue; written by the same statements only
   state       TEXT NOT NULL CHECK (state IN ('waiting', 'held', 'released')),
   priority    INTEGER NOT NULL,
@@ -247,6 +268,7 @@ CREATE INDEX queue_inside ON claim_lock (lock_id, nested, priority DESC, queue_o
 CREATE UNIQUE INDEX one_turn_inside ON claim_lock (lock_id, nested) WHERE state = 'held' AND nested > 0;
 CREATE UNIQUE INDEX mutex_has_one_holder ON claim_lock (lock_id) WHERE state = 'held' AND nested = 0 AND mutex = 1;
 CREATE INDEX held_by_run ON claim_lock (run_id) WHERE state = 'held';
+CREATE INDEX held_until ON claim_lock (due_at) WHERE state = 'held' AND due_at IS NOT NULL;
 CREATE INDEX waiting_by_run ON claim_lock (run_id) WHERE state = 'waiting';
 
 -- Crons -------------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,199 @@
+"""Rows of the queues as the admission rule asks for them: room, heads, who is before whom. Writes only what it remembers.
+
+A queue is ordered by priority, arrival of the run, arrival of the claim. Inside an ancestor that holds the lock there are turns
+instead of units, each ancestor with a queue of its own.
+"""
+
+from __future__ import annotations
+
+from reconciler.locks.admission import Want
+from reconciler.model.state import ClaimId, LockId, RunId
+from reconciler.store.writer import Writer
+
+_BEFORE = (
+    "FROM claim_lock m JOIN claim_lock o ON o.lock_id = m.lock_id AND o.state = 'waiting' AND o.nested = 0"
+    " AND (o.priority > m.priority OR (o.priority = m.priority AND (o.queue_order, o.claim_id) < (m.queue_order, m.claim_id)))"
+    " JOIN claim c ON c.id = o.claim_id WHERE m.claim_id = ? AND m.nested = 0"
+)
+LOOKAHEAD = 64  # where overtaking is allowed so many waiters are looked at, so that a release costs the same however many wait
+
+
+def room(writer: Writer, lock_id: LockId) -> int:
+    """Units free: negative if a limit was lowered below the holders; 0 if the limit was never read or the lock is held back."""
+    sql = (
+        "SELECT CASE WHEN held_back = '' THEN ifnull(capacity, 0) ELSE 0 END,"
+        " (SELECT ifnull(sum(units), 0) FROM claim_lock WHERE lock_id = lock.id AND state = 'held' AND nested = 0)"
+        " FROM lock WHERE id = ?"
+    )
+    capacity, held = writer.db.execute(sql, (lock_id,)).fetchone()
+    return int(capacity) - int(held)
+
+
+def room_inside(writer: Writer, lock_id: LockId, ancestor: int) -> int:
+    """1 if nobody inside that holding ancestor has its turn with the lock, else 0."""
+    sql = "SELECT NOT EXISTS (SELECT 1 FROM claim_lock WHERE lock_id = ? AND state = 'held' AND nested = ? AND nested > 0)"
+    return int(writer.db.execute(sql, (lock_id, ancestor)).fetchone()[0])
+
+
+def free_turns(writer: Writer, lock_id: LockId) -> list[int]:
+    """Holding ancestors (their claims) inside which somebody waits for a turn with the lock and nobody has it."""
+    sql = (
+        "SELECT DISTINCT w.nested FROM claim_lock w WHERE w.lock_id = ? AND w.state = 'waiting' AND w.nested > 0 AND NOT EXISTS"
+        " (SELECT 1 FROM claim_lock h WHERE h.lock_id = w.lock_id AND h.state = 'held' AND h.nested = w.nested AND h.nested > 0)"
+    )
+    return [int(row[0]) for row in writer.db.execute(sql, (lock_id,)).fetchall()]
+
+
+def waiting_inside(writer: Writer, lock_id: LockId, ancestor: int, limit: int = -1) -> list[ClaimId]:
+    """Who waits for a turn with the lock inside that ancestor, in queue order."""
+    sql = (
+        "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = ? AND nested > 0"
+        " ORDER BY priority DESC, queue_order, claim_id LIMIT ?"
+    )
+    return [ClaimId(row[0]) for row in writer.db.execute(sql, (lock_id, ancestor, limit))]
+
+
+def first_waiter(writer: Writer, lock_id: LockId) -> ClaimId | None:
+    """The head of the lock's queue."""
+    sql = (
+        "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = 0"
+        " ORDER BY priority DESC, queue_order, claim_id LIMIT 1"
+    )
+    row = writer.db.execute(sql, (lock_id,)).fetchone()
+    return None if row is None else ClaimId(row[0])
+
+
+def _first_inside(writer: Writer, lock_id: LockId, ancestor: int) -> ClaimId:
+    return waiting_inside(writer, lock_id, ancestor, limit=1)[0]
+
+
+def waiting_nodes(writer: Writer, lock_id: LockId) -> list[ClaimId]:
+    """Node-level waiters of the lock, in queue order, whose runs hold something: nobody else can pass a waiter."""
+    sql = (
+        "SELECT w.claim_id FROM claim_lock w WHERE w.lock_id = ? AND w.state = 'waiting' AND w.nested = 0 AND w.node_level = 1"
+        " AND EXISTS (SELECT 1 FROM claim_lock h WHERE h.run_id = w.run_id AND h.state = 'held')"
+        " ORDER BY w.priority DESC, w.queue_order, w.claim_id"
+    )
+    return [ClaimId(row[0]) for row in writer.db.execute(sql, (lock_id,))]
+
+
+def _overtake(writer: Writer, lock_id: LockId) -> int:
+    """How often the lock's policy lets a waiter be passed."""
+    return int(writer.db.execute("SELECT overtake FROM lock WHERE id = ?", (lock_id,)).fetchone()[0])
+
+
+def may_pass(writer: Writer, lock_id: LockId, claim: ClaimId) -> bool:
+    """True if the lock's policy lets this claim pass every waiter before it once more."""
+    most = _overtake(writer, lock_id)
+    if not most:
+        return False
+    passed = writer.db.execute(f"SELECT max(c.overtaken) {_BEFORE} AND m.lock_id = ?", (claim, lock_id)).fetchone()[0]
+    return passed is None or passed < most
+
+
+def first_waiters(writer: Writer, lock_id: LockId) -> list[ClaimId]:
+    """The first of the queue where later ones may pass earlier ones; [] where they may not."""
+    if not _overtake(writer, lock_id):
+        return []
+    sql = (
+        "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = 0"
+        " ORDER BY priority DESC, queue_order, claim_id LIMIT ?"
+    )
+    return [ClaimId(row[0]) for row in writer.db.execute(sql, (lock_id, LOOKAHEAD))]
+
+
+def note_passed(writer: Writer, claim: ClaimId) -> None:
+    """Counts, for every waiter that this claim is about to pass, that it was passed."""
+    passed = f"SELECT c.id {_BEFORE} AND (SELECT overtake FROM lock WHERE id = m.lock_id) > 0"
+    writer.db.execute(f"UPDATE claim SET overtaken = overtaken + 1 WHERE id IN ({passed})", (claim,))
+
+
+def earlier_waiters(writer: Writer, claim: ClaimId, lock_id: LockId) -> list[tuple[ClaimId, RunId]]:
+    """The waiters of the lock before this claim, in queue order; inside a holding ancestor, those before its turn."""
+    inside = writer.db.execute("SELECT nested FROM claim_lock WHERE claim_id = ? AND lock_id = ?", (claim, lock_id)).fetchone()[0]
+    group = "o.nested = m.nested AND o.nested > 0" if inside else "o.nested = 0"
+    sql = (
+        "SELECT o.claim_id, o.run_id FROM claim_lock m JOIN claim_lock o ON o.lock_id = m.lock_id AND o.state = 'waiting'"
+        f" AND {group} AND (o.priority > m.priority OR (o.priority = m.priority AND (o.queue_order, o.claim_id) <"
+        " (m.queue_order, m.claim_id))) WHERE m.claim_id = ? AND m.lock_id = ?"
+        " ORDER BY o.priority DESC, o.queue_order, o.claim_id"
+    )
+    return [(ClaimId(r[0]), RunId(r[1])) for r in writer.db.execute(sql, (claim, lock_id))]
+
+
+def wants(writer: Writer, claim: ClaimId) -> list[Want]:
+    """What a waiting claim wants, lock by lock, with the room of each and whether the claim is its queue's head."""
+    sql = "SELECT lock_id, nested, units FROM claim_lock WHERE claim_id = ? AND state = 'waiting' ORDER BY lock_id"
+    found = []
+    for lock_id, inside, units in writer.db.execute(sql, (claim,)).fetchall():
+        if inside:
+            is_head = _first_inside(writer, lock_id, inside) == claim
+            found.append(Want(lock=lock_id, room=room_inside(writer, lock_id, inside), is_head=is_head))
+        else:
+            is_head = first_waiter(writer, lock_id) == claim
+            found.append(Want(lock=lock_id, room=room(writer, lock_id), is_head=is_head, units=units))
+    return found
+
+
+def run_of(writer: Writer, claim: ClaimId) -> RunId:
+    """The run that asked."""
+    return RunId(writer.db.execute("SELECT run_id FROM claim WHERE id = ?", (claim,)).fetchone()[0])
+
+
+def holds_anything(writer: Writer, run: RunId) -> bool:
+    """True if the run holds a lock, policies aside."""
+    sql = "SELECT 1 FROM claim WHERE run_id = ? AND state = 'held' AND level <> 'policy' LIMIT 1"
+    return writer.db.execute(sql, (run,)).fetchone() is not None
+
+
+def holders_and_queue(writer: Writer, claim: ClaimId) -> tuple[list[RunId], list[ClaimId]]:
+    """What a waiting claim waits for: the runs that hold its full locks, and the claim just before it in each queue."""
+    sql = "SELECT lock_id, nested, run_id, priority, queue_order, units FROM claim_lock WHERE claim_id = ? AND state = 'waiting'"
+    runs: list[RunId] = []
+    before: list[ClaimId] = []
+    for lock_id, inside, own, priority, order, units in writer.db.execute(sql, (claim,)).fetchall():
+        if inside and not room_inside(writer, lock_id, inside):
+            runs.append(RunId(own))  # its turn is taken by a node of its own run
+        elif not inside and room(writer, lock_id) < units:
+            sql = "SELECT run_id FROM claim_lock WHERE lock_id = ? AND state = 'held' AND nested = 0"
+            runs += [RunId(r[0]) for r in writer.db.execute(sql, (lock_id,)).fetchall()]
+        before += _just_before(writer, (lock_id, inside, priority, order, claim))
+    return runs, before
+
+
+def _just_before(writer: Writer, place: tuple[int, int, int, int, int]) -> list[ClaimId]:
+    """The waiter before a place in a queue, if there is one: (lock, ancestor, priority, order, claim). Two seeks, no scan."""
+    lock_id, inside, priority, order, claim = place
+    group = "lock_id = ? AND nested = ? AND state = 'waiting'" + (" AND nested > 0" if inside else " AND nested = 0")
+    sql = f"SELECT claim_id FROM claim_lock WHERE {group} AND priority = ? AND (queue_order, claim_id) < (?, ?)"
+    latest = " ORDER BY queue_order DESC, claim_id DESC LIMIT 1"
+    row = writer.db.execute(sql + latest, (lock_id, inside, priority, order, claim)).fetchone()
+    if row is None:
+        sql = f"SELECT claim_id FROM claim_lock WHERE {group} AND priority > ? ORDER BY priority,"
+        row = writer.db.execute(sql + latest.removeprefix(" ORDER BY"), (lock_id, inside, priority)).fetchone()
+    return [] if row is None else [ClaimId(row[0])]
+
+
+def waiting_claims(writer: Writer, run: RunId) -> list[ClaimId]:
+    """The claims that a run waits with."""
+    sql = "SELECT id FROM claim WHERE run_id = ? AND state = 'waiting' ORDER BY id"
+    return [ClaimId(r[0]) for r in writer.db.execute(sql, (run,))]
+
+
+def blocked_heads(writer: Writer) -> list[LockId]:
+    """Locks with room whose first waiter lacks another lock."""
+    return [LockId(r[0]) for r in writer.db.execute("SELECT id FROM lock WHERE blocked_head = 1 ORDER BY id")]
+
+
+def set_blocked_head(writer: Writer, lock_id: LockId, *, blocked: bool) -> None:
+    """Remembers, or forgets, that a lock has room which nobody may take yet."""
+    sql = "UPDATE lock SET blocked_head = ? WHERE id = ? AND blocked_head <> ?"
+    writer.db.execute(sql, (int(blocked), lock_id, int(blocked)))
+
+
+def waiting_locks(writer: Writer) -> list[LockId]:
+    """Every lock that somebody waits for: what a sweep looks at."""
+    sql = "SELECT DISTINCT lock_id FROM claim_lock WHERE state = 'waiting' ORDER BY lock_id"
+    return [LockId(r[0]) for r in writer.db.execute(sql)]
+
+

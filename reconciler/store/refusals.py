@@ -1,0 +1,22 @@
+"""Waiting claims that are turned away: the run that has not begun ends with the reason, or the node that waits does."""
+
+from __future__ import annotations
+
+from reconciler.model.state import ClaimId, Refusal, RunId
+from reconciler.store import claims, runs
+from reconciler.store.writer import Writer
+
+
+def refuse(writer: Writer, claim: ClaimId, why: Refusal, message: str) -> None:
+    """Takes a waiting claim out of every queue; what asked for it fails with the message."""
+    run_id, node_id, level = writer.db.execute("SELECT run_id, node_id, level FROM claim WHERE id = ?", (claim,)).fetchone()
+    claims.end_claim(writer, claim, message, refused=why)
+    run = runs.get_run(writer, RunId(run_id))
+    if level == "node":
+        sql = "UPDATE node SET message = ?, deadline_at = ? WHERE id = ? AND finished_at IS NULL RETURNING name"
+        for (name,) in writer.db.execute(sql, (message, writer.now, node_id)).fetchall():
+            writer.marks.run(run.id, name)
+    elif not run.shutdown:
+        runs.set_shutdown(writer, run, "Terminate", why.value, reason=message)
+        writer.forget_run(run.id)
+        writer.db.execute("UPDATE run SET message = ? WHERE id = ?", (message, run.id))
