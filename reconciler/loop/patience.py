@@ -5,9 +5,9 @@ from __future__ import annotations
 from reconciler.clock import from_text
 from reconciler.loop.context import Context
 from reconciler.loop.waiting import claim_text
-from reconciler.model.state import ClaimId, LockId, Refusal, RunId
+from reconciler.model.state import ClaimId, LockId, Rule, RunId
 from reconciler.store import claims, runs
-from reconciler.store.refusals import refuse
+from reconciler.store.refusals import end_by_rule, refuse
 
 _IMPATIENT = "SELECT id, requested_at FROM claim WHERE state = 'waiting' AND wait_until <= ? ORDER BY wait_until, id"
 _DUE = (
@@ -23,7 +23,7 @@ def pass_patience(ctx: Context) -> None:
     writer = ctx.writer
     for claim, since in writer.db.execute(_IMPATIENT, (writer.now,)).fetchall():
         waited = _span(since, writer.now)
-        refuse(writer, ClaimId(claim), Refusal.WAIT_TIMEOUT, f"gave up after {waited}: {claim_text(writer, ClaimId(claim))}")
+        refuse(writer, ClaimId(claim), Rule.WAIT_TIMEOUT, f"gave up after {waited}: {claim_text(writer, ClaimId(claim))}")
 
 
 def pass_holds(ctx: Context) -> None:
@@ -39,7 +39,8 @@ def pass_holds(ctx: Context) -> None:
             detail = {"claim": claim, "held": held, "action": what}
             writer.journal("claim.overheld", namespace=run.namespace, run=run.name, subject=key, detail=detail)
             if what == "end":
-                runs.set_shutdown(writer, run, "Terminate", "hold-limit", reason=f"it held {key} for {held}")
+                message = f"ended by the policy of {key}: it held that for {held}"
+                end_by_rule(writer, run, Rule.HOLD_LIMIT, message)
 
 
 def _span(since: str, now: str) -> str:

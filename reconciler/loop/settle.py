@@ -14,9 +14,10 @@ from reconciler.clock import from_text, to_text
 from reconciler.errors import InvariantViolated, LineclearError
 from reconciler.locks.admission import is_admitted, waits_for
 from reconciler.loop.context import Context
+from reconciler.loop.deadlocks import pass_deadlocks
 from reconciler.model.plan import Keep, RunPlan, RunUpdate
 from reconciler.model.state import AttemptState, ClaimId, LockId, Phase, RunId
-from reconciler.store import attempts, claims, queue, runs
+from reconciler.store import attempts, claims, queue, runs, tangles
 from reconciler.store.apply import apply_run_plan
 from reconciler.workflow.calls import seconds
 from reconciler.workflow.engine import decide, scope_of
@@ -30,7 +31,10 @@ def settle(ctx: Context) -> None:
     """Runs the passes until no mark is left. Raises InvariantViolated if they never come to rest."""
     for _ in range(MAX_ROUNDS):
         if ctx.writer.marks.is_empty():
-            return
+            if not ctx.writer.marks.tangled:
+                return
+            pass_deadlocks(ctx)
+            continue
         workflow_pass(ctx)
         lock_pass(ctx)
         slot_pass(ctx)
@@ -44,6 +48,7 @@ def mark_everything(ctx: Context) -> None:
         marks.run(run.id, *(node.name for node in runs.StoredNodes(ctx.writer, run.id).unfinished()))
     for lock in queue.waiting_locks(ctx.writer):
         marks.lock(lock)
+    marks.tangled.update(dict.fromkeys(tangles.waiting_inside_holders(ctx.writer)))
     marks.slots = True
 
 

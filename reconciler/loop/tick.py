@@ -28,7 +28,7 @@ from reconciler.loop.settle import mark_everything, settle
 from reconciler.loop.waiting import waiting_text
 from reconciler.model.attempt import AttemptId, Exited, Liveness, Lost, NotStarted, Observation, Started
 from reconciler.model.source import BranchMissing, Revision
-from reconciler.model.state import Refusal, RunId
+from reconciler.model.state import RULES, RunId
 from reconciler.store import attempts, catalogue, runs
 from reconciler.store.apply import request_stop
 from reconciler.store.writer import Writer
@@ -308,7 +308,7 @@ class Loop:
         if self.draining and not text and not run.is_final:
             text = "waits until a daemon runs again: this one is ending"
         told = {"namespace": run.namespace, "name": run.name, "run": run.name, "phase": run.phase.value}
-        if run.ended_by in set(Refusal):
+        if run.ended_by in RULES:
             return {**told, "message": run.message, "refused": run.ended_by}
         return {**told, "message": text}
 

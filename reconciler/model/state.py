@@ -29,13 +29,17 @@ FINAL = frozenset({Phase.SUCCEEDED, Phase.FAILED, Phase.ERROR, Phase.SKIPPED, Ph
 GOOD = frozenset({Phase.SUCCEEDED, Phase.SKIPPED})
 
 
-class Refusal(StrEnum):
-    """Why a waiting claim was turned away; a run that is refused before it starts has ended by it."""
+class Rule(StrEnum):
+    """What ended a run, or turned a waiting claim away, other than a person or the run itself; the run's message says more."""
 
     QUEUE_FULL = "queue-full"
     SUPERSEDED = "superseded"
     WAIT_TIMEOUT = "wait-timeout"
     DEADLOCK = "deadlock"
+    HOLD_LIMIT = "hold-limit"
+
+
+RULES = frozenset(rule.value for rule in Rule)
 
 
 class NodeType(StrEnum):

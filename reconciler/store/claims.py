@@ -14,7 +14,7 @@ from reconciler.errors import Conflict
 from reconciler.model.locks import LockKind
 from reconciler.model.own_kinds import OnFailure
 from reconciler.model.plan import Keep
-from reconciler.model.state import ClaimId, LockId, NodeId, Phase, Refusal, ResolvedLock, RunId, RunState
+from reconciler.model.state import ClaimId, LockId, NodeId, Phase, ResolvedLock, Rule, RunId, RunState
 from reconciler.store import limits, policies
 from reconciler.store.writer import Writer
 
@@ -38,6 +38,8 @@ def request(writer: Writer, run: RunState, node: NodeId | None, locks: Sequence[
         inside = _holding_ancestor(writer, run, node, lock_id) if lock.nested and node is not None else 0
         _insert_want(writer, claim, lock_id, lock, inside, mutex=LockKind(lock.kind).is_mutex)
         writer.marks.lock(lock_id)
+    if node is not None:
+        writer.marks.tangled[claim] = None
     keys = [lock.key for lock in locks]
     detail = {"claim": claim, "locks": keys, "level": level, "priority": run.priority}
     writer.journal("claim.requested", namespace=run.namespace, run=run.name, subject=keys[0], detail=detail)
@@ -145,7 +147,7 @@ def locks_of(writer: Writer, claim: ClaimId) -> list[LockId]:
     return [LockId(row[0]) for row in writer.db.execute(sql, (claim,)).fetchall()]
 
 
-def end_claim(writer: Writer, claim: ClaimId, reason: str, *, refused: Refusal | None = None) -> None:
+def end_claim(writer: Writer, claim: ClaimId, reason: str, *, refused: Rule | None = None) -> None:
     """Releases a held claim, or withdraws a waiting one: by record, never by a name computed again."""
     row = writer.db.execute(
         "SELECT c.run_id, c.state, c.level, r.namespace, r.name FROM claim c LEFT JOIN run r ON r.id = c.run_id WHERE c.id = ?",

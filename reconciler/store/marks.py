@@ -6,13 +6,13 @@ no mark can be lost in a crash. A sweep (at start, and now and then) marks every
 
 from __future__ import annotations
 
-from reconciler.model.state import LockId, RunId
+from reconciler.model.state import ClaimId, LockId, RunId
 
 
 class Marks:
     """Runs with their changed nodes, locks to admit to, and whether a slot may be free or wanted."""
 
-    __slots__ = ("commits", "ended", "locks", "retry_blocked", "runs", "slots")
+    __slots__ = ("commits", "ended", "locks", "retry_blocked", "runs", "slots", "tangled")
 
     def __init__(self) -> None:
         self.runs: dict[RunId, dict[str, None]] = {}
@@ -21,6 +21,7 @@ class Marks:
         self.commits: dict[str, None] = {}  # of runs that were made: their trees will be needed
         self.slots = False
         self.retry_blocked = False
+        self.tangled: dict[ClaimId, None] = {}  # claims of steps that began to wait: a cycle may have closed
 
     def run(self, run_id: RunId, *nodes: str) -> None:
         """The run, or these nodes of it, changed."""
@@ -39,6 +40,7 @@ class Marks:
         self.commits.clear()
         self.slots = False
         self.retry_blocked = False
+        self.tangled.clear()
 
     def copy(self) -> Marks:
         """The marks as they are now, to come back to."""
@@ -46,6 +48,7 @@ class Marks:
         other.runs = {run: dict(nodes) for run, nodes in self.runs.items()}
         other.locks, other.ended, other.commits = dict(self.locks), list(self.ended), dict(self.commits)
         other.slots, other.retry_blocked = self.slots, self.retry_blocked
+        other.tangled = dict(self.tangled)
         return other
 
     def is_empty(self) -> bool:

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
 from reconciler.model.own_kinds import Overflow
-from reconciler.model.state import ClaimId, LockId, Refusal
+from reconciler.model.state import ClaimId, LockId, Rule
 from reconciler.store.refusals import refuse
 from reconciler.store.writer import Writer
 
@@ -45,7 +45,7 @@ def take_place(writer: Writer, claim: ClaimId, wait_limit_s: float | None = None
         if taken > places:
             told = f"the queue of {key} is full: {_limit_text(limit, places)}{f' (LockPolicy {policy})' if policy else ''}"
             if not _make_room(writer, LockId(lock_id), claim, Overflow(overflow), f"{told}; {run} came later"):
-                refuse(writer, claim, Refusal.QUEUE_FULL, f"{told}; wait until others have ended, and submit it again")
+                refuse(writer, claim, Rule.QUEUE_FULL, f"{told}; wait until others have ended, and submit it again")
                 return
     if patience:
         until = to_text(from_text(writer.now) + timedelta(seconds=min(patience)))
@@ -64,5 +64,5 @@ def _make_room(writer: Writer, lock_id: LockId, claim: ClaimId, overflow: Overfl
     count = 1 if overflow is Overflow.DROP_OLDEST else -1
     others = writer.db.execute(_OTHERS, (lock_id, claim, count)).fetchall()
     for (other,) in others:
-        refuse(writer, ClaimId(other), Refusal.SUPERSEDED, told)
+        refuse(writer, ClaimId(other), Rule.SUPERSEDED, told)
     return bool(others)

@@ -98,7 +98,8 @@ def is_below(reader: Reader, node_id: int, top: int) -> bool:
 # who waits for whom --------------------------------------------------------------------------------------------------------
 
 _PARTIES = """
-SELECT claim_lock.claim_id, claim_lock.lock_id, claim_lock.nested, claim.run_id, claim.node_id, claim.level, claim.epoch,
+SELECT claim_lock.claim_id, claim_lock.lock_id, claim_lock.nested, claim_lock.units,
+  claim.run_id, claim.node_id, claim.level, claim.epoch,
   ifnull(claim.granted_at, claim.requested_at) AS since, run.namespace, run.name AS run, node.name AS node, node.display
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
   LEFT JOIN run ON run.id = claim.run_id LEFT JOIN node ON node.id = claim.node_id
@@ -133,6 +134,11 @@ def list_open_locks(reader: Reader) -> list[Row]:
 def list_enclosing(reader: Reader) -> dict[int, int | None]:
     """By node, the node that made it; of all nodes that wait and of those around them."""
     return dict(reader.tuples(_PARENTS))
+
+
+def is_anybody_knotted(reader: Reader) -> bool:
+    """True if some waiting claim was seen in a cycle; it may have come apart since."""
+    return reader.row("SELECT 1 FROM claim WHERE state = 'waiting' AND knot > 0 LIMIT 1") is not None
 
 
 def holds_anything(reader: Reader, run_id: int) -> bool:

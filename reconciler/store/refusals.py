@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from reconciler.model.state import ClaimId, Refusal, RunId
+from reconciler.model.state import ClaimId, Rule, RunId, RunState
 from reconciler.store import claims, runs
 from reconciler.store.writer import Writer
 
 
-def refuse(writer: Writer, claim: ClaimId, why: Refusal, message: str) -> None:
+def refuse(writer: Writer, claim: ClaimId, why: Rule, message: str) -> None:
     """Takes a waiting claim out of every queue; what asked for it fails with the message."""
     run_id, node_id, level = writer.db.execute("SELECT run_id, node_id, level FROM claim WHERE id = ?", (claim,)).fetchone()
     claims.end_claim(writer, claim, message, refused=why)
@@ -16,7 +16,13 @@ def refuse(writer: Writer, claim: ClaimId, why: Refusal, message: str) -> None:
         sql = "UPDATE node SET message = ?, deadline_at = ? WHERE id = ? AND finished_at IS NULL RETURNING name"
         for (name,) in writer.db.execute(sql, (message, writer.now, node_id)).fetchall():
             writer.marks.run(run.id, name)
-    elif not run.shutdown:
+    else:
+        end_by_rule(writer, run, why, message)
+
+
+def end_by_rule(writer: Writer, run: RunState, why: Rule, message: str) -> None:
+    """Writes down that a rule ends the run, and why; one that is asked to end already ends as it was asked to."""
+    if not run.shutdown:
         runs.set_shutdown(writer, run, "Terminate", why.value, reason=message)
         writer.forget_run(run.id)
         writer.db.execute("UPDATE run SET message = ? WHERE id = ?", (message, run.id))

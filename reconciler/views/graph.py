@@ -1,15 +1,14 @@
 """Who waits for whom: the graph over claims, and the cycles in it in which nothing can move. Reads rows, changes nothing.
 
 A waiting claim waits for the holders of each lock that has no room, and behind the waiter before it; a holding claim ends only
-after whatever waits inside its run or node. A claim is locked up if it could not go on even if everybody did who can: of a
-semaphore's holders only as many have to let go as it lacks. Places in a queue never close a cycle, because an earlier waiter
-that waits for the asker's run does not stand in its way. All of it takes time in proportion to the rows, and recurs nowhere.
+after whatever waits inside its run or node. What is locked up for good is found by `reconciler.locks.deadlock`.
 """
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
+from reconciler.locks.deadlock import Tangle
 from reconciler.store import read_history
 from reconciler.views.names import node_label
 
@@ -18,9 +17,8 @@ if TYPE_CHECKING:
     from _sqlite3 import Row
     from collections.abc import Iterable
 
+    from reconciler.locks.deadlock import Spot
     from reconciler.store.read import Reader
-
-Spot = tuple[int, int]  # a lock, and the holding claim inside which there are turns; 0 for the lock's own units
 
 
 class Party(NamedTuple):
@@ -52,7 +50,7 @@ class Wait(NamedTuple):
 class Graph:
     """Everybody who holds or waits at one instant. The lists of a spot are in the order of epochs, and of serving."""
 
-    __slots__ = ("holders", "inside", "locks", "parties", "queues", "waits")
+    __slots__ = ("holders", "inside", "locks", "parties", "queues", "units", "waits")
 
     def __init__(self, reader: Reader) -> None:
         held, waiting = read_history.list_open_parties(reader)
@@ -61,6 +59,7 @@ class Graph:
         self.holders: dict[Spot, list[int]] = {}
         self.queues: dict[Spot, list[int]] = {}
         self.waits: dict[int, list[Spot]] = {}
+        self.units: dict[tuple[int, Spot], int] = {}  # what a claim holds, or wants, at a spot
         for row in held:
             self._add(row, self.holders)
         for row in waiting:
@@ -74,78 +73,47 @@ class Graph:
             run = row["run_id"], row["namespace"] or "", row["run"] or ""
             self.parties[claim] = Party(claim, *run, node, row["epoch"], row["since"])
         lists.setdefault(spot, []).append(claim)
+        self.units[claim, spot] = int(row["units"])
         return spot
 
-    def lacking(self, spot: Spot) -> int:
-        """How many holders have to let go before somebody is admitted; 0 where there is room, or a gate that a person opens."""
-        lock, inside = spot
-        row = self.locks[lock]
-        if not inside and (row["held_back"] or not row["capacity"]):
-            return 0
-        return max(0, len(self.holders.get(spot, ())) - (1 if inside else int(row["capacity"])) + 1)
+    def is_full(self, spot: Spot) -> bool:
+        """True if a holder has to let go before anybody is admitted; not where a person opens a gate."""
+        row = self.locks[spot[0]]
+        if not spot[1] and (row["held_back"] or not row["capacity"]):
+            return False
+        return not self.has_room(spot)
 
     def has_room(self, spot: Spot) -> bool:
-        """True if the lock, or the turn inside its holder, is free for somebody now."""
+        """True if a unit of the lock, or the turn inside its holder, is free for somebody now."""
         row = self.locks[spot[0]]
         limit = 1 if spot[1] else 0 if row["held_back"] else int(row["capacity"] or 0)
-        return len(self.holders.get(spot, ())) < limit
+        return self.held(spot) < limit
 
     def cycles(self) -> list[list[Wait]]:
         """One shortest cycle of each knot of claims that are locked up, the oldest claim's first; [] if nobody is."""
-        stuck = self._locked_up()
-        edges = {claim: self._blockers(claim, stuck) for claim in sorted(stuck)}
-        knots = sorted(_knots(edges), key=min)
-        return [self._told(_shortest(edges, knot, min(knot))) for knot in knots]
+        return [self._told(cycle) for cycle in self._tangle().cycles()]
 
     def cycle_of(self, run_id: int) -> list[Wait]:
         """A cycle of claims that are locked up through this run, which comes first; [] if there is none."""
-        stuck = self._locked_up()
-        edges = {claim: self._blockers(claim, stuck) for claim in sorted(stuck)}
-        own = [claim for claim in edges if self.parties[claim].run_id == run_id and claim in self.waits]
-        for knot in _knots(edges):
-            for claim in own:
-                if claim in knot:
-                    return self._told(_shortest(edges, knot, claim))
-        return []
+        own = [claim for claim in sorted(self.waits) if self.parties[claim].run_id == run_id]
+        cycle = self._tangle().cycle_through(own)
+        return self._told(cycle) if cycle else []
 
-    def _blockers(self, claim: int, stuck: set[int]) -> list[int]:
-        """The locked-up claims that this one cannot go on before."""
-        found = [other for other in self.inside.get(claim, ()) if other in stuck]
-        for spot in self.waits.get(claim, ()):
-            if self.lacking(spot):
-                holders = [other for other in self.holders[spot] if other in stuck]
-                if len(self.holders[spot]) - len(holders) < self.lacking(spot):
-                    found += holders
-        return found
+    def _tangle(self) -> Tangle:
+        needs = {claim: [(spot, self._lack(claim, spot)) for spot in spots] for claim, spots in self.waits.items()}
+        held = {spot: [(claim, self.units[claim, spot]) for claim in claims] for spot, claims in self.holders.items()}
+        return Tangle(needs, held, self.inside)
 
-    def _locked_up(self) -> set[int]:
-        """The claims that could not go on although everybody does who can; places in queues are left out of account."""
-        lacking = {spot: self.lacking(spot) for spot in self.queues}
-        needs = {claim: sum(1 for spot in spots if lacking[spot]) for claim, spots in self.waits.items()}
-        spots_of: dict[int, list[Spot]] = {}
-        for spot, need in lacking.items():
-            for claim in self.holders.get(spot, ()) if need else ():
-                spots_of.setdefault(claim, []).append(spot)
-        around: dict[int, list[int]] = {}
-        for holder, waiting in self.inside.items():
-            needs[holder] = len(waiting)
-            for claim in waiting:
-                around.setdefault(claim, []).append(holder)
-        todo = [claim for claim in self.parties if not needs.get(claim, 0)]
-        stuck = {claim for claim, need in needs.items() if need}
-        while todo:
-            claim = todo.pop()
-            freed = list(around.get(claim, ()))
-            for spot in spots_of.get(claim, ()):
-                lacking[spot] -= 1
-                if lacking[spot] == 0:
-                    freed += self.queues[spot]
-            for other in freed:
-                needs[other] -= 1
-                if needs[other] == 0:
-                    stuck.discard(other)
-                    todo.append(other)
-        return stuck
+    def _lack(self, claim: int, spot: Spot) -> int:
+        """How many units have to come free at a spot before there is room for this waiter."""
+        row = self.locks[spot[0]]
+        if not spot[1] and (row["held_back"] or not row["capacity"]):
+            return 0
+        return max(0, self.held(spot) + self.units[claim, spot] - (1 if spot[1] else int(row["capacity"])))
+
+    def held(self, spot: Spot) -> int:
+        """The units of a spot that are taken."""
+        return sum(self.units[claim, spot] for claim in self.holders.get(spot, ()))
 
     def _told(self, claims: list[int]) -> list[Wait]:
         """The cycle as who waits for which lock of whom; steps from a holder to what waits inside it are not told."""
@@ -180,75 +148,20 @@ def _enclosed(held: list[Row], waiting: list[Row], parents: dict[int, int | None
     return found
 
 
-def _knots(edges: dict[int, list[int]]) -> list[set[int]]:
-    """The strongly connected parts in which there is a cycle: Tarjan's way, with a stack of its own instead of recursion."""
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    path: list[int] = []
-    on_path: set[int] = set()
-    found = []
-    for root, first in edges.items():
-        todo = [] if root in index else [(root, iter(first))]
-        while todo:
-            vertex, after = todo[-1]
-            if vertex not in index:
-                index[vertex] = low[vertex] = len(index)
-                path.append(vertex)
-                on_path.add(vertex)
-            fresh = next((other for other in after if _is_fresh(other, vertex, index, low, on_path)), None)
-            if fresh is not None:
-                todo.append((fresh, iter(edges[fresh])))
-                continue
-            todo.pop()
-            if todo:
-                low[todo[-1][0]] = min(low[todo[-1][0]], low[vertex])
-            if low[vertex] == index[vertex]:
-                at = _last(path, vertex)
-                knot = set(path[at:])
-                del path[at:]
-                on_path -= knot
-                if len(knot) > 1:
-                    found.append(knot)
-    return found
-
-
-def _is_fresh(other: int, vertex: int, index: dict[int, int], low: dict[int, int], on_path: set[int]) -> bool:
-    """True if `other` was never looked at; else what is known of it is noted for `vertex`."""
-    if other not in index:
-        return True
-    if other in on_path:
-        low[vertex] = min(low[vertex], index[other])
-    return False
-
-
-def _last(path: list[int], vertex: int) -> int:
-    at = len(path) - 1
-    while path[at] != vertex:
-        at -= 1
-    return at
-
-
-def _shortest(edges: dict[int, list[int]], knot: set[int], start: int) -> list[int]:
-    """The shortest way from `start` back to it within its knot."""
-    before: dict[int, int] = {}
-    level = [start]
-    while start not in before:
-        following = []
-        for vertex in level:
-            for other in edges[vertex]:
-                if other in knot and other not in before:
-                    before[other] = vertex
-                    following.append(other)
-        level = following
-    way = [before[start]]
-    while way[-1] != start:
-        way.append(before[way[-1]])
-    return way[::-1]
-
-
 def sentences(cycle: Iterable[Wait]) -> list[str]:
     """`RUN waits for LOCK, held by RUN`, one for each step of a cycle."""
     return [f"{wait.waiter.run} waits for {wait.key}, held by {wait.holder.run}" for wait in cycle]
+
+
+def claims_in_cycles(reader: Reader) -> dict[int, str]:
+    """The holding claims of every cycle, each with its cycle in one line; asks for little where no cycle was ever seen."""
+    if not read_history.is_anybody_knotted(reader):
+        return {}
+    found: dict[int, str] = {}
+    for cycle in Graph(reader).cycles():
+        told = "; ".join(sentences(cycle))
+        found |= {wait.holder.claim: told for wait in cycle}
+    return found
 
 
 def find_cycle(reader: Reader, row: Row) -> list[str]:

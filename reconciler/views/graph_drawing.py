@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from reconciler.views.graph import Graph, Party, Spot, Wait
+    from reconciler.locks.deadlock import Spot
+    from reconciler.views.graph import Graph, Party, Wait
 
 _SHOWN_HOLDERS = 3
 _DEEPEST = 20
@@ -60,7 +61,7 @@ class Drawing:
         graph, seen = self._graph, set()
         for spot in self._spots:
             key, queue = str(graph.locks[spot[0]]["key"]), graph.queues[spot]
-            holders = graph.holders.get(spot, []) if graph.lacking(spot) else []
+            holders = graph.holders.get(spot, []) if graph.is_full(spot) else []
             seen.update(queue)
             for place, claim in enumerate(queue):
                 yield from ((claim, holder, "held", key) for holder in holders)
@@ -146,7 +147,7 @@ class Drawing:
         shown = ", ".join(self._holder(self._graph.parties[claim], spot) for claim in holders[:_SHOWN_HOLDERS])
         more = f" and {len(holders) - _SHOWN_HOLDERS} more" if len(holders) > _SHOWN_HOLDERS else ""
         closed = "; held back until `lineclear unhold`" if row["held_back"] else "; closed: its limit is 0" if limit == 0 else ""
-        return f"{name} ({len(holders)}/{limit}) held by {shown or 'nobody'}{more}{closed}"
+        return f"{name} ({self._graph.held(spot)}/{limit}) held by {shown or 'nobody'}{more}{closed}"
 
     def _holder(self, party: Party, spot: Spot) -> str:
         return f"{self._who(party, spot)} (epoch {party.epoch}, since {age(party.since, self._now_s)}{self._mark(party.claim)})"

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from reconciler.views.locks import Pace
 
 OVERDUE = "overdue"
+CYCLE = "cycle"
 WAITS_FOR_PERSON = "waiting for a person"
 
 
@@ -53,6 +54,8 @@ def state_of(reader: Reader, line: LockLine, lost: dict[int, str], pace: Pace | 
     if verdict != HEALTHY or pace is None:
         return state, verdict
     verdicts = [pace.verdict(holder, lost)[0] for holder in line.holders]
+    if CYCLE in verdicts:
+        return "stuck", CYCLE
     return state, next((one for one in (WAITS_FOR_PERSON, OVERDUE) if one in verdicts), verdict)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from reconciler.errors import NotFound, UsageError
 from reconciler.store import read_history, read_locks
+from reconciler.views import graph
 from reconciler.views.doing import HEALTHY, doing, holder_verdict, release
 from reconciler.views.instants import age, epoch_s, instant_of, span, whole_seconds
-from reconciler.views.lock_state import OVERDUE, WAITS_FOR_PERSON, LockLine, held_of, limit_trouble, state_of
+from reconciler.views.lock_state import CYCLE, OVERDUE, WAITS_FOR_PERSON, LockLine, held_of, limit_trouble, state_of
 from reconciler.views.names import node_label, party
 
 TYPE_CHECKING = False
@@ -23,24 +24,27 @@ _MOST = 100
 
 
 class Pace:
-    """What is known of earlier holds of some locks and of who waits for a person: judges holders beyond `holder_verdict`.
+    """What is known of earlier holds of some locks, of cycles and of who waits for a person: judges beyond `holder_verdict`.
 
     Of a lock at most its latest 100 ended holds count, those of deleted runs not; with fewer than 5 nothing is said of time.
     """
 
-    __slots__ = ("_idle", "_now_s", "_reader", "_spans")
+    __slots__ = ("_cycles", "_idle", "_now_s", "_reader", "_spans")
 
     def __init__(self, reader: Reader, holders: list[Row], now_s: float) -> None:
         spans = read_history.list_hold_spans(reader, sorted({holder["lock_id"] for holder in holders}), _MOST)
         self._spans = {lock: sorted(found) for lock, found in spans.items() if len(found) >= _FEWEST}
         self._idle = read_history.find_idle(reader, sorted({holder["run_id"] for holder in holders}))
         self._reader, self._now_s = reader, now_s
+        self._cycles = graph.claims_in_cycles(reader)
 
     def verdict(self, holder: Row, lost: dict[int, str]) -> tuple[str, str]:
-        """As `holder_verdict`, and for a healthy holder also overdue, or waiting for a person."""
+        """As `holder_verdict`, and for a healthy holder also cycle, overdue, or waiting for a person."""
         verdict, evidence = holder_verdict(holder, lost)
         if verdict != HEALTHY:
             return verdict, evidence
+        if holder["claim_id"] in self._cycles:
+            return CYCLE, self._cycles[holder["claim_id"]]
         waits = self._person(holder)
         if waits:
             return WAITS_FOR_PERSON, waits
@@ -254,6 +258,8 @@ def remedies(holder: Row, key: str, verdict: str) -> list[str]:
     if verdict == HEALTHY or holder["run"] is None:
         return []
     run = holder["run"] if holder["namespace"] in ("default", None) else f"{holder['run']} -n {holder['namespace']}"
+    if verdict == CYCLE:
+        return [f"lineclear why {run}", "lineclear locks graph", f"lineclear stop {run}", f"lineclear terminate {run}"]
     if verdict == WAITS_FOR_PERSON:
         return [f"lineclear get {run}", f"lineclear resume {run}", f"lineclear stop {run}"]
     if verdict == OVERDUE:

@@ -17,7 +17,7 @@ from reconciler.expr.language import evaluate
 from reconciler.model.duration import parse_argo_duration
 from reconciler.model.plan import ClaimRequest, Keep, NewNode, RunPlan, RunUpdate
 from reconciler.model.spec import Call, Template, WorkflowSpec
-from reconciler.model.state import NO_OUTPUTS, ClaimPhase, NodeState, NodeType, Outputs, Phase, Refusal, RunState
+from reconciler.model.state import NO_OUTPUTS, RULES, ClaimPhase, NodeState, NodeType, Outputs, Phase, RunState
 from reconciler.workflow import calls, dag, hooks, pauses, pods, retry, step_group, steps, task_group
 from reconciler.workflow.outcome import run_end, ttl_s
 from reconciler.workflow.scope import Scope
@@ -95,8 +95,8 @@ class Decision:
         return self.running([node.name for node in self.tree.stored.unfinished()])
 
     def _why_stopped(self) -> str:
-        """What an ended run says that never started: why it was refused, or how it was stopped."""
-        return self.run.message if self.run.ended_by in set(Refusal) else f"Stopped with strategy '{self.run.shutdown}'"
+        """What a run says that was asked to end: which rule did, or how it was stopped."""
+        return self.run.message if self.run.ended_by in RULES else f"Stopped with strategy '{self.run.shutdown}'"
 
     def _ask_for_locks(self) -> RunPlan:
         try:
@@ -138,7 +138,7 @@ class Decision:
             handler = self._enter_handler()
         scope = Variables({"workflow.status": root.phase.value}, outer=self.scope.base)
         if hooks.fire_for_run(self, scope) and (handler is None or handler.is_final):
-            phase, message = run_end(root, handler, self.run.shutdown, expired=self._expired)
+            phase, message = run_end(root, handler, self._why_stopped() if self.run.shutdown else "", expired=self._expired)
             self._end(phase, message, keep=Keep.NOTHING if phase is Phase.SUCCEEDED else self._keep())
 
     def _enter_handler(self) -> NodeState | None:

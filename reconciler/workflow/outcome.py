@@ -137,13 +137,14 @@ def _worst_of_branch(
     return known[start]
 
 
-def run_end(root: NodeState, handler: NodeState | None, shutdown: str, *, expired: bool) -> tuple[Phase, str]:
-    """A run's end. Argo: a failing exit handler fails a run that had succeeded; it never mends one that had failed.
+def run_end(root: NodeState, handler: NodeState | None, stopped: str, *, expired: bool) -> tuple[Phase, str]:
+    """A run's end; `stopped` says how it was asked to end, '' if it was not.
 
-    A run whose main part had succeeded before it was asked to end has succeeded.
+    Argo: a failing exit handler fails a run that had succeeded; it never mends one that had failed. A run whose main part had
+    succeeded before it was asked to end has succeeded.
     """
-    if shutdown and root.phase not in GOOD:
-        return Phase.FAILED, f"Stopped with strategy '{shutdown}'"
+    if stopped and root.phase not in GOOD:
+        return Phase.FAILED, stopped
     if root.phase not in GOOD:
         message = "Step exceeded its deadline" if expired else root.message
         return (Phase.ERROR if root.phase is Phase.ERROR else Phase.FAILED), message

@@ -8,6 +8,8 @@ from reconciler.store import read_runs
 from reconciler.views.graph import Graph, find_cycle, sentences
 from reconciler.views.graph_drawing import Drawing
 from reconciler.views.instants import epoch_s
+from reconciler.views.lock_state import line_of
+from reconciler.views.locks import LockList, Pace, get_lock, lock_object
 
 NOW = epoch_s("2026-03-01T12:10:00.000000Z")
 
@@ -209,3 +211,23 @@ def test_only_the_namespaces_locks_are_drawn_and_long_queues_are_cut(rows, reade
     assert "prod/Mutex" not in text
     assert text.splitlines()[-1] == "  and 1 more; --limit 0 shows all"
     assert "prod/Mutex/m" in Drawing(Graph(reader), None, NOW).text(0)
+
+
+def test_locks_in_a_cycle_that_the_daemon_has_seen_are_stuck_and_say_in_which(rows, reader):
+    x, y, z = rows.lock("x"), rows.lock("y"), rows.lock("z")
+    pair(rows, x, y)
+    rows.claim(rows.run("c", "Running"), "held", [z])
+
+    def verdicts():
+        return {line.row["name"]: (state, verdict) for line, state, verdict in LockList(reader, None, "").lines(0, NOW)}
+
+    assert verdicts()["x"] == ("contended", "healthy")  # nobody has looked yet
+    rows.db.execute("UPDATE claim SET knot = 3 WHERE state = 'waiting'")
+    assert verdicts() == {"x": ("stuck", "cycle"), "y": ("stuck", "cycle"), "z": ("held", "healthy")}
+    line = line_of(reader, get_lock(reader, "x", "default"))
+    (holder,) = lock_object(reader, line, NOW, "", Pace(reader, line.holders, NOW))["holders"]
+    assert holder["evidence"] == "a waits for default/Mutex/y, held by b; b waits for default/Mutex/x, held by a"
+    assert holder["next"][:2] == ["lineclear why a", "lineclear locks graph"]
+    rows.db.execute("UPDATE claim SET state = 'released', released_at = requested_at WHERE state = 'waiting'")
+    rows.db.execute("UPDATE claim_lock SET state = 'released' WHERE state = 'waiting'")
+    assert verdicts()["x"] == ("held", "healthy")

@@ -1,0 +1,46 @@
+"""Finds runs that wait for one another, in the tick in which the last of them began to wait; names them, and may end one.
+
+Only a claim that begins to wait inside something that holds can close a cycle, so only such claims are looked at, each with no
+more of the graph than its wait leads to.
+"""
+
+from __future__ import annotations
+
+from reconciler.loop.context import Context
+from reconciler.model.state import ClaimId, Rule, RunId, RunState
+from reconciler.store import runs, tangles
+from reconciler.store.refusals import end_by_rule
+
+
+def pass_deadlocks(ctx: Context) -> None:
+    """Looks at every marked claim; each cycle is told once, and broken where a policy says so."""
+    marked, ctx.writer.marks.tangled = ctx.writer.marks.tangled, {}
+    for claim in marked:
+        around = tangles.look_around(ctx.writer, claim)
+        if around is not None:
+            cycle = around.tangle.cycle_through([claim])
+            if cycle:
+                _meet(ctx, tangles.tell_waits(ctx.writer, cycle, around.run_of), around.run_of)
+
+
+def _meet(ctx: Context, waits: list[tuple[ClaimId, str]], run_of: dict[int, RunId]) -> None:
+    claims = [claim for claim, _ in waits]
+    members = [runs.get_run(ctx.writer, run_id) for run_id in dict.fromkeys(run_of[claim] for claim in claims)]
+    if any(run.shutdown for run in members):
+        return  # one of them is on its way out
+    if tangles.same_knot(ctx.writer, claims):
+        return
+    sentences = [sentence for _, sentence in waits]
+    first = members[0]
+    detail = {"runs": [run.name for run in members], "waits": sentences}
+    ctx.writer.journal("lock.cycle", namespace=first.namespace, run=first.name, detail=detail)
+    policy = tangles.policy_against(ctx.writer, claims)
+    if policy:
+        victim = min(members, key=_worth)
+        told = "; ".join(sentences)
+        end_by_rule(ctx.writer, victim, Rule.DEADLOCK, f"ended by LockPolicy {policy} as the youngest of a cycle: {told}")
+
+
+def _worth(run: RunState) -> tuple[int, int, int]:
+    """The least is ended: a lower priority first, then the one that came last."""
+    return run.priority, -run.queue_order, -run.id
