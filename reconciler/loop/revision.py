@@ -99,6 +99,7 @@ def _follow(ctx: Context, change: DefinitionChange, former: dict[tuple[str, str,
         policies.take_policies_of(ctx.writer, namespace)
     elif kind == Kind.CONSTRAINT.value:
         limits.read_capacities_of(ctx.writer, namespace, name)
+        policies.take_policies_of(ctx.writer, namespace)
     elif kind == Kind.CRON_WORKFLOW.value:
         if change.kind is ChangeKind.RETIRE:
             crons.set_next(ctx.writer, namespace, name, None)

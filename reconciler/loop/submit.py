@@ -13,6 +13,7 @@ from typing import Any
 
 from reconciler.errors import ManifestError, NotFound, Refused
 from reconciler.loop.context import Context
+from reconciler.loop.deploying import freeze_deployment
 from reconciler.manifest import content_digest, merge_body, references_of, workflow_body_spec
 from reconciler.model.spec import Kind, WorkflowSpec
 from reconciler.model.state import RunId, RunState
@@ -58,7 +59,12 @@ class Order:
 
 def submit(ctx: Context, source: Source, order: Order) -> RunState:
     """Creates one Pending run. Raises ManifestError or NotFound, and then nothing was written."""
-    spec_json, digest, spec, inherited = _freeze(ctx, source, order.entrypoint)
+    body, spec, inherited = _freeze(ctx, source, order.entrypoint)
+    annotations = {**inherited, **spec.annotations, **source.annotations}
+    deployment = freeze_deployment(ctx, source, spec, annotations)
+    if deployment is not None:
+        body = {**body, "deployment": deployment}
+        spec = ctx.specs.decoded(content_digest(body), body)
     owner = f"{source.kind or Kind.WORKFLOW.value}/{order.name or source.name or order.generate_name}"
     config = config_of(ctx, source.namespace)
     arguments = resolve_arguments(spec.arguments, order.parameters, owner, config)
@@ -70,11 +76,11 @@ def submit(ctx: Context, source: Source, order: Order) -> RunState:
         namespace=source.namespace,
         name=_free_name(ctx, source.namespace, order, uid),
         priority=order.priority if order.priority is not None else spec.priority or 0,
-        spec_digest=digest,
-        spec_json=spec_json,
+        spec_digest=content_digest(body),
+        spec_json=json.dumps(body, separators=(",", ":")),
         arguments=arguments,
         labels={**spec.labels, **source.labels, **order.labels, **_own_labels(source, order)},
-        annotations={**inherited, **spec.annotations, **source.annotations},
+        annotations=annotations,
         origin=source.origin,
         origin_kind=source.kind,
         origin_name=source.name,
@@ -97,8 +103,8 @@ def _own_labels(source: Source, order: Order) -> dict[str, str]:
     return {}
 
 
-def _freeze(ctx: Context, source: Source, entrypoint: str) -> tuple[str, str, WorkflowSpec, Mapping[str, str]]:
-    """The spec as JSON, its digest and its value; a template that it names is merged in as it is now.
+def _freeze(ctx: Context, source: Source, entrypoint: str) -> tuple[dict[str, Any], WorkflowSpec, Mapping[str, str]]:
+    """The spec as plain data and as a value; a template that it names is merged in as it is now.
 
     The last is what the template's own metadata says under `lineclear.dev/`: it counts where nothing nearer says otherwise.
     """
@@ -119,8 +125,7 @@ def _freeze(ctx: Context, source: Source, entrypoint: str) -> tuple[str, str, Wo
     stored = _stored_templates(ctx, source.namespace, own, where)
     if stored:
         body = {**body, "storedTemplates": stored}
-    digest = content_digest(body)
-    return json.dumps(body, separators=(",", ":")), digest, ctx.specs.decoded(digest, body), inherited
+    return dict(body), ctx.specs.decoded(content_digest(body), body), inherited
 
 
 def find_template(ctx: Context, namespace: str, name: str, *, cluster: bool) -> catalogue.Definition | None:

@@ -15,6 +15,7 @@ from typing import Any
 from reconciler.errors import ManifestError
 from reconciler.manifest import rules, schema
 from reconciler.manifest.calls import EXIT, Site, read_arguments, read_hooks
+from reconciler.manifest.deployment import deployment_from_json
 from reconciler.manifest.locks import read_locks
 from reconciler.manifest.positions import Path
 from reconciler.manifest.reading import Reading
@@ -33,6 +34,7 @@ _LONGEST_DEADLINE_S = 10**9
 
 DEFAULT_NAMESPACE = "default"
 STORED = "storedTemplates"
+DEPLOYMENT = "deployment"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,15 +52,18 @@ def decode_spec(body_spec: Mapping[str, Any]) -> WorkflowSpec:
     """The value of the `spec` of a Workflow or WorkflowTemplate, or of a CronWorkflow's `workflowSpec`, as plain data.
 
     A frozen spec may also have `storedTemplates`: the documents that it refers to as {"namespaced/NAME" or "cluster/NAME":
-    {"templates": [...]}}, whose templates get keys of that scope. The spec's own templateDefaults count for these too, and no
-    others, as in Argo. Raises ManifestError, naming each field, if the data is no spec that can be run.
+    {"templates": [...]}}, whose templates get keys of that scope; and `deployment`, what it says of infrastructure.
+    The spec's own templateDefaults count for these too, and no others, as in Argo. Raises ManifestError, naming each field, if
+    the data is no spec that can be run.
     """
     r = Reading()
     own = body_spec
-    stored = body_spec.get(STORED)
-    if stored is not None:
-        own = {name: value for name, value in body_spec.items() if name != STORED}
+    stored, deployment = body_spec.get(STORED), body_spec.get(DEPLOYMENT)
+    if stored is not None or deployment is not None:
+        own = {name: value for name, value in body_spec.items() if name not in (STORED, DEPLOYMENT)}
     spec = read_spec(r, own, (), needs_entrypoint=False, stored=stored)
+    if deployment is not None:
+        spec = replace(spec, deployment=deployment_from_json(deployment))
     wrong = [note for note in r.notes if note.rule.severity is Severity.ERROR]
     if wrong:
         told = "; ".join(f"{dotted(note.at)}: {note.message}" for note in wrong)

@@ -9,15 +9,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from reconciler.errors import ManifestError
 from reconciler.manifest import rules, schema
 from reconciler.manifest.calls import Site, read_dag, read_name, read_steps
 from reconciler.manifest.defaults import lay_below
+from reconciler.manifest.deployment import CONSTRAINTS, read_constraints
 from reconciler.manifest.locks import read_locks
 from reconciler.manifest.parameters import read_outputs, read_parameters
 from reconciler.manifest.positions import Path
 from reconciler.manifest.programs import read_program
 from reconciler.manifest.reading import Reading
 from reconciler.manifest.retries import read_retry
+from reconciler.model.locks import LockRef
 from reconciler.model.spec import Body, Severity, Steps, Suspend, Template
 
 _BODIES = ("container", "script", "steps", "dag", "suspend")
@@ -96,10 +99,20 @@ def _template(site: Site, fields: Mapping[str, Any], value: Any, at: Path, *, is
     if fields.get("metadata") is not None:
         metadata = r.fields(fields["metadata"], (*at, "metadata"), schema.TEMPLATE_METADATA)
         more["annotations"] = r.text_map(metadata.get("annotations"), (*at, "metadata", "annotations"))
+        more["locks"] = (*more.get("locks", ()), *_constraints(r, more["annotations"], (*at, "metadata", "annotations")))
     if fields.get("inputs") is not None:
         inputs = r.fields(fields["inputs"], (*at, "inputs"), schema.INPUTS)
         more["inputs"] = read_parameters(r, inputs.get("parameters"), (*at, "inputs", "parameters"))
     return Template(name=site.key(site.template), body=body or Steps(groups=()), is_inline=is_inline, **more)
+
+
+def _constraints(r: Reading, annotations: Mapping[str, str], at: Path) -> tuple[LockRef, ...]:
+    """What a template's annotation wants of constraints: taken with its locks."""
+    try:
+        return read_constraints(annotations.get(CONSTRAINTS, ""))
+    except ManifestError as error:
+        r.note(rules.NOT_ALLOWED, (*at, CONSTRAINTS), str(error))
+        return ()
 
 
 def _body(site: Site, fields: Mapping[str, Any], value: Any, at: Path) -> Body | None:

@@ -27,7 +27,8 @@ class LockKind(StrEnum):
 class LockRef:
     """One wanted lock, its name still templated.
 
-    A semaphore of a ConfigMap has `configmap` and `key`, every other lock has `name`. `namespace` None means the run's own.
+    A semaphore of a ConfigMap has `configmap` and `key`, every other lock has `name`; a constraint is NAME or NAME/QUEUE.
+    `namespace` None means the run's own.
     """
 
     kind: LockKind
@@ -35,6 +36,7 @@ class LockRef:
     configmap: str = ""
     key: str = ""
     namespace: str | None = None
+    units: int = 1
 
     @property
     def written(self) -> str:

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from reconciler.model.cron import CronSpec
+from reconciler.model.deployment import Deployment
 from reconciler.model.locks import LockRef
 from reconciler.model.own_kinds import OwnKind
 
@@ -284,6 +285,7 @@ class WorkflowSpec:
     retry: Retry | None = None
     template_ref: str = ""
     template_ref_cluster: bool = False
+    deployment: Deployment | None = None  # of a frozen spec only
     labels: Mapping[str, str] = field(default_factory=dict)  # workflowMetadata
     annotations: Mapping[str, str] = field(default_factory=dict)  # workflowMetadata
     result_calls: frozenset[str] = frozenset()

@@ -53,6 +53,7 @@ class NodeType(StrEnum):
     TASK_GROUP = "TaskGroup"
     SKIPPED = "Skipped"
     SUSPEND = "Suspend"
+    LOCK = "Lock"
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +172,15 @@ class AttemptState:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InfraMapping:
+    """Where an infrastructure lock leads: its InfrastructureDefinition, the service, and the resolved fields, by name."""
+
+    definition: str
+    service: str
+    fields: tuple[tuple[str, str], ...]
+
+
 @dataclass(frozen=True, slots=True)
 class ResolvedLock:
     """`units` of one lock of a claim, its name resolved. `values` are the (tag, value) pairs that made the name."""
@@ -183,6 +193,7 @@ class ResolvedLock:
     values: tuple[tuple[str, str], ...]
     nested: bool = False
     units: int = 1
+    mapping: InfraMapping | None = None
 
 
 class ClaimPhase(StrEnum):

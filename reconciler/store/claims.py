@@ -15,7 +15,7 @@ from reconciler.model.locks import LockKind
 from reconciler.model.own_kinds import OnFailure
 from reconciler.model.plan import Keep
 from reconciler.model.state import ClaimId, LockId, NodeId, Phase, ResolvedLock, Rule, RunId, RunState
-from reconciler.store import limits, policies
+from reconciler.store import limits, mappings, policies
 from reconciler.store.writer import Writer
 
 UNBOUNDED = 2**31 - 1
@@ -37,6 +37,8 @@ def request(writer: Writer, run: RunState, node: NodeId | None, locks: Sequence[
         lock_id = ensure_lock(writer, lock)
         inside = _holding_ancestor(writer, run, node, lock_id) if lock.nested and node is not None else 0
         _insert_want(writer, claim, lock_id, lock, inside, mutex=LockKind(lock.kind).is_mutex)
+        if lock.mapping is not None:
+            mappings.record(writer, lock_id, lock.namespace, lock.mapping)
         writer.marks.lock(lock_id)
     if node is not None:
         writer.marks.tangled[claim] = None

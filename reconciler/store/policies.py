@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 
 from reconciler.manifest import read_lock_policy
 from reconciler.model.locks import LockKind
-from reconciler.model.own_kinds import CONSTRAINT_POLICY, INFRASTRUCTURE_POLICY, LockPolicy
+from reconciler.model.own_kinds import CONSTRAINT_POLICY, INFRASTRUCTURE_POLICY, NO_BOUND, LockPolicy
 from reconciler.model.state import LockId
 from reconciler.store.writer import Writer
 
@@ -53,6 +53,8 @@ def _take(writer: Writer, lock_id: LockId, policies: list[_Named]) -> None:
     if kind == LockKind.POLICY:
         return
     named, policy = find_policy(policies, LockKind(kind), name)
+    if not policy.overtake and kind == LockKind.CONSTRAINT:
+        policy = replace(policy, overtake=_passes(writer, namespace, name))
     after = [
         named, policy.queue_limit, policy.overflow.value, policy.reserved, policy.wait_limit_s, policy.hold_limit_s,
         int(policy.ends_hold), policy.overtake, policy.on_failure.value if policy.on_failure else "", policy.hold_for_s,
@@ -66,6 +68,15 @@ def _take(writer: Writer, lock_id: LockId, policies: list[_Named]) -> None:
     if named or before[0]:
         detail = {"from": before[0], "to": named}
         writer.journal("lock.policy", namespace=namespace, subject=key, detail=detail)
+
+
+def _passes(writer: Writer, namespace: str, name: str) -> int:
+    """How often a waiter for a constraint may be passed, by the constraint's own strategy."""
+    sql = (
+        "SELECT body_json FROM definition WHERE kind = 'ResourceConstraint' AND namespace = ? AND name = ? AND retired_at IS NULL"
+    )
+    row = writer.db.execute(sql, (namespace, name.partition("/")[0])).fetchone()
+    return NO_BOUND if row is not None and json.loads(row[0])["spec"].get("strategy") == "ASAP" else 0
 
 
 def find_policy(policies: list[_Named], kind: LockKind, name: str) -> _Named:

@@ -13,6 +13,7 @@ from reconciler.model.state import NodeType, RunState
 from reconciler.store import runs
 from reconciler.store.writer import Writer
 from reconciler.workflow.outcome import is_hook
+from reconciler.workflow.values import ACQUIRE, PRE_DEPLOYMENT
 
 _MADE_ANEW = (NodeType.POD.value, NodeType.RETRY.value, NodeType.SKIPPED.value, NodeType.SUSPEND.value)
 _BAD = (
@@ -20,6 +21,9 @@ _BAD = (
     " WHERE run_id = ? AND phase NOT IN ('Succeeded', 'Skipped') ORDER BY id"
 )
 _HOOKS = "SELECT id FROM node WHERE run_id = ? AND (name = ? OR (name > ? AND name < ?))"
+_BEFORE_MAIN = (  # infrastructure was let go at the end and is asked for again; a pre-deployment that went well stays
+    "SELECT id FROM node WHERE run_id = ? AND (name = ? OR (name = ? AND phase NOT IN ('Succeeded', 'Skipped')))"
+)
 _DELETE = (
     "WITH RECURSIVE gone (id) AS (SELECT value FROM json_each(?)"
     " UNION SELECT n.id FROM gone JOIN node n ON n.parent_id = gone.id)"
@@ -38,6 +42,7 @@ def reopen(writer: Writer, run: RunState, deadline_s: int | None, *, keeps_runni
     names = ["", *(name for _, name, _, _, _ in again)]
     hooks = [row[0] for name in names for row in db.execute(_HOOKS, _hook_names(run, name)).fetchall()]
     gone = [node_id for node_id, _, kind, _, _ in again if kind in _MADE_ANEW]
+    gone += [row[0] for row in db.execute(_BEFORE_MAIN, (run.id, ACQUIRE, PRE_DEPLOYMENT)).fetchall()]
     db.execute(_DELETE, (json.dumps(gone + hooks),))
     for node_id, _, kind, created_at, deadline_at in again:
         if kind not in _MADE_ANEW:

@@ -13,16 +13,24 @@ from typing import Protocol
 
 from reconciler.errors import ManifestError
 from reconciler.expr.condition import condition
-from reconciler.expr.language import evaluate
 from reconciler.model.duration import parse_argo_duration
 from reconciler.model.plan import ClaimRequest, Keep, NewNode, RunPlan, RunUpdate
 from reconciler.model.spec import Call, Template, WorkflowSpec
 from reconciler.model.state import NO_OUTPUTS, RULES, ClaimPhase, NodeState, NodeType, Outputs, Phase, RunState
-from reconciler.workflow import calls, dag, hooks, pauses, pods, retry, step_group, steps, task_group
+from reconciler.workflow import calls, dag, deployment, hooks, pauses, pods, retry, step_group, steps, task_group
 from reconciler.workflow.outcome import run_end, ttl_s
 from reconciler.workflow.scope import Scope
 from reconciler.workflow.tree import Stored, Tree
-from reconciler.workflow.values import EXIT_NODE, UnresolvedTag, Values, is_handler, is_in_handler, resolve_locks
+from reconciler.workflow.values import (
+    EXIT_NODE,
+    UnresolvedTag,
+    Values,
+    is_before_main,
+    is_handler,
+    is_in_handler,
+    is_in_run_handler,
+    resolve_locks,
+)
 from reconciler.workflow.variables import Variables
 
 ON_FAILURE = "lineclear.dev/on-failure"
@@ -87,7 +95,7 @@ class Decision:
             return self._end(Phase.FAILED, self._why_stopped())
         if claim is ClaimPhase.WAITING or (self.run.suspended and claim is None):
             return RunPlan()
-        if claim is None and self.spec.locks:
+        if claim is None and (self.spec.locks or self._locks_first):
             return self._ask_for_locks()
         self._update = RunUpdate(
             expected=Phase.PENDING, phase=Phase.RUNNING, deadline_s=self.spec.active_deadline_s
@@ -101,59 +109,67 @@ class Decision:
     def _ask_for_locks(self) -> RunPlan:
         try:
             locks = resolve_locks(self.spec.locks, self.scope.base, self.run.namespace)
+            if self._locks_first:
+                locks += deployment.locks_of(self)
         except (UnresolvedTag, ManifestError) as error:
             return self._end(Phase.ERROR, f"its locks could not be named: {error}")
-        self.tree.request(ClaimRequest(node=None, locks=locks, wait_limit_s=self._patience_s()))
+        if self._locks_first:
+            deployment.make_waiting(self)
+        self.tree.request(ClaimRequest(node=None, locks=locks, wait_limit_s=self.patience_s()))
         return self.tree.plan(None, {})
 
-    def _patience_s(self) -> float | None:
+    @property
+    def _locks_first(self) -> bool:
+        """True for a run whose infrastructure and constraints are part of its own claim: nothing has to run before it."""
+        asked = self.spec.deployment
+        return asked is not None and not asked.pre_deployment and bool(asked.infrastructures or asked.constraints)
+
+    def patience_s(self) -> float | None:
         """How long the run is willing to wait for its own locks; None for as long as it takes."""
         text = self.run.annotations.get(WAIT_TIMEOUT, "")
         return parse_argo_duration(text).total_seconds() if text else None
 
     def running(self, changed: Iterable[str]) -> RunPlan:
         """Makes the root if there is none, and carries every change as far as it goes."""
-        if self.tree.get("") is None and not self._is_paused():
-            if self.run.shutdown:  # a retried run that is to end before its root is made again
-                return self._end(Phase.FAILED, f"Stopped with strategy '{self.run.shutdown}'")
-            call = calls.Making(name="", parent=None, display=self.run.name)
-            self.enter(call, Call(name="", template=self.spec.entrypoint), self.scope.base)
-        for name in changed:
-            node = self.tree.get(name)
-            if node is not None:
-                self.advance(node)
+        names = list(changed)
+        self._advance_all(name for name in names if is_before_main(name))
+        if not self._is_paused():
+            was_clear = deployment.was_clear(self)
+            if deployment.is_clear(self):
+                if self.tree.get("") is None and not self.run.shutdown:
+                    call = calls.Making(name="", parent=None, display=self.run.name)
+                    self.enter(call, Call(name="", template=self.spec.entrypoint), self.scope.base)
+            elif not self.is_ending:
+                names = [name for name in names if is_in_run_handler(name)]
+            if deployment.was_clear(self) is not was_clear or deployment.stopped_by(self) is not None:
+                names = [node.name for node in self.tree.stored.unfinished()]
+        self._advance_all(name for name in names if not is_before_main(name))
         root = self.tree.get("")
         if root is not None and not root.is_final and not self._is_paused():
             hooks.fire_for_run(self, self.scope.base)
-        self._after_root()
+        self._after_main()
         return self.tree.plan(self._update, self._outputs)
 
-    def _after_root(self) -> None:
-        """Runs the exit handler once the root has ended, and ends the run once that has ended too."""
-        root = self.tree.get("")
-        if root is None or not root.is_final or self._is_paused():
+    def _advance_all(self, names: Iterable[str]) -> None:
+        for name in names:
+            node = self.tree.get(name)
+            if node is not None:
+                self.advance(node)
+
+    def _after_main(self) -> None:
+        """Runs the exit handler once the main part has ended, or can never begin, and ends the run once that has ended too."""
+        main = self.tree.get("") or deployment.stopped_by(self)
+        if main is None and self.run.shutdown and not deployment.is_busy(self):
+            self._end(Phase.FAILED, self._why_stopped())
+        if main is None or not main.is_final or self._is_paused():
             return
         handler = self.tree.get(EXIT_NODE)
         if handler is None and self.spec.on_exit is not None and self.run.shutdown != "Terminate":
-            handler = self._enter_handler()
-        scope = Variables({"workflow.status": root.phase.value}, outer=self.scope.base)
+            handler = hooks.enter_handler(self, self.spec.on_exit)
+        scope = Variables({"workflow.status": main.phase.value}, outer=self.scope.base)
         if hooks.fire_for_run(self, scope) and (handler is None or handler.is_final):
-            phase, message = run_end(root, handler, self._why_stopped() if self.run.shutdown else "", expired=self._expired)
+            phase, message = run_end(main, handler, self._why_stopped() if self.run.shutdown else "", expired=self._expired)
             self._end(phase, message, keep=Keep.NOTHING if phase is Phase.SUCCEEDED else self._keep())
-
-    def _enter_handler(self) -> NodeState | None:
-        hook = self.spec.on_exit
-        assert hook is not None
-        scope = self.scope.outside(EXIT_NODE)
-        making = calls.Making(name=EXIT_NODE, parent=None, display=f"{self.run.name}.onExit")
-        call = Call(name=EXIT_NODE, template=hook.template, arguments=hook.arguments)
-        if hook.expression:
-            try:
-                if evaluate(hook.expression, scope.tree()) is not True:
-                    return calls.skip(self, making, call, hooks.NOT_NOW)
-            except ManifestError as error:
-                return self.stillborn(making, call, str(error))
-        return self.enter(making, call, scope)
 
     def _keep(self) -> Keep:
         """A run that fails by itself keeps locks: a half-done migration wants eyes first, unless somebody said otherwise."""
@@ -186,6 +202,8 @@ class Decision:
         elif self.is_halting(node):
             hooks.catch_up(self, node)
             self._halt(node)
+        elif node.type is NodeType.LOCK:
+            return  # looked after by what stands before the main part
         elif node.phase is Phase.PENDING and node.type is not NodeType.POD:
             self.start_if_granted(node)
         else:
@@ -209,8 +227,8 @@ class Decision:
 
     @property
     def is_ending(self) -> bool:
-        """True once the run is asked to end or its deadline has passed: only exit handlers go on."""
-        return self.run.shutdown != "" or self._expired
+        """True once the run is asked to end, its deadline has passed or its locks are refused: only exit handlers go on."""
+        return self.run.shutdown != "" or self._expired or deployment.stopped_by(self) is not None
 
     def is_halting(self, node: NodeState) -> bool:
         """True for a node that may not go on: the run is asked to end, or a deadline around the node has passed."""
@@ -230,11 +248,15 @@ class Decision:
 
     def _halt(self, node: NodeState) -> None:
         """Ends a node that may not go on, once nothing of it is left."""
-        message = f"Stopped with strategy '{self.run.shutdown}'" if self.run.shutdown else "Step exceeded its deadline"
+        message = self._why_stopped() if self.run.shutdown else "Step exceeded its deadline"
         if node.phase is Phase.PENDING and node.message:  # its wait for locks was refused
             message = node.message
         if node.type is NodeType.POD:
             pods.halt(self, node, message)
+        elif node.type is NodeType.LOCK:
+            if node.id and self.tree.stored.claim(node.id) is not None:
+                self.tree.end_claim(node.name, message)
+            self.finish(node, Phase.FAILED, message)
         elif node.type is NodeType.SUSPEND:
             self.finish(node, Phase.FAILED, node.message or message)
         elif not self.tree.has_unfinished_child(node):
@@ -365,4 +387,5 @@ KINDS: Mapping[NodeType, Kind] = {
     NodeType.RETRY: retry,
     NodeType.SUSPEND: pauses,
     NodeType.SKIPPED: pauses,
+    NodeType.LOCK: deployment,
 }

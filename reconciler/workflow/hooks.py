@@ -15,7 +15,7 @@ from reconciler.model.spec import Call, Hook
 from reconciler.model.state import FINAL, NodeState, NodeType, Phase
 from reconciler.workflow.calls import Making, call_of, skip
 from reconciler.workflow.outcome import is_hook
-from reconciler.workflow.values import Values, is_handler
+from reconciler.workflow.values import EXIT_NODE, Values, is_handler
 from reconciler.workflow.variables import Variables
 
 if TYPE_CHECKING:
@@ -125,3 +125,17 @@ def _fire_if(d: Decision, making: Making, handler: Call, hook: Hook, scope: Valu
             d.stillborn(making, handler, str(error))
             return
     d.enter(making, handler, scope)
+
+
+def enter_handler(d: Decision, hook: Hook) -> NodeState | None:
+    """Makes the run's exit handler, or the Skipped node of one whose expression does not hold."""
+    scope = d.scope.outside(EXIT_NODE)
+    making = Making(name=EXIT_NODE, parent=None, display=f"{d.run.name}.onExit")
+    call = Call(name=EXIT_NODE, template=hook.template, arguments=hook.arguments)
+    if hook.expression:
+        try:
+            if evaluate(hook.expression, scope.tree()) is not True:
+                return skip(d, making, call, NOT_NOW)
+        except ManifestError as error:
+            return d.stillborn(making, call, str(error))
+    return d.enter(making, call, scope)

@@ -14,7 +14,7 @@ from reconciler.model.state import FINAL, NodeState, NodeType, ResolvedLock, Run
 from reconciler.workflow.producers import Producers
 from reconciler.workflow.run_names import RunNames
 from reconciler.workflow.tree import Tree
-from reconciler.workflow.values import exit_values, input_values, is_in_run_handler, resolve_locks
+from reconciler.workflow.values import ACQUIRE, PRE_DEPLOYMENT, exit_values, input_values, is_in_run_handler, resolve_locks
 from reconciler.workflow.variables import Variables
 
 _BEFORE_FIRST = {"exitCode": "0", "status": "", "duration": "0", "message": ""}
@@ -55,10 +55,15 @@ class Scope:
 
     def outside(self, name: str) -> Variables:
         """The run's variables; inside its exit handler also how the run ended."""
-        root = self._tree.get("") if is_in_run_handler(name) else None
+        root = self._main() if is_in_run_handler(name) else None
         if root is None:
             return self.base
         return Variables(exit_values(root, self._tree.stored, self._run), outer=self.base)
+
+    def _main(self) -> NodeState | None:
+        """The main part's root, or what kept it from beginning."""
+        found = (self._tree.get(name) for name in ("", ACQUIRE, PRE_DEPLOYMENT))
+        return next((node for node in found if node is not None), None)
 
     def of(self, node: NodeState) -> Variables:
         """The variables inside a node: of its template, of its earlier siblings among tries, of the calls that it makes."""

@@ -21,6 +21,8 @@ from reconciler.workflow.tree import Stored
 Values = Variables | Mapping[str, str]
 ConfigValue = Callable[[str, str], str | None]
 EXIT_NODE = ".onExit"
+PRE_DEPLOYMENT = ".preDeployment"
+ACQUIRE = ".acquireResourceLock"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 _TURN = re.compile(r"\([^()]*\)")
 _HANDLER = re.compile(r"(?:^|[^\]])\.onExit$")
@@ -40,6 +42,11 @@ def is_handler(name: str) -> bool:
 def is_in_run_handler(name: str) -> bool:
     """True for the run's own exit handler and the nodes below it."""
     return name == EXIT_NODE or name.startswith((f"{EXIT_NODE}[", f"{EXIT_NODE}.", f"{EXIT_NODE}("))
+
+
+def is_before_main(name: str) -> bool:
+    """True for the nodes that stand before a run's main part, and those below them."""
+    return name.startswith((PRE_DEPLOYMENT, ACQUIRE))
 
 
 def exit_values(root: NodeState, stored: Stored, run: RunState) -> dict[str, str]:
@@ -209,9 +216,15 @@ def _resolve_lock(ref: LockRef, scope: Values, own_namespace: str) -> ResolvedLo
     if not name.strip("/ "):
         raise ManifestError(f"lock name {template!r} is empty once its variables have values; give every variable a value")
     for part in (namespace, name):
-        if _CONTROL.search(part):
-            raise ManifestError(f"lock name {template!r} is {part!r}, which holds control characters; give it plain text")
-    return ResolvedLock(f"{namespace}/{ref.kind.value}/{name}", ref.kind.value, namespace, name, template, values)
+        check_plain(f"lock name {template!r}", part)
+    key = f"{namespace}/{ref.kind.value}/{name}"
+    return ResolvedLock(key, ref.kind.value, namespace, name, template, values, units=ref.units)
+
+
+def check_plain(what: str, value: str) -> None:
+    """Raises ManifestError for a part of a lock's key that is no plain text."""
+    if _CONTROL.search(value):
+        raise ManifestError(f"{what} is {value!r}, which holds control characters; give it plain text")
 
 
 __all__ = [

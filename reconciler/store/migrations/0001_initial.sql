@@ -135,7 +135,7 @@ CREATE TABLE node (
   name        TEXT NOT NULL,                  -- Argo's node name less the run's: '', '[0].build', '.deploy(1)', '.onExit'
   display     TEXT NOT NULL,
   type        TEXT NOT NULL CHECK (type IN (
-                'Pod', 'Steps', 'StepGroup', 'DAG', 'TaskGroup', 'Retry', 'Suspend', 'Skipped')),
+                'Pod', 'Steps', 'StepGroup', 'DAG', 'TaskGroup', 'Retry', 'Suspend', 'Skipped', 'Lock')),
   template    TEXT NOT NULL DEFAULT '',       -- its key in the frozen spec: NAME, SCOPE:NAME, or TEMPLATE/CALL (inline)
   phase       TEXT NOT NULL CHECK (phase IN ('Pending', 'Running', 'Succeeded', 'Failed', 'Error', 'Skipped', 'Omitted')),
   message     TEXT NOT NULL DEFAULT '',
@@ -272,6 +272,18 @@ CREATE UNIQUE INDEX mutex_has_one_holder ON claim_lock (lock_id) WHERE state = '
 CREATE INDEX held_by_run ON claim_lock (run_id) WHERE state = 'held';
 CREATE INDEX held_until ON claim_lock (due_at) WHERE state = 'held' AND due_at IS NOT NULL;
 CREATE INDEX waiting_by_run ON claim_lock (run_id) WHERE state = 'waiting';
+
+CREATE TABLE mapping (                         -- each place that an InfrastructureDefinition was resolved to, with its service
+  namespace   TEXT NOT NULL,
+  definition  TEXT NOT NULL,
+  lock_id     INTEGER NOT NULL REFERENCES lock (id),
+  service     TEXT NOT NULL,
+  fields_json TEXT NOT NULL,                  -- {NAME: VALUE}
+  first_at    TEXT NOT NULL,
+  last_at     TEXT NOT NULL,
+  deployments INTEGER NOT NULL DEFAULT 1,
+  PRIMARY KEY (namespace, definition, lock_id)
+) STRICT, WITHOUT ROWID;
 
 -- Crons -------------------------------------------------------------------------------------------------------------------
 

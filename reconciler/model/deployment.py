@@ -1,0 +1,38 @@
+"""What a run says of the infrastructure that it deploys to, before any tag of it has a value."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from reconciler.model.locks import LockRef
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploymentRequest:
+    """The annotations of a run, read: names only. Without a service or with `is_locked` False no infrastructure is locked."""
+
+    service: str = ""
+    infrastructures: tuple[str, ...] = ()
+    is_locked: bool = True
+    pre_deployment: str = ""
+    constraints: tuple[LockRef, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Infrastructure:
+    """An InfrastructureDefinition as it was when the run was made: its fields may hold tags. `place` is path:line."""
+
+    name: str
+    place: str
+    fields: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """What is frozen with a run: the template to run first ('' for none), the infrastructures to lock, constraints to take."""
+
+    service: str = ""
+    infrastructures: tuple[Infrastructure, ...] = ()
+    pre_deployment: str = ""
+    constraints: tuple[LockRef, ...] = ()
