@@ -72,7 +72,7 @@ def remove_run(ctx: Context, run_id: RunId, reason: str) -> None:
     """Lets everything go that an ended run holds, and removes it."""
     run = runs.get_run(ctx.writer, run_id)
     claims.release_all(ctx.writer, run, reason)
-    runs.delete_run(ctx.writer, run)
+    runs.delete_run(ctx.writer, run, reason)
 
 
 def shift_limits(writer: Writer, drift: timedelta) -> None:

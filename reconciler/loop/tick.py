@@ -22,7 +22,7 @@ from reconciler.loop.effects import Effects
 from reconciler.loop.inbox import Inbox, Look, Noted, Ping, Pushed, Request, Work
 from reconciler.loop.observe import take_over
 from reconciler.loop.patience import pass_holds, pass_patience
-from reconciler.loop.requests import handle
+from reconciler.loop.requests import handle, record_refusal
 from reconciler.loop.revision import Applied, apply_revision, note_missing
 from reconciler.loop.settle import mark_everything, settle
 from reconciler.loop.waiting import waiting_text
@@ -278,6 +278,7 @@ class Loop:
             with self.writer.savepoint():
                 result = handle(ctx, request.verb, request.args, request.actor)
         except LineclearError as error:
+            record_refusal(ctx, request.verb, request.args, request.actor, error)
             reply = {"error": {"code": error.exit_code, "message": str(error)}}
             return lambda: request.answer(reply)
         except Exception as error:  # the boundary of a request: a bug in one verb ends that request only
