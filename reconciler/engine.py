@@ -13,6 +13,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Mapping
+from datetime import timedelta
 from pathlib import Path
 
 from reconciler.clock import Clock, local_zone
@@ -28,6 +29,8 @@ from reconciler.model.attempt import Liveness
 from reconciler.runtime.host import HostRuntime
 from reconciler.settings import Settings
 from reconciler.store import catalogue
+from reconciler.store.chain import noted
+from reconciler.store.segments import Retention
 from reconciler.store.writer import Writer, open_writer
 from reconciler.workflow.engine import Rules
 
@@ -82,6 +85,7 @@ class Engine:
             boot_id=boot_id,
             local_zone=local_zone(),
             rules=Rules(keep_locks=settings.compatibility != "argo"),
+            keep=Retention(age=timedelta(days=settings.journal_days), rows=settings.journal_rows),
         )
         outside = Outside(
             applied=lambda sha: self._applied(sha, chores, source),
@@ -107,9 +111,9 @@ class Engine:
             chores.want_pruned()
 
     def note_all(self, chores: Chores) -> None:
-        """Asks for the notes that are not written yet."""
+        """Asks for the notes that are not written yet. Each has the journal's head as it is on the disk by now."""
         for revision_id, sha, outcome in catalogue.unnoted(self.writer):
-            chores.want_note(revision_id, sha, outcome)
+            chores.want_note(revision_id, sha, noted(outcome, self.writer.head()))
 
     def tick(self) -> None:
         """Everything there is to do now."""

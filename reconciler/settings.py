@@ -38,6 +38,8 @@ class Settings:
     image_policy: str = "host"
     compatibility: str = ""
     receive: str = "refuse"
+    journal_days: int = 365
+    journal_rows: int = 1_000_000
     origins: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -137,6 +139,18 @@ KEYS = (
         check=_number(0),
     ),
     Key(
+        name="journal.keep_days",
+        attribute="journal_days",
+        meaning="how long the journal is kept, in days; longer while what it tells of is still held or waited for",
+        check=_number(1, whole=True),
+    ),
+    Key(
+        name="journal.keep_rows",
+        attribute="journal_rows",
+        meaning="how many rows of the journal are kept at most, whatever their age; a million are half a gigabyte",
+        check=_number(0, whole=True),
+    ),
+    Key(
         name="images",
         attribute="images",
         meaning="which runtime runs which image, `host` or `sandbox`: as text, or as a table of runtime, command and path",
@@ -202,7 +216,7 @@ def _flat(given: Mapping[str, Any]) -> dict[str, Any]:
             found |= {f"{name}.{key}": inner for key, inner in value.items()} or {name: value}
         else:
             found[name] = value
-    return {name: value for name, value in found.items() if not (name in ("steps", "images") and value == {})}
+    return {name: value for name, value in found.items() if not (name in ("steps", "journal", "images") and value == {})}
 
 
 def _parse_images(given: Mapping[str, Any], text: str, shown: str) -> dict[str, Image]:

@@ -210,6 +210,18 @@ class House:
         """(actor, run, subject, detail as JSON text) of every entry of a kind, oldest first."""
         return self.rows("SELECT actor, run, subject, detail_json FROM journal WHERE kind = ? ORDER BY seq", kind)
 
+    def verify(self):
+        """What a check of the record says, compared with the Git notes."""
+        from reconciler.home import Home
+        from reconciler.store.read import open_read
+        from reconciler.views.chain import check_chain, noted_heads
+
+        heads, why = noted_heads(Home(str(self.root)))
+        assert why == ""
+        reader = open_read(str(self.root / "state.db"))
+        with contextlib.closing(reader), reader:
+            return check_chain(reader, heads)
+
     def holders(self, key):
         """(run, epoch) of those who hold a lock now, by epoch."""
         return self.rows(

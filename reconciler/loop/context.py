@@ -14,6 +14,7 @@ from reconciler.model.attempt import Liveness
 from reconciler.model.spec import WorkflowSpec
 from reconciler.model.state import NO_OUTPUTS, AttemptState, NodeState, Outputs, ResolvedLock, RunState
 from reconciler.store.runs import spec_json
+from reconciler.store.segments import Retention
 from reconciler.store.writer import Writer
 from reconciler.workflow.engine import Rules
 from reconciler.workflow.run_names import RunNames
@@ -57,6 +58,7 @@ class Options:
     boot_id: str
     local_zone: tzinfo
     rules: Rules = field(default_factory=Rules)
+    keep: Retention = field(default_factory=Retention)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -1,15 +1,18 @@
-"""What time alone brings: deadlines of runs and steps, and the ends that ttlStrategy sets."""
+"""What time alone brings: deadlines of runs and steps, the ends that ttlStrategy sets, and the record's retention."""
 
 from __future__ import annotations
 
+import logging
+import sqlite3
 from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
 from reconciler.loop.context import Context
 from reconciler.model.state import RunId
-from reconciler.store import claims, runs
+from reconciler.store import claims, runs, segments
 from reconciler.store.writer import Writer
 
+log = logging.getLogger(__name__)
 _NEXT = (
     "SELECT min(at) FROM ("
     " SELECT min(deadline_at) AS at FROM run WHERE deadline_at > :after AND finished_at IS NULL"
@@ -72,7 +75,19 @@ def remove_run(ctx: Context, run_id: RunId, reason: str) -> None:
     """Lets everything go that an ended run holds, and removes it."""
     run = runs.get_run(ctx.writer, run_id)
     claims.release_all(ctx.writer, run, reason)
-    runs.delete_run(ctx.writer, run)
+    runs.delete_run(ctx.writer, run, reason)
+
+
+def pass_journal(ctx: Context) -> bool:
+    """Closes segments of the record and drops those beyond retention; True if more are left to drop. For sweeps only."""
+    try:
+        with ctx.writer.savepoint():
+            segments.close_segments(ctx.writer, ctx.options.keep)
+            ctx.boundary("retention")
+            return segments.drop_segments(ctx.writer, ctx.options.keep)
+    except (sqlite3.IntegrityError, ValueError):  # rows that another hand bent must not keep everything else from going on
+        log.exception("the journal could not be tended; look at it with `lineclear journal verify`", extra={"action": "journal"})
+        return False
 
 
 def shift_limits(writer: Writer, drift: timedelta) -> None:

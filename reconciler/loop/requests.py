@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from reconciler.errors import ManifestError, NotFound, Refused, UsageError
+from reconciler.errors import Conflict, LineclearError, ManifestError, NotFound, QueueFull, Refused, UsageError
 from reconciler.loop import crons as cron_runs
 from reconciler.loop import limits, pausing
 from reconciler.loop.context import Context
@@ -140,7 +140,8 @@ def _take_over(ctx: Context, args: Args) -> RunState | None:
 def _release_taken(ctx: Context, taken: RunState, heir: RunState, reason: str) -> None:
     """Lets the broken run's locks go to the heir. Raises Refused if the heir would not take them all: somebody else would."""
     wanted = {lock.key for lock in ctx.locks_of(heir)}
-    missing = [key for key in runs.held_epochs(ctx.writer, taken.id) if key not in wanted]
+    held = runs.held_epochs(ctx.writer, taken.id)
+    missing = [key for key in held if key not in wanted]
     if missing:
         raise Refused(
             f"the new run would not take {', '.join(missing)}, which {taken.name} holds, and the next in the queue would have it:"
@@ -148,7 +149,7 @@ def _release_taken(ctx: Context, taken: RunState, heir: RunState, reason: str) -
         )
     claims.outrank_waiters(ctx.writer, taken, heir)
     claims.release_all(ctx.writer, taken, f"taken over by {heir.name}: {reason}")
-    detail = {"from": taken.name, "reason": reason}
+    detail = {"from": taken.name, "locks": held, "reason": reason}
     ctx.writer.journal("claim.taken-over", namespace=heir.namespace, run=heir.name, detail=detail)
 
 
@@ -310,3 +311,18 @@ def handle(ctx: Context, verb: str, args: Args, actor: str) -> Answer:
         ctx.writer.actor = ""
 
 
+def record_refusal(ctx: Context, verb: str, args: Args, actor: str, error: LineclearError) -> None:
+    """Writes down who asked for what a rule or the present state forbids, and why; mistakes in the asking are no refusals."""
+    if not isinstance(error, Refused | Conflict | QueueFull):
+        return
+    namespace, run, lock = (_plain(args.get(name)) for name in ("namespace", "run", "lock"))
+    ctx.writer.actor = _plain(actor)
+    given = {"given": str(args["reason"])} if args.get("reason") else {}
+    detail = {"verb": verb, "reason": str(error), **given}
+    ctx.writer.journal("request.refused", namespace=namespace or "default", run=run, subject=lock, detail=detail)
+    ctx.writer.actor = ""
+
+
+def _plain(value: object) -> str:
+    """A text that the store takes; what a peer sends may hold half a character."""
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else ""

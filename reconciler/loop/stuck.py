@@ -87,7 +87,7 @@ def _release_unproven(
     claims.end_claim(ctx.writer, claim, f"released unproven: {reason}")
     for taken in claims.locks_of(ctx.writer, claim):
         claims.hold_back(ctx.writer, taken, why)
-    detail = {"pids": pids, "evidence": [e.evidence for e in evidence], "reason": reason}
+    detail = {"claim": claim, "pids": pids, "evidence": [e.evidence for e in evidence], "reason": reason}
     ctx.writer.journal("claim.released-unproven", namespace=run.namespace, run=run.name, detail=detail)
     message = f"the lock was let go unproven; it admits nobody until `lineclear unhold`: {why}"
     return _answer(ctx, run, lock_id, "held back", message)

@@ -17,12 +17,12 @@ from reconciler.clock import Clock, from_text, to_text
 from reconciler.errors import LineclearError, Transient
 from reconciler.loop.context import Context, Options, Specs
 from reconciler.loop.crons import keep_history, pass_crons
-from reconciler.loop.due import next_due, pass_deadlines, pass_ttl, remove_run, shift_limits
+from reconciler.loop.due import next_due, pass_deadlines, pass_journal, pass_ttl, remove_run, shift_limits
 from reconciler.loop.effects import Effects
 from reconciler.loop.inbox import Inbox, Look, Noted, Ping, Pushed, Request, Work
 from reconciler.loop.observe import take_over
 from reconciler.loop.patience import pass_holds, pass_patience
-from reconciler.loop.requests import handle
+from reconciler.loop.requests import handle, record_refusal
 from reconciler.loop.revision import Applied, apply_revision, note_missing
 from reconciler.loop.settle import mark_everything, settle
 from reconciler.loop.waiting import waiting_text
@@ -202,8 +202,10 @@ class Loop:
         answers: list[Callable[[], None]] = []
         removed: list[RunId] = []
         applied: list[Applied] = []
+        is_behind = False
         with self.writer.write(to_text(ctx.at)):
             if sweep:
+                is_behind = not ctx.offline and pass_journal(ctx)
                 mark_everything(ctx)
             take_over(ctx, [*self._started.values(), *ends])
             for message in messages:
@@ -226,7 +228,7 @@ class Loop:
         self._started_at = None
         self._looked_at, self._due = to_text(ctx.at), None
         if sweep:
-            self._sweep_at = ctx.at + SWEEP_EVERY
+            self._sweep_at = ctx.at + (RETRY_AFTER if is_behind else SWEEP_EVERY)
         runtime.acknowledge([seen.attempt_id for seen in ends if isinstance(seen, Exited | NotStarted | Lost)])
         effects.act(self._context(ctx.at), removed)
         if effects.is_behind:
@@ -278,6 +280,7 @@ class Loop:
             with self.writer.savepoint():
                 result = handle(ctx, request.verb, request.args, request.actor)
         except LineclearError as error:
+            record_refusal(ctx, request.verb, request.args, request.actor, error)
             reply = {"error": {"code": error.exit_code, "message": str(error)}}
             return lambda: request.answer(reply)
         except Exception as error:  # the boundary of a request: a bug in one verb ends that request only

@@ -10,6 +10,7 @@ import stat
 from pathlib import Path
 
 from reconciler.errors import Refused, UsageError
+from reconciler.source.notes import NOTES_REF
 from reconciler.source.plumbing import run_git, scrubbed_environment
 from reconciler.source.repository import check_branch
 
@@ -47,6 +48,8 @@ def create_hosted(path: Path, branch: str, template_dir: Path | None, hook_pytho
     env = scrubbed_environment(str(path))
     for key, value in (*_SETTINGS, ("lineclear.branch", branch), ("lineclear.include", include)):
         run_git(str(path), env, "config", "--local", key, value)
+    # the notes are the daemon's own word on its journal: anybody may fetch them, nobody may push them
+    run_git(str(path), env, "config", "--local", "--replace-all", "receive.hideRefs", NOTES_REF, f"^{NOTES_REF}$")
     install_hooks(path, hook_python, home=home)
     return is_new
 

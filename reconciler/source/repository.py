@@ -25,6 +25,7 @@ from reconciler.model.source import Revision, Standing
 from reconciler.model.spec import ParsedFile
 from reconciler.source import tree
 from reconciler.source.ignore import IGNORE_FILE, PathRule, path_rule
+from reconciler.source.notes import NOTES_REF
 from reconciler.source.parsing import ParsedCache, bad_file, is_silent
 from reconciler.source.plumbing import (
     GIT_TIMEOUT_S,
@@ -40,7 +41,6 @@ from reconciler.source.plumbing import (
 
 ZERO_SHA = "0" * 40
 APPLIED_REF = "refs/lineclear/applied"
-NOTES_REF = "refs/notes/lineclear"
 FILE_LIMIT_BYTES = 1 << 20
 NOTE_LIMIT_CHARS = 60_000
 _IGNORE_LIMIT_BYTES = 1 << 16

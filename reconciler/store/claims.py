@@ -33,17 +33,24 @@ def request(writer: Writer, run: RunState, node: NodeId | None, locks: Sequence[
     """Queues a claim of a run (node None) or of a node; marks every lock that it waits for."""
     level = "run" if node is None else "node"
     claim = _insert(writer, run, node, level)
+    turns = []
     for lock in locks:
         lock_id = ensure_lock(writer, lock)
         inside = _holding_ancestor(writer, run, node, lock_id) if lock.nested and node is not None else 0
         _insert_want(writer, claim, lock_id, lock, inside, mutex=LockKind(lock.kind).is_mutex)
         if lock.mapping is not None:
             mappings.record(writer, lock_id, lock.namespace, lock.mapping)
+        turns += [lock.key] if inside else []
         writer.marks.lock(lock_id)
     if node is not None:
         writer.marks.tangled[claim] = None
     keys = [lock.key for lock in locks]
-    detail = {"claim": claim, "locks": keys, "level": level, "priority": run.priority}
+    detail: dict[str, object] = {"claim": claim, "locks": keys, "level": level, "priority": run.priority}
+    name = None
+    if node is not None:
+        name = writer.db.execute("SELECT name FROM node WHERE id = ?", (node,)).fetchone()[0]
+        detail["nested"] = turns  # of these it takes no unit, only a turn inside a holder
+    detail |= _of(name, run.commit_sha)
     writer.journal("claim.requested", namespace=run.namespace, run=run.name, subject=keys[0], detail=detail)
     return claim
 
@@ -72,6 +79,8 @@ def request_policy(writer: Writer, run: RunState, cron: str, *, single: bool) ->
     claim = _insert(writer, run, None, "policy")
     _insert_want(writer, claim, lock_id, lock, 0, mutex=single)
     writer.marks.lock(lock_id)
+    detail = {"claim": claim, "locks": [lock.key], "level": "policy", "priority": run.priority, **_of(None, run.commit_sha)}
+    writer.journal("claim.requested", namespace=run.namespace, run=run.name, subject=lock.key, detail=detail)
     return claim
 
 
@@ -123,11 +132,11 @@ def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
         raise Conflict(f"claim {claim} does not wait any more")
     writer.db.execute("UPDATE claim_lock SET state = 'held' WHERE claim_id = ?", (claim,))
     row = writer.db.execute(
-        "SELECT c.run_id, c.level, n.name, r.namespace, r.name FROM claim c JOIN run r ON r.id = c.run_id"
-        " LEFT JOIN node n ON n.id = c.node_id WHERE c.id = ?",
+        "SELECT c.run_id, c.level, n.name, r.namespace, r.name, r.commit_sha, c.requested_at FROM claim c"
+        " JOIN run r ON r.id = c.run_id LEFT JOIN node n ON n.id = c.node_id WHERE c.id = ?",
         (claim,),
     ).fetchone()
-    run_id, level, node, namespace, run = row
+    run_id, level, node, namespace, run, commit, asked_at = row
     locks = writer.db.execute(_GRANTED, (claim,)).fetchall()
     for lock_id, _, limit_s, ends in locks:
         if limit_s is not None:
@@ -137,10 +146,17 @@ def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
     if level == "policy":
         writer.forget_run(run_id)
         writer.db.execute("UPDATE run SET successor_of = NULL WHERE id = ? AND successor_of IS NOT NULL", (run_id,))
-    detail = {"claim": claim, "epoch": epoch, "locks": [lock[1] for lock in locks], "level": level}
+    detail = {"claim": claim, "epoch": epoch, "locks": [lock[1] for lock in locks], "level": level, **_of(node, commit)}
+    if asked_at < writer.now:  # it was promoted from the queue
+        detail["waited_since"] = asked_at
     writer.journal("claim.granted", namespace=namespace, run=run, subject=locks[0][1], detail=detail)
     writer.marks.run(run_id, *([node] if level == "node" else []))
     return [LockId(lock[0]) for lock in locks]
+
+
+def _of(node: str | None, commit: str | None) -> dict[str, object]:
+    """What the record says of a claim besides its run, as far as there is something: the node, and the commit of the run."""
+    return {name: value for name, value in (("node", node), ("commit", commit or None)) if value is not None}
 
 
 def locks_of(writer: Writer, claim: ClaimId) -> list[LockId]:
@@ -152,10 +168,11 @@ def locks_of(writer: Writer, claim: ClaimId) -> list[LockId]:
 def end_claim(writer: Writer, claim: ClaimId, reason: str, *, refused: Rule | None = None) -> None:
     """Releases a held claim, or withdraws a waiting one: by record, never by a name computed again."""
     row = writer.db.execute(
-        "SELECT c.run_id, c.state, c.level, r.namespace, r.name FROM claim c LEFT JOIN run r ON r.id = c.run_id WHERE c.id = ?",
+        "SELECT c.run_id, c.state, c.level, r.namespace, r.name, c.epoch, n.name, r.commit_sha FROM claim c"
+        " LEFT JOIN run r ON r.id = c.run_id LEFT JOIN node n ON n.id = c.node_id WHERE c.id = ?",
         (claim,),
     ).fetchone()
-    run_id, state, level, namespace, run = row
+    run_id, state, level, namespace, run, epoch, node, commit = row
     keys = []
     for lock_id, key in writer.db.execute(_OPEN_LOCKS, (claim,)).fetchall():
         keys.append(key)
@@ -165,7 +182,11 @@ def end_claim(writer: Writer, claim: ClaimId, reason: str, *, refused: Rule | No
         raise Conflict(f"claim {claim} was released before")
     writer.db.execute("UPDATE claim_lock SET state = 'released' WHERE claim_id = ?", (claim,))
     kind = "claim.refused" if refused else "claim.released" if state == "held" else "claim.withdrawn"
-    detail = {"claim": claim, "locks": keys, "reason": reason, **({"refusal": refused.value} if refused else {})}
+    detail = {"claim": claim, "locks": keys, "level": level, "reason": reason, **_of(node, commit)}
+    if epoch is not None:
+        detail["epoch"] = epoch
+    if refused:
+        detail["refusal"] = refused.value
     writer.journal(kind, namespace=namespace or "", run=run or "", subject=keys[0], detail=detail)
     if level != "policy":
         _let_policy_go(writer, RunId(run_id), reason)
@@ -181,12 +202,12 @@ def release_lock(writer: Writer, claim: ClaimId, lock_id: LockId, reason: str) -
     if writer.db.execute(sql, (claim, lock_id)).rowcount != 1:
         raise Conflict(f"claim {claim} holds lock {lock_id} no more")
     writer.marks.lock(lock_id)
-    key, namespace, run = writer.db.execute(
-        "SELECT l.key, r.namespace, r.name FROM claim c JOIN lock l ON l.id = ?"
-        " LEFT JOIN run r ON r.id = c.run_id WHERE c.id = ?",
+    key, level, namespace, run, epoch, node, commit = writer.db.execute(
+        "SELECT l.key, c.level, r.namespace, r.name, c.epoch, n.name, r.commit_sha FROM claim c JOIN lock l ON l.id = ?"
+        " LEFT JOIN run r ON r.id = c.run_id LEFT JOIN node n ON n.id = c.node_id WHERE c.id = ?",
         (lock_id, claim),
     ).fetchone()
-    detail = {"claim": claim, "locks": [key], "reason": reason}
+    detail = {"claim": claim, "locks": [key], "level": level, "reason": reason, **_of(node, commit), "epoch": epoch}
     writer.journal("claim.released", namespace=namespace or "", run=run or "", subject=key, detail=detail)
 
 

@@ -15,7 +15,7 @@ def read_limit(writer: Writer, lock_id: LockId, namespace: str, name: str) -> No
     """Takes a semaphore's limit from its live ConfigMap; one that cannot be read keeps the last and says so."""
     configmap, _, key = name.partition("/")
     sql = (
-        "SELECT body_json, path, line FROM definition"
+        "SELECT body_json, path, line, commit_sha FROM definition"
         " WHERE kind = 'ConfigMap' AND namespace = ? AND name = ? AND retired_at IS NULL"
     )
     row = writer.db.execute(sql, (namespace, configmap)).fetchone()
@@ -26,7 +26,7 @@ def read_limit(writer: Writer, lock_id: LockId, namespace: str, name: str) -> No
         capacity, source = _limit_of(json.loads(row[0]), key, f"{row[1]}:{row[2]}", before[0])
     if (capacity, source) != tuple(before):
         writer.db.execute("UPDATE lock SET capacity = ?, limit_source = ? WHERE id = ?", (capacity, source, lock_id))
-        detail = {"from": before[0], "to": capacity, "source": source}
+        detail = {"from": before[0], "to": capacity, "source": source, **({} if row is None else {"commit": row[3]})}
         writer.journal("lock.limit", namespace=namespace, subject=f"{namespace}/ConfigMap/{name}", detail=detail)
         writer.marks.lock(lock_id)
 
@@ -58,7 +58,7 @@ def read_capacity(writer: Writer, lock_id: LockId, namespace: str, name: str) ->
     """Takes the units of a constraint from its live ResourceConstraint; one that is gone keeps the last and says so."""
     constraint = name.partition("/")[0]
     sql = (
-        "SELECT body_json, path, line FROM definition"
+        "SELECT body_json, path, line, commit_sha FROM definition"
         " WHERE kind = 'ResourceConstraint' AND namespace = ? AND name = ? AND retired_at IS NULL"
     )
     row = writer.db.execute(sql, (namespace, constraint)).fetchone()
@@ -68,7 +68,7 @@ def read_capacity(writer: Writer, lock_id: LockId, namespace: str, name: str) ->
         capacity, source = json.loads(row[0])["spec"]["capacity"], f"{row[1]}:{row[2]}"
     if (capacity, source) != tuple(before):
         writer.db.execute("UPDATE lock SET capacity = ?, limit_source = ? WHERE id = ?", (capacity, source, lock_id))
-        detail = {"from": before[0], "to": capacity, "source": source}
+        detail = {"from": before[0], "to": capacity, "source": source, **({} if row is None else {"commit": row[3]})}
         writer.journal("lock.limit", namespace=namespace, subject=f"{namespace}/Constraint/{name}", detail=detail)
         writer.marks.lock(lock_id)
 

@@ -58,6 +58,14 @@ class Reader:
         cursor.row_factory = None
         return cursor.execute(statement, values).fetchall()
 
+    def exact(self, statement: str, **values: str | int | None) -> list[tuple[Any, ...]]:
+        """As `tuples`, each text as a bytearray of its bytes: what is no text is told from one, and broken text can be read."""
+        self._connection.text_factory = bytearray
+        try:
+            return self.tuples(statement, **values)
+        finally:
+            self._connection.text_factory = str
+
     def row(self, statement: str, **values: str | int | None) -> Row | None:
         """The first row, or None."""
         found: Row | None = self._connection.execute(statement, values).fetchone()

@@ -150,7 +150,7 @@ def holds_anything(reader: Reader, run_id: int) -> bool:
 
 _EVENTS = """
 SELECT seq, at, kind, actor, namespace, run, detail_json FROM journal
-WHERE kind IN ('claim.requested', 'claim.granted', 'claim.released', 'claim.withdrawn')
+WHERE kind IN ('claim.requested', 'claim.granted', 'claim.released', 'claim.withdrawn', 'claim.refused')
   AND (subject = :key OR instr(detail_json, :quoted) > 0)
 ORDER BY seq"""
 _OPEN_EVENTS = """
@@ -159,7 +159,7 @@ WHERE at <= :until AND kind IN ('claim.requested', 'claim.granted')
   AND (:key = '' OR subject = :key OR instr(detail_json, :quoted) > 0)
   AND json_extract(detail_json, '$.claim') NOT IN (
     SELECT json_extract(detail_json, '$.claim') FROM journal
-    WHERE at <= :until AND kind IN ('claim.released', 'claim.withdrawn')
+    WHERE at <= :until AND kind IN ('claim.released', 'claim.withdrawn', 'claim.refused')
       AND (:key = '' OR subject = :key OR instr(detail_json, :quoted) > 0))
 ORDER BY seq"""
 _ENDERS = """

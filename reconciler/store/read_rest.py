@@ -29,7 +29,7 @@ _TICKS = """
 SELECT due_at, decision, reason, run_name, count, decided_at FROM tick
 WHERE namespace = :namespace AND cron = :cron ORDER BY due_at DESC LIMIT :limit"""
 _JOURNAL = """
-SELECT seq, at, kind, actor, namespace, run, subject, detail_json FROM journal
+SELECT seq, at, kind, actor, namespace, run, subject, detail_json, hash FROM journal
 WHERE seq > :after AND (:run IS NULL OR (namespace = :namespace AND run = :run)) AND (:subject IS NULL OR subject = :subject)
 ORDER BY seq LIMIT :limit"""
 _JOURNAL_TAIL = """

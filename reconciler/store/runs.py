@@ -294,7 +294,7 @@ def resubmit(
     return get_run(writer, create_run(writer, new))
 
 
-def delete_run(writer: Writer, run: RunState) -> None:
+def delete_run(writer: Writer, run: RunState, reason: str) -> None:
     """Removes an ended run that holds nothing, with its nodes, attempts and released claims; the record keeps its life."""
     held = writer.db.execute("SELECT 1 FROM claim WHERE run_id = ? AND state <> 'released' LIMIT 1", (run.id,)).fetchone()
     if not run.is_final or held is not None:
@@ -303,7 +303,7 @@ def delete_run(writer: Writer, run: RunState) -> None:
     writer.db.execute("UPDATE node SET parent_id = NULL WHERE run_id = ?", (run.id,))
     writer.forget_run(run.id)
     writer.db.execute("DELETE FROM run WHERE id = ?", (run.id,))
-    writer.journal("run.deleted", namespace=run.namespace, run=run.name, detail={"id": run.id})
+    writer.journal("run.deleted", namespace=run.namespace, run=run.name, detail={"id": run.id, "reason": reason})
 
 
 def set_node_message(writer: Writer, node_id: NodeId, message: str) -> None:

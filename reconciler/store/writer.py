@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from reconciler.errors import Refused, Unreachable
 from reconciler.model.state import RunId, RunState
+from reconciler.store.chain import START, Head, link
 from reconciler.store.marks import Marks
 
 SCHEMA_VERSION = 1
@@ -29,8 +30,12 @@ _PRAGMAS = (
     "PRAGMA temp_store = MEMORY",
 )
 _JOURNAL = (
-    "INSERT INTO journal (at, kind, actor, namespace, run, subject, detail_json)"
-    " VALUES (:at, :kind, :actor, :namespace, :run, :subject, :detail)"
+    "INSERT INTO journal (seq, at, kind, actor, namespace, run, subject, detail_json, hash)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_HEAD = (  # rows are dropped in whole segments: the last one's head outlives them
+    "SELECT * FROM (SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1)"
+    " UNION ALL SELECT * FROM (SELECT last_seq, head FROM segment ORDER BY number DESC LIMIT 1) ORDER BY 1 DESC LIMIT 1"
 )
 
 
@@ -46,6 +51,7 @@ class Writer:
         self.seen_runs: dict[RunId, RunState] = {}  # read before and not changed since: nobody else writes
         self._epoch = int(self.meta("epoch") or 0)
         self._epoch_used = self._epoch
+        self._head: Head | None = None  # of the record, as the transaction in hand leaves it; None: ask the rows
 
     @contextmanager
     def write(self, now: str) -> Iterator[None]:
@@ -65,6 +71,7 @@ class Writer:
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             self._epoch = self._epoch_used
+            self._head = None
             self.marks.clear()
             self.seen_runs.clear()
             raise
@@ -72,7 +79,7 @@ class Writer:
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """A part of the transaction that can fail alone, with its marks."""
-        before = self.marks.copy()
+        before, head = self.marks.copy(), self._head
         self.db.execute("SAVEPOINT part")
         try:
             yield
@@ -80,7 +87,7 @@ class Writer:
             if self.db.in_transaction:  # a full disk or an I/O error has rolled back everything already
                 self.db.execute("ROLLBACK TO part")
                 self.db.execute("RELEASE part")
-            self.marks = before
+            self.marks, self._head = before, head
             self.seen_runs.clear()
             raise
         self.db.execute("RELEASE part")
@@ -98,8 +105,26 @@ class Writer:
         self, kind: str, *, namespace: str = "", run: str = "", subject: str = "", detail: Mapping[str, object] | None = None
     ) -> None:
         """Adds one line to the record, in the transaction of what it tells."""
-        row = {"at": self.now, "kind": kind, "actor": self.actor, "namespace": namespace, "run": run, "subject": subject}
-        self.db.execute(_JOURNAL, {**row, "detail": json.dumps(detail) if detail else "{}"})
+        row = (self.now, kind, self.actor, namespace, run, subject, json.dumps(detail) if detail else "{}")
+        try:
+            self._append(row)
+        except sqlite3.IntegrityError:  # another hand took the number: go on from what it left, `journal verify` names it
+            self._head = None
+            self._append(row)
+
+    def _append(self, row: tuple[str, ...]) -> None:
+        last = self.head()
+        seq = last.seq + 1
+        linked = link(last.hash, seq, [text.encode() for text in row])
+        self.db.execute(_JOURNAL, (seq, *row, linked))
+        self._head = Head(seq, linked)
+
+    def head(self) -> Head:
+        """Number and hash of the record's last row: a word for all of it up to there."""
+        if self._head is None:
+            row = self.db.execute(_HEAD).fetchone()
+            self._head = Head(0, START) if row is None else Head(row[0], row[1])
+        return self._head
 
     def meta(self, key: str) -> str | None:
         """A value of the installation, or None."""

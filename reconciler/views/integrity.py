@@ -9,6 +9,7 @@ from typing import NamedTuple
 from reconciler.errors import Unreachable
 from reconciler.store import read_integrity
 from reconciler.store.read import Reading
+from reconciler.views.chain import check_chain, noted_heads
 from reconciler.views.graph import Graph
 
 TYPE_CHECKING = False
@@ -18,10 +19,12 @@ if TYPE_CHECKING:
 
     from reconciler.home import Home
     from reconciler.store.read import Reader
+    from reconciler.views.chain import Witness
 
 _COPY = "keep a copy of state.db and report it: no command makes such a row"
 _CLEAR = "lineclear locks -A shows the lock as leaked; lineclear terminate-stuck-holder LOCK --dry-run, then without it"
 _RESTART = "lineclear down, then lineclear up: the first sweep of a daemon works it out anew from the rows"
+_RECORD = "keep a copy of state.db and of the Git notes; lineclear journal verify says how much of the record can be trusted"
 _RESTORE = "lineclear down, keep the file aside, and put a copy of state.db from before in its place"
 
 
@@ -65,13 +68,15 @@ def check_all(reader: Reader, home: Home, *, is_served: bool) -> tuple[list[Prob
     Each check is of one instant. `is_served` tells whether a daemon is there: without one nobody is admitted, which is no fault.
     """
     problems: list[Problem] = []
-    notes: list[str] = []
+    witnesses, why = noted_heads(home)
+    notes = [f"the journal was not compared with the Git notes: {why}"] if why else []
     checks: list[tuple[str, Callable[[], list[Problem]]]] = [("file", lambda: _file(reader))]
     checks += [(name, lambda name=name: _contradictions(reader, name)) for name in _KINDS]  # type: ignore[misc]
     checks += [
         ("over-limit", lambda: _crowded(reader)),
         ("lost-wake-up", lambda: _woken(reader, notes, is_served=is_served)),
         ("step-without-record", lambda: _records(reader, home)),
+        ("journal", lambda: _journal(reader, witnesses)),
     ]
     for name, check in checks:
         try:
@@ -149,6 +154,11 @@ def _records(reader: Reader, home: Home) -> list[Problem]:
             advice = "somebody removed it; look whether its process runs, end it by hand, then lineclear terminate the run"
             found.append(Problem("step-without-record", text, (f"attempt:{attempt}",), advice))
     return found
+
+
+def _journal(reader: Reader, witnesses: list[Witness]) -> list[Problem]:
+    found = check_chain(reader, witnesses)
+    return [Problem("journal", f"{misfit.kind}: {misfit.text}", (f"journal:{misfit.row}",), _RECORD) for misfit in found.misfits]
 
 
 def integrity_object(problems: list[Problem], notes: list[str]) -> dict[str, Any]:

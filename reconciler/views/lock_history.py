@@ -41,7 +41,7 @@ class Hold:
 
     __slots__ = (
         "actor", "asked", "claim", "ended", "epoch", "event", "granted", "level", "namespace", "nested", "node", "priority",
-        "reason", "run",
+        "reason", "run", "turns",
     )  # fmt: skip
 
     def __init__(self, claim: int, namespace: str, run: str) -> None:
@@ -51,6 +51,7 @@ class Hold:
         self.epoch: int | None = None
         self.priority: int | None = None
         self.nested: bool | None = None
+        self.turns: list[str] | None = None  # the keys of which the record says that it took only a turn
         self.event: Row | None = None
 
     @property
@@ -82,7 +83,7 @@ def list_holds(reader: Reader, key: str, since: str) -> list[Hold]:
         if hold is None:
             hold = gone[claim] = gone.get(claim) or Hold(claim, event["namespace"], event["run"])
             _tell(hold, event, detail)
-        elif event["kind"] in ("claim.released", "claim.withdrawn"):
+        elif event["kind"] in ("claim.released", "claim.withdrawn", "claim.refused"):
             hold.actor, hold.event = event["actor"], event
             hold.namespace, hold.run = hold.namespace or event["namespace"], hold.run or event["run"]
     holds = [*found.values(), *gone.values()]
@@ -105,7 +106,7 @@ def _tell(hold: Hold, event: Row, detail: dict[str, Any]) -> None:
     kind, at = event["kind"], event["at"]
     hold.level = str(detail.get("level", hold.level))
     if kind == "claim.requested":
-        hold.asked, hold.priority = at, detail.get("priority")
+        hold.asked, hold.priority, hold.turns = at, detail.get("priority"), detail.get("nested")
     elif kind == "claim.granted":
         hold.granted, hold.epoch = at, detail.get("epoch")
     else:
@@ -113,14 +114,16 @@ def _tell(hold: Hold, event: Row, detail: dict[str, Any]) -> None:
 
 
 def _guess_nested(holds: Iterable[Hold], key: str) -> None:
-    """Where it is not known whether a claim took a unit: a node's took none while its own run held the lock already."""
+    """Whether claims took a unit, as the record says; where it does not: a node's took none while its own run held the lock."""
     by_run: dict[tuple[str, str], list[Hold]] = {}
     for hold in holds:
         by_run.setdefault((hold.namespace, hold.run), []).append(hold)
     is_mutex = _is_mutex(key)
     for own in by_run.values():
         for hold in own:
-            if hold.nested is None:
+            if hold.nested is None and hold.turns is not None:
+                hold.nested = key in hold.turns
+            elif hold.nested is None:
                 around = (o for o in own if o is not hold and o.claim < hold.claim and (is_mutex or o.level == "run"))
                 hold.nested = hold.level == "node" and bool(hold.granted) and any(hold.overlaps(other) for other in around)
 

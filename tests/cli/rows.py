@@ -30,6 +30,8 @@ class Rows:
         self.add("spec", digest="d", spec_json=json.dumps({"entrypoint": "main"}))
 
     def add(self, table: str, **values) -> int:
+        if table == "journal":
+            values.setdefault("hash", bytes(32))  # what is read here asks nobody whether the chain holds
         columns, marks = ", ".join(values), ", ".join("?" * len(values))
         return self.db.execute(f"INSERT INTO {table} ({columns}) VALUES ({marks})", list(values.values())).lastrowid
 

@@ -103,6 +103,7 @@ def check_story(story):
     assert home.rows("PRAGMA integrity_check") == [("ok",)]
     assert home.rows("SELECT run, count(*) FROM journal WHERE kind = 'run.finished' GROUP BY run HAVING count(*) > 1") == []
     assert home.steps() == []
+    assert home.verify().misfits == ()
 
 
 @pytest.mark.parametrize("point", POINTS.values(), ids=POINTS.keys())

@@ -113,7 +113,11 @@ def test_two_holders_of_a_mutex_are_found_behind_the_index_that_forbids_them(bus
     busy.writer.db.execute("DROP INDEX mutex_has_one_holder")
     second_holder(busy, lock, 50)
     held = [row[0] for row in busy.rows("SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'held'", lock)]
-    assert found(tmp_path / "home")[0] == [("over-limit", (f"lock:{lock}", *(f"claim:{claim}" for claim in held)))]
+    (seq,) = busy.one("SELECT max(seq) + 1 FROM journal")
+    assert found(tmp_path / "home")[0] == [
+        ("over-limit", (f"lock:{lock}", *(f"claim:{claim}" for claim in held))),
+        ("journal", (f"journal:{seq}",)),
+    ]
 
 
 def test_a_semaphore_above_its_limit_is_a_fault_only_if_it_was_so_at_a_grant(world, tmp_path):
@@ -129,7 +133,7 @@ def test_a_semaphore_above_its_limit_is_a_fault_only_if_it_was_so_at_a_grant(wor
     db.execute("UPDATE claim SET state = 'held', epoch = 3, granted_at = ? WHERE run_id = ?", (at, run))
     db.execute("UPDATE claim_lock SET state = 'held' WHERE run_id = ?", (run,))
     db.execute("UPDATE meta SET value = '3' WHERE key = 'epoch'")
-    assert [check for check, _ in found(tmp_path / "home")[0]] == ["over-limit"]
+    assert [check for check, _ in found(tmp_path / "home")[0]] == ["over-limit", "journal"]
 
 
 def test_a_waiter_that_fits_is_a_lost_wake_up_with_a_daemon_and_no_fault_without(busy, tmp_path):
@@ -199,6 +203,21 @@ def test_the_command_says_clean_or_what_is_wrong_and_changes_nothing(busy, tmp_p
     told = json.loads(out)
     assert (code, told["isClean"], told["problems"][0]["rows"]) == (1, False, [f"claim:{waiting}"])
     assert (busy.rows("SELECT * FROM claim_lock"), os.path.getsize(tmp_path / "home" / "state.db")) == before
+
+
+def test_a_journal_that_was_changed_is_told_with_its_row(busy, tmp_path, lineclear):
+    busy.writer.db.execute("UPDATE journal SET actor = 'nobody' WHERE seq = 4")
+    assert found(tmp_path / "home")[0] == [("journal", ("journal:4",))]
+    code, out, _ = lineclear("fsck")
+    assert code == 1
+    assert "journal: 1\n  changed: row 4 (" in out
+
+
+def test_a_grant_that_the_journal_does_not_tell_of_is_a_tail_that_was_removed(busy, tmp_path):
+    newest = "(SELECT max(epoch) FROM claim)"
+    (seq,) = busy.one(f"SELECT seq FROM journal WHERE kind = 'claim.granted' AND json_extract(detail_json, '$.epoch') = {newest}")
+    busy.writer.db.execute("DELETE FROM journal WHERE seq >= ?", (seq,))
+    assert found(tmp_path / "home")[0] == [("journal", (f"journal:{seq}",))]
 
 
 def test_a_home_that_is_none_is_not_reachable(lineclear):

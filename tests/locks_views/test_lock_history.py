@@ -165,6 +165,16 @@ def test_a_queue_of_the_past_is_in_the_order_of_priority_then_arrival(world, pas
     assert then(past, world) == {KEY: (["holder"], ["high", "later", "low"])}
 
 
+def test_who_was_turned_away_waits_no_more_in_the_past_even_after_its_run_is_gone(world, past):
+    policy = {"locks": ["m"], "queueLimit": 1}
+    world.push({"apiVersion": "lineclear.dev/v1alpha1", "kind": "LockPolicy", "metadata": {"name": "p"}, "spec": policy})
+    world.submit(job("m"), "holder")
+    world.submit(job("m"), "refused")
+    world.must("delete", run="refused")
+    world.tick(5)
+    assert then(past, world) == {KEY: (["holder"], [])}
+
+
 def test_the_limit_of_that_time_is_told(world, past):
     world.limits(s0=1)
     world.submit(job("s0"), "a")

@@ -147,7 +147,7 @@ def test_a_fix_takes_the_locks_over_ahead_of_everyone_in_one_commit(world):
     world.submit(job("m"), "fix", take_over="broken", reason="the fix")
     assert world.writer.commits == commits + 1
     assert (world.holders("m"), world.queue("m")) == (["fix"], ["urgent"])
-    assert world.journal("claim.taken-over") == [{"from": "broken", "reason": "the fix"}]
+    assert world.journal("claim.taken-over") == [{"from": "broken", "locks": {"default/Mutex/m": 1}, "reason": "the fix"}]
 
 
 def test_a_fix_goes_ahead_of_a_waiter_that_is_older_than_the_broken_run(world):

@@ -13,6 +13,8 @@ from datetime import timedelta
 import pytest
 
 from reconciler.manifest import parse_file
+from reconciler.store.read import Reader
+from reconciler.views.chain import check_chain
 
 BASE = int(os.environ.get("LINECLEAR_SEED", "0"))
 FINAL = ("Succeeded", "Failed", "Error")
@@ -134,6 +136,7 @@ def check_end(life):
     doubled = machine.rows("SELECT cron, scheduled_at FROM run WHERE cron <> '' GROUP BY 1, 2 HAVING count(*) > 1")
     assert doubled == []
     assert machine.rows("PRAGMA integrity_check") == [("ok",)]
+    assert check_chain(Reader("", machine.writer.db), ()).misfits == ()
 
 
 def limits(value):

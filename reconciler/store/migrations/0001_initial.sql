@@ -315,15 +315,29 @@ CREATE TABLE tick (
 
 -- The record --------------------------------------------------------------------------------------------------------------
 
-CREATE TABLE journal (
-  seq         INTEGER PRIMARY KEY,
+CREATE TABLE journal (                         -- append-only; rows go by whole segments, and a row says so
+  seq         INTEGER PRIMARY KEY,             -- without gaps
   at          TEXT NOT NULL,
   kind        TEXT NOT NULL,
   actor       TEXT NOT NULL DEFAULT '',
   namespace   TEXT NOT NULL DEFAULT '',
   run         TEXT NOT NULL DEFAULT '',
   subject     TEXT NOT NULL DEFAULT '',       -- a lock's key, a definition, a commit
-  detail_json TEXT NOT NULL DEFAULT '{}'
+  detail_json TEXT NOT NULL DEFAULT '{}',
+  hash        BLOB NOT NULL CHECK (length(hash) = 32)  -- SHA-256 over the hash before it and this row
 ) STRICT;
 CREATE INDEX journal_run ON journal (namespace, run, seq);
 CREATE INDEX journal_subject ON journal (subject, seq);
+
+CREATE TABLE segment (                         -- a closed stretch of the journal; what comes after the last one is open
+  number     INTEGER PRIMARY KEY,
+  first_seq  INTEGER NOT NULL UNIQUE,
+  last_seq   INTEGER NOT NULL UNIQUE,
+  first_at   TEXT NOT NULL,
+  last_at    TEXT NOT NULL,
+  head       BLOB NOT NULL CHECK (length(head) = 32),  -- the hash of its last row: the next segment is built on it
+  closed_at  TEXT NOT NULL,
+  dropped_at TEXT,                             -- its rows are gone
+  CHECK (first_seq <= last_seq)
+) STRICT;
+CREATE INDEX segment_kept ON segment (number) WHERE dropped_at IS NULL;
