@@ -103,17 +103,17 @@ def check_push_offline(repository: Repository, request: PushRequest) -> PushVerd
     return check_push(repository, request, lookup, branch=branch)
 
 
-def check_paths(paths: Sequence[Path], *, images: Images = HOST_IMAGES) -> list[Finding]:
+def check_paths(paths: Sequence[Path], *, images: Images = HOST_IMAGES, notes: bool = False) -> list[Finding]:
     """Every finding on the manifests at or below the paths, by path and line; a folder's own `.lineclearignore` counts.
 
-    Raises UsageError for a path that is not there.
+    `notes`: also those. Raises UsageError for a path that is not there.
     """
     files: dict[str, ParsedFile] = {}
     for path in paths:
         for shown, real in _manifests(path):
             files.setdefault(shown, _read_file(shown, real, images))
     found = dict.fromkeys(finding for file in files.values() for finding in file.findings)
-    found |= dict.fromkeys(lint_files(list(files.values()), {}, images=images))
+    found |= dict.fromkeys(lint_files(list(files.values()), {}, images=images, notes=notes))
     return sorted(found, key=lambda f: (path_key(f.place.path), f.place.line, f.place.column, f.rule))
 
 
