@@ -12,10 +12,9 @@ from typing import NamedTuple
 from reconciler.errors import ManifestError
 from reconciler.expr.tags import substitute
 from reconciler.lint import rules
-from reconciler.lint.locks import is_local, key_of, lock_title
+from reconciler.lint.locks import is_local, lock_title
 from reconciler.lint.scope import Known, Path, View, links_of, place_in
-from reconciler.manifest import hooks_of
-from reconciler.manifest.references import references_of
+from reconciler.manifest import hooks_of, lock_key, references_of
 from reconciler.model.locks import LockRef
 from reconciler.model.spec import Call, Dag, Document, Hook, Parameter, Steps, Template, TemplateRef, WorkflowSpec
 
@@ -327,7 +326,7 @@ def _known(text: str, values: _Values) -> str:
 
 
 def _key(view: View, lock: LockRef, values: _Values) -> str:
-    return _known(key_of(lock, view.document.namespace), values)
+    return _known(lock_key(lock, view.document.namespace), values)
 
 
 def place_of(view: View, frame: Frame, key: str) -> tuple[Document, Path] | None:

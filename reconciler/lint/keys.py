@@ -13,9 +13,10 @@ from unicodedata import category, name, normalize
 
 from reconciler.expr.pieces import read_pieces
 from reconciler.lint import rules
-from reconciler.lint.locks import bad_characters, key_of, title_of
+from reconciler.lint.locks import bad_characters, title_of
 from reconciler.lint.others import LockUsers
 from reconciler.lint.scope import Path, Tree, View, place_in
+from reconciler.manifest import lock_key
 from reconciler.model.locks import LockKind, LockRef
 from reconciler.model.spec import Document, Kind, Place
 
@@ -52,7 +53,7 @@ def uses_of(view: View) -> Iterator[KeyUse]:
             if path in seen or not lock.written.strip() or any(bad_characters(lock.written, path)):
                 continue  # nobody can hold one without a name
             seen.add(path)
-            yield KeyUse(key_of(lock, document.namespace), document, path, repeats)
+            yield KeyUse(lock_key(lock, document.namespace), document, path, repeats)
 
 
 def check_spelling(view: View, uses: Iterable[KeyUse]) -> None:

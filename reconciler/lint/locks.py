@@ -8,6 +8,7 @@ from unicodedata import category
 from reconciler.expr.pieces import read_pieces
 from reconciler.lint import rules
 from reconciler.lint.scope import Path, View
+from reconciler.manifest import lock_key
 from reconciler.model.locks import LockKind, LockRef
 from reconciler.model.spec import Document, Kind
 
@@ -39,7 +40,7 @@ def _check_block(view: View, locks: Sequence[LockRef], paths: Sequence[Path]) ->
             view.report(rules.LOCK_NAME, place, message)
         if faults or not all(parts.values()):
             continue  # an empty one was told when the field was read
-        key = key_of(lock, view.document.namespace)
+        key = lock_key(lock, view.document.namespace)
         if key in seen:
             message = f'{lock_title(lock)} is already named in this block, as "{seen[key]}"; remove one of the two'
             view.report(rules.LOCK_TWICE, path, message)
@@ -92,17 +93,6 @@ def _check_limit(view: View, lock: LockRef, path: Path) -> None:
             view.tree.report(rules.BAD_LIMIT, known, ("data", lock.key), message + place)
         else:
             view.report(rules.BAD_LIMIT, (*path, "key"), f"{message}; mend it there")
-
-
-def key_of(lock: LockRef, namespace: str) -> str:
-    """The lock's key as written, spaces inside braces gone: `default/Mutex/deploy-{{workflow.parameters.x}}`."""
-    key = f"{lock.namespace or namespace}/{lock.kind.value}/{lock.written}"
-    return "}}".join(_tight(part) for part in key.split("}}")) if "{{" in key else key
-
-
-def _tight(part: str) -> str:
-    before, braces, tag = part.partition("{{")
-    return before + braces + tag.strip()
 
 
 def is_local(key: str) -> bool:

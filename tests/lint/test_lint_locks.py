@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from lint_rows import parse, read_rows
 from lock_programs import Model, Node, manifest, node
@@ -34,7 +34,7 @@ def test_notes_are_told_only_to_those_who_ask_and_in_any_order_of_files(texts, e
 
 
 LOCKS = st.sets(st.sampled_from("abc"), max_size=2).map(frozenset)
-LEAVES = st.builds(Node, LOCKS)
+LEAVES = st.builds(Node, LOCKS, st.just(()))
 GROUPS = st.lists(st.lists(LEAVES, min_size=1, max_size=2).map(tuple), min_size=1, max_size=2).map(tuple)
 MIDDLES = st.builds(Node, LOCKS, GROUPS) | LEAVES
 ENTRIES = st.builds(Node, LOCKS, st.lists(st.lists(MIDDLES, min_size=1, max_size=2).map(tuple), max_size=2).map(tuple))
@@ -54,6 +54,7 @@ def has_circle(workflows: tuple[Node, ...]) -> bool:
 @settings(max_examples=60, deadline=None)
 @given(st.lists(RUNS, min_size=1, max_size=2).map(tuple))
 def test_no_program_that_lint_finds_clean_can_lock_up(workflows):
+    assume(sum(size(one) for one in workflows) <= 9)
     assert has_circle(workflows) or not Model(workflows * 2).finds_deadlock()
 
 
