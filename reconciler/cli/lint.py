@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 def configure(parser: Parser) -> None:
     """Adds the options of `lint`."""
     parser.positional("PATH", "+", "files and folders; a folder's .lineclearignore counts")
+    parser.flag("--notes", text="also what may be meant so: a mutex that nothing else names")
     parser.option("-o", "--output", metavar="FORMAT", text="table | json")
-    parser.note("Exit code 2 if there is an error; warnings alone are 0. The rules are in docs/reference/lint-rules.md.")
+    parser.note("Exit code 2 if there is an error; warnings and notes are 0. The rules are in docs/reference/lint-rules.md.")
 
 
 def run(args: Args) -> int:
@@ -26,7 +27,8 @@ def run(args: Args) -> int:
 
     from reconciler.source.offline import check_paths
 
-    findings = check_paths([Path(path) for path in args.many("PATH")])
+    paths = [Path(path) for path in args.many("PATH")]
+    findings = check_paths(paths, notes=args.given("notes"))
     has_error = any(finding.severity.value == "error" for finding in findings)
     shape = format_of(args)
     if shape in ("table", "wide"):

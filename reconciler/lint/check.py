@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from reconciler.lint.locks import Order, check_lock_order, check_locks
+from reconciler.lint.circles import check_circles
+from reconciler.lint.holding import Ask, asks_of, check_held
+from reconciler.lint.keys import KeyUse, check_names, check_spelling, note_names, uses_of
+from reconciler.lint.locks import check_locks
 from reconciler.lint.needs import check_needs
 from reconciler.lint.order import check_order
+from reconciler.lint.others import LockUsers, asks_of_others
 from reconciler.lint.outputs import check_outputs
 from reconciler.lint.references import check_identities, check_references
 from reconciler.lint.scope import Known, Tree, View
@@ -18,17 +22,24 @@ from reconciler.model.spec import Finding, ParsedFile
 
 
 def lint_files(
-    files: Sequence[ParsedFile], live: Mapping[Identity, Known], *, images: Images = HOST_IMAGES
+    files: Sequence[ParsedFile],
+    live: Mapping[Identity, Known],
+    *,
+    images: Images = HOST_IMAGES,
+    others: LockUsers | None = None,
+    notes: bool = False,
 ) -> tuple[Finding, ...]:
     """What is wrong across the documents of `files`, by path, line and column; the files' own findings are not repeated.
 
     `live` are the other known definitions, by identity: those of files that are not given. A document of `files` hides a live
-    one. `images` are those that the settings map to a runtime. In a file that is bad already only those checks
-    are made that its errors cannot mislead.
+    one. `images` are those that the settings map to a runtime. `others` know which live definitions name which locks; without
+    them names and orders of locks are compared among `files` alone. `notes` also tells what may well be meant so. In a file
+    that is bad already only those checks are made that its errors cannot mislead.
     """
     tree = Tree(files, live, images)
     check_identities(tree)
-    orders: list[Order] = []
+    asks: list[Ask] = []
+    uses: list[KeyUse] = []
     for document in tree.documents:
         check_cron(tree, document)
         view = View(tree, document, document.spec) if document.spec is not None else None
@@ -40,8 +51,27 @@ def lint_files(
         check_outputs(view)
         check_tags(view)
         check_needs(view)
-        orders += check_locks(view)
+        check_locks(view)
+        uses += _check_keys(view)
+        asks += _check_held(view)
         check_images(view)
-    check_lock_order(orders)
+    check_circles([*asks, *asks_of_others(tree, asks, others)])
+    check_names(tree, uses, others)
+    if notes:
+        note_names(tree, uses)
     findings = dict.fromkeys(tree.findings)
     return tuple(sorted(findings, key=lambda f: (f.place.path, f.place.line, f.place.column, f.rule, f.message)))
+
+
+def _check_keys(view: View) -> Sequence[KeyUse]:
+    uses = list(uses_of(view)) if view.has_locks else ()
+    check_spelling(view, uses)
+    return uses
+
+
+def _check_held(view: View) -> list[Ask]:
+    if view.is_partial:
+        return []
+    asks = list(asks_of(view))
+    check_held(asks)
+    return asks

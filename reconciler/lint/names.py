@@ -138,14 +138,17 @@ class Variables:
         """True if `name` has ended, or was left out, whenever `task` starts; also where tasks wait in a circle."""
         masks = self._before.get(template.name)
         if masks is None:
-            masks = _ancestors(dag)
+            masks = ancestors_of(dag)
             self._before[template.name] = masks
         number = masks.get(f"#{name}", -1)
         return not masks or number < 0 or bool(masks.get(task, 0) >> number & 1)
 
 
-def _ancestors(dag: Dag) -> Mapping[str, int]:
-    """For each task a number with a bit for each ancestor; under `#NAME` which bit. Sets would grow with the square."""
+def ancestors_of(dag: Dag) -> Mapping[str, int]:
+    """For each task a number with a bit for each ancestor; under `#NAME` which bit. {} where tasks wait in a circle.
+
+    Sets would grow with the square.
+    """
     graph = {task.name: [name for name in task.after if name in dag.by_name] for task in dag.tasks}
     masks: dict[str, int] = {}
     try:

@@ -9,7 +9,7 @@ from reconciler.manifest import rules as reading
 from reconciler.manifest.rules import Rule
 from reconciler.model.spec import Severity
 
-_ERROR, _WARNING = Severity.ERROR, Severity.WARNING
+_ERROR, _WARNING, _NOTE = Severity.ERROR, Severity.WARNING, Severity.NOTE
 
 
 def _rule(rule_id: str, severity: Severity, title: str, advice: str) -> Rule:
@@ -62,16 +62,32 @@ UNCLOSED = _rule("LC425", _WARNING, "The braces of a {{tag}} are never closed: i
 LOCK_NAME = _rule("LC501", _ERROR, "A lock has no usable name", "Give it a name; every tag in it needs a value.")
 LOCK_TWICE = _rule("LC502", _ERROR, "One synchronization block names a lock twice", "Remove one of the two.")
 LOCK_HELD = _rule(
-    "LC503", _WARNING, "A lock is already held by an enclosing workflow or template", "Remove the inner one: it takes no unit."
+    "LC503",
+    _WARNING,
+    "A lock is already held by an enclosing workflow or template, so Argo would wait for ever",
+    "Remove the inner one: here it takes no unit.",
 )
 NO_LIMIT = _rule("LC504", _WARNING, "A semaphore's ConfigMap or key is not known", "Add the ConfigMap with the key.")
 BAD_LIMIT = _rule("LC505", _ERROR, "A semaphore's limit is not a whole number", "Write a number of 0 or more, in quotes.")
 LOCK_ORDER = _rule(
     "LC506",
     _WARNING,
-    "Two holders can wait for each other's locks",
-    "Take the locks in one order everywhere, or all in one synchronization block.",
+    "Runs can come to wait for each other's locks for ever",
+    "Take the locks in one synchronization block, or in the same order everywhere.",
 )
+LOCK_SPELLING = _rule(
+    "LC507", _WARNING, "A lock's name has characters that cannot be seen or told apart", "Write it in plain characters."
+)
+LOCK_NEAR = _rule(
+    "LC508",
+    _WARNING,
+    "A lock's name is nearly another's: only case, '-', '_' or '.' differ, or one letter of a name used once",
+    "Write one name if one lock is meant.",
+)
+LOCK_SINGLE = _rule(
+    "LC509", _NOTE, "A mutex is named once, by a workflow that runs once", "Remove it, or correct the name."
+)
+LOCK_KINDS = _rule("LC510", _NOTE, "Locks of two kinds have one name", "Name one otherwise.")
 
 SCHEDULE = _rule("LC601", _ERROR, "A schedule cannot be read", "Write five fields, @hourly and the like, or @every DURATION.")
 TIME_ZONE = _rule("LC602", _ERROR, "A time zone is not known", "Use an IANA name such as Europe/Berlin.")
@@ -117,6 +133,10 @@ RULES: tuple[Rule, ...] = (
     NO_LIMIT,
     BAD_LIMIT,
     LOCK_ORDER,
+    LOCK_SPELLING,
+    LOCK_NEAR,
+    LOCK_SINGLE,
+    LOCK_KINDS,
     SCHEDULE,
     TIME_ZONE,
     IMAGE,
@@ -133,8 +153,8 @@ def rules_page() -> str:
         "# Lint rules",
         "",
         "Every check of a manifest has a number that never changes its meaning. An error refuses the document; a warning is",
-        "told and changes nothing. `lineclear lint PATH...` runs them all, and so does every push. A finding is",
-        "`path:line:column: error LC104: what is wrong; what to do`.",
+        "told and changes nothing. `lineclear lint PATH...` runs them all, and so does every push. A note may well be meant so:",
+        "it is told by `lineclear lint --notes` only. A finding is `path:line:column: error LC104: what is wrong; what to do`.",
     ]
     group = ""
     for rule in RULES:

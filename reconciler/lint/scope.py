@@ -87,6 +87,8 @@ class Tree:
             self.by_identity.setdefault(identity_of(document), document)
         self.images = images
         self.findings: list[Finding] = []
+        self.looked_at: dict[int, tuple[int, tuple[TemplateRef, ...]]] = {}  # what the walk of locks knows, by a spec's id
+        self.free_of_locks: set[int] = set()  # ids of specs that lead to none
         self._live = live
         self._asked: dict[Identity, Known | None] = {}
         self._comparisons = 20 * _MOST_COMPARISONS
@@ -115,10 +117,7 @@ class Tree:
 
     def report(self, rule: Rule, document: Document, path: Path, message: str, *, on_key: bool = False) -> None:
         """Add a finding at the value (or the key) that `path` leads to."""
-        place = document.place
-        if document.positions is not None:
-            line, column = document.positions.key(path) if on_key else document.positions.value(path)
-            place = Place(path=place.path, line=line, column=column)
+        place = place_in(document, path, on_key=on_key)
         self.findings.append(Finding(place=place, rule=rule.id, severity=rule.severity, message=one_line(message)))
 
 
@@ -139,6 +138,16 @@ class View:
         self.is_submitted = document.kind not in (Kind.WORKFLOW_TEMPLATE, Kind.CLUSTER_TEMPLATE)
         self._comparisons = _MOST_COMPARISONS
         self._lock_paths: dict[str, Sequence[Path]] = {}
+
+    @cached_property
+    def has_locks(self) -> bool:
+        """True if the document itself names a lock."""
+        if self.own.locks:
+            return True
+        for template in self.own.templates.values():  # noqa: SIM110 - a generator costs more than the look
+            if template.locks:
+                return True
+        return False
 
     def can_see(self, *, cluster: bool) -> bool:
         """False for the namespaced documents that a ClusterWorkflowTemplate names: they are those of whoever uses it."""
@@ -298,6 +307,14 @@ def _lock_paths(data: Any, block: Path) -> Sequence[Path]:
         if given.get(singular) is not None:
             found.append((*block, singular))
     return found
+
+
+def place_in(document: Document, path: Path, *, on_key: bool = False) -> Place:
+    """Where the value (or the key) at a path of a document's body is written; the document's own place if that is not kept."""
+    if document.positions is None:
+        return document.place
+    line, column = document.positions.key(path) if on_key else document.positions.value(path)
+    return Place(path=document.place.path, line=line, column=column)
 
 
 def calls_in(template: Template) -> tuple[Call, ...]:

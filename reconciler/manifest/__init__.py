@@ -8,15 +8,17 @@ from reconciler.manifest.deployment import deployment_to_json, read_deployment
 from reconciler.manifest.merge import merge_body, merge_template, workflow_body_spec
 from reconciler.manifest.own_kinds import read_lock_policy
 from reconciler.manifest.parse import content_digest, parse_file
-from reconciler.manifest.references import hooks_of, named_templates, references_of
+from reconciler.manifest.references import hooks_of, lock_key, named_locks, named_templates, references_of
 
 __all__ = [
     "content_digest",
     "decode_spec",
     "deployment_to_json",
     "hooks_of",
+    "lock_key",
     "merge_body",
     "merge_template",
+    "named_locks",
     "named_templates",
     "parse_file",
     "read_deployment",

@@ -1,4 +1,4 @@
-"""What a spec's texts and calls lead to: templates of other documents, and calls whose standard output somebody reads.
+"""What a spec names: templates of other documents, locks, and calls whose standard output somebody reads.
 
 Owns the finding only. It never looks a document up.
 """
@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from reconciler.model.locks import LockRef
 from reconciler.model.source import Identity
 from reconciler.model.spec import Call, Dag, Document, Hook, Kind, Steps, Template, TemplateRef, WorkflowSpec
 
@@ -85,3 +87,26 @@ def named_templates(document: Document) -> tuple[Identity, ...]:
         if cluster or document.namespace
     ]
     return tuple(dict.fromkeys(found))
+
+
+def lock_key(lock: LockRef, namespace: str) -> str:
+    """A lock's key as it is written, spaces inside braces gone: `default/Mutex/deploy-{{workflow.parameters.x}}`."""
+    key = f"{lock.namespace or namespace}/{lock.kind.value}/{lock.written}"
+    return "}}".join(_tight(part) for part in key.split("}}")) if "{{" in key else key
+
+
+def _tight(part: str) -> str:
+    before, braces, tag = part.partition("{{")
+    return before + braces + tag.strip()
+
+
+def named_locks(document: Document) -> Mapping[str, int]:
+    """The keys of the locks that a document names, with how often; a ClusterWorkflowTemplate's have no namespace."""
+    spec = document.spec
+    if spec is None:
+        return {}
+    locks = list(spec.locks)
+    for template in spec.templates.values():
+        if template.locks:
+            locks += template.locks
+    return Counter(lock_key(lock, document.namespace) for lock in locks) if locks else {}

@@ -348,10 +348,11 @@ class Document:
 
 
 class Severity(StrEnum):
-    """An error refuses the document; a warning is told and changes nothing."""
+    """An error refuses the document; a warning is told and changes nothing; a note is told only to those who ask."""
 
     ERROR = "error"
     WARNING = "warning"
+    NOTE = "note"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,7 @@ are told as warnings. It reads only Git and a `Lookup`; it never changes anythin
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
@@ -39,6 +39,12 @@ class Lookup(Protocol):
 
     def semaphore_users(self, namespace: str, configmap: str) -> Sequence[tuple[Identity, Place]]:
         """Who takes a semaphore from that ConfigMap, and where."""
+
+    def lock_counts(self, without: Collection[str]) -> Mapping[str, int]:
+        """How often definitions of other paths than these name which locks (`NAMESPACE/KIND/NAME`, as written)."""
+
+    def lock_users(self, keys: Collection[str], without: Collection[str], most: int) -> Sequence[tuple[Identity, Place]]:
+        """Who names one of these locks, and where, but for those paths; at most so many."""
 
     def owner(self, identity: Identity) -> Place | None:
         """Where the definition of that identity is written."""
@@ -134,8 +140,9 @@ def _check_update(repository: Repository, update: RefUpdate, lookup: Lookup, ima
     bad = {file.path for file in push.changed if file.is_bad}
     live = _Around(repository, update, lookup, hidden=push.touched - bad)
     around = repository.read_before(update.new, _paths_affected(push, lookup))
-    linted = lint_files([*push.changed, *around], live, images=images)
-    before = set(lint_files([*push.before, *around], live, images=images)) if around else set()
+    others = _OtherLocks(live, lookup, push.touched - bad | {file.path for file in around})
+    linted = lint_files([*push.changed, *around], live, images=images, others=others)
+    before = set(lint_files([*push.before, *around], live, images=images, others=others)) if around else set()
     broken = [f for f in linted if f.place.path not in push.touched and f not in before]
     own = [finding for file in push.changed for finding in file.findings] + [f for f in linted if f.place.path in push.touched]
     found = [*push.notices, *own, *_taken(push, lookup), *(_blame(f) for f in broken)]
@@ -180,12 +187,38 @@ class _Around(Mapping[Identity, Document]):
     def __len__(self) -> int:
         return len(self._found)
 
+    def read(self, found: Sequence[tuple[Identity, Place]]) -> list[Document]:
+        """Those definitions, in the order of their files."""
+        wanted = {identity for identity, _ in found}
+        files = self._repository.read_before(self._sha, list(dict.fromkeys(place.path for _, place in found)))
+        documents = [d for file in files for d in file.documents if identity_of(d) in wanted]
+        self._found.update({identity_of(d): d for d in documents})
+        return documents
+
     def _find(self, identity: Identity) -> Document | None:
         place = self._lookup.owner(identity)
         if place is None or place.path in self._hidden:
             return None
         files = self._repository.read_before(self._sha, [place.path])
         return next((d for file in files for d in file.documents if identity_of(d) == identity), None)
+
+
+class _OtherLocks:
+    """The locks of the live definitions that lint has not in hand: those of other paths than `without`."""
+
+    def __init__(self, live: _Around, lookup: Lookup, without: Collection[str]) -> None:
+        self._live = live
+        self._lookup = lookup
+        self._without = without
+
+    def counts(self) -> Mapping[str, int]:
+        """How often each key is named."""
+        return self._lookup.lock_counts(self._without)
+
+    def naming(self, keys: Collection[str], most: int) -> Sequence[Document]:
+        """Those that name one of the keys, also in a ClusterWorkflowTemplate, by path."""
+        anywhere = {key[key.index("/") :] for key in keys}
+        return self._live.read(self._lookup.lock_users({*keys, *anywhere}, self._without, most))
 
 
 def _paths_affected(push: _Push, lookup: Lookup) -> list[str]:

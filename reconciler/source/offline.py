@@ -11,12 +11,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 
 from reconciler.errors import LineclearError, UsageError
 from reconciler.lint import HOST_IMAGES, lint_files
-from reconciler.manifest import named_templates
+from reconciler.manifest import named_locks, named_templates
 from reconciler.model.images import Images
 from reconciler.model.source import Identity, PushVerdict, identity_of
 from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Place, Severity
@@ -56,6 +58,25 @@ class TreeLookup:
             for d in self._documents_with(configmap)
             if any(s.configmap == configmap and (s.namespace or d.namespace) == namespace for s in semaphores_of(d))
         ]
+
+    def lock_counts(self, without: Collection[str]) -> Mapping[str, int]:
+        """How often documents of other paths name which locks, as far as they are read in one second."""
+        counts: Counter[str] = Counter()
+        for document in self._lock_documents(without):
+            counts.update(named_locks(document))
+        return counts
+
+    def lock_users(self, keys: Collection[str], without: Collection[str], most: int) -> Sequence[tuple[Identity, Place]]:
+        """Who names one of these locks, and where, as far as they are read in one second; at most so many."""
+        users = (d for d in self._lock_documents(without) if not named_locks(d).keys().isdisjoint(keys))
+        return [(identity_of(d), d.place) for d in islice(users, most)]
+
+    def _lock_documents(self, without: Collection[str]) -> Iterator[Document]:
+        until = time.monotonic() + LOOK_BACK_S
+        for entry, data in self._read():
+            if b"ynchronization" in data and entry.path not in without and time.monotonic() < until:
+                parsed = self._parse(entry, data)
+                yield from () if parsed.is_bad else parsed.documents
 
     def owner(self, identity: Identity) -> Place | None:
         """Where the definition of that identity is written; a generateName belongs to its place alone."""
@@ -103,17 +124,17 @@ def check_push_offline(repository: Repository, request: PushRequest) -> PushVerd
     return check_push(repository, request, lookup, branch=branch)
 
 
-def check_paths(paths: Sequence[Path], *, images: Images = HOST_IMAGES) -> list[Finding]:
+def check_paths(paths: Sequence[Path], *, images: Images = HOST_IMAGES, notes: bool = False) -> list[Finding]:
     """Every finding on the manifests at or below the paths, by path and line; a folder's own `.lineclearignore` counts.
 
-    Raises UsageError for a path that is not there.
+    `notes`: also those. Raises UsageError for a path that is not there.
     """
     files: dict[str, ParsedFile] = {}
     for path in paths:
         for shown, real in _manifests(path):
             files.setdefault(shown, _read_file(shown, real, images))
     found = dict.fromkeys(finding for file in files.values() for finding in file.findings)
-    found |= dict.fromkeys(lint_files(list(files.values()), {}, images=images))
+    found |= dict.fromkeys(lint_files(list(files.values()), {}, images=images, notes=notes))
     return sorted(found, key=lambda f: (path_key(f.place.path), f.place.line, f.place.column, f.rule))
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler.gitops.plan import wanted_identities, wanted_runs
-from reconciler.manifest import named_templates, parse_file
+from reconciler.manifest import named_locks, named_templates, parse_file
 from reconciler.model.source import (
     Catalogue,
     ChangeKind,
@@ -150,6 +150,8 @@ def _insert(writer: Writer, sha: str, document: Document) -> None:
     )  # fmt: skip
     sql = "INSERT INTO reference (kind, namespace, name, definition_id) VALUES (?, ?, ?, ?)"
     writer.db.executemany(sql, [(*template, cursor.lastrowid) for template in named_templates(document)])
+    sql = "INSERT INTO named_lock (key, definition_id, uses) VALUES (?, ?, ?)"
+    writer.db.executemany(sql, [(key, cursor.lastrowid, uses) for key, uses in named_locks(document).items()])
 
 
 def find_definition(writer: Writer, kind: Kind, namespace: str, name: str) -> Definition | None:

@@ -14,6 +14,16 @@ from reconciler.model.spec import Document, Finding, Kind, Place, Severity
 
 _LIVE = "SELECT kind, namespace, name, path, line, body_json FROM definition WHERE retired_at IS NULL"
 
+_LOCK_COUNTS = (
+    "SELECT n.key, sum(n.uses) FROM named_lock n JOIN definition d ON d.id = n.definition_id"
+    " WHERE d.retired_at IS NULL AND d.path NOT IN (SELECT value FROM json_each(?)) GROUP BY n.key"
+)
+_LOCK_USERS = (
+    "SELECT DISTINCT d.kind, d.namespace, d.name, d.path, d.line FROM named_lock n JOIN definition d ON d.id = n.definition_id"
+    " WHERE n.key IN (SELECT value FROM json_each(?)) AND d.retired_at IS NULL"
+    " AND d.path NOT IN (SELECT value FROM json_each(?)) ORDER BY d.path, d.doc_index LIMIT ?"
+)
+
 
 class StoreLookup:
     """Answers from the rows; each question opens the file with mode=ro, so no connection outlives its thread."""
@@ -57,6 +67,15 @@ class StoreLookup:
             if document is not None and _takes_from(document, namespace, configmap):
                 found.append(((row[0], row[1], row[2]), _place(row)))
         return found
+
+    def lock_counts(self, without: Collection[str]) -> Mapping[str, int]:
+        """How often live definitions name which locks, but for those of the paths `without`."""
+        return dict(self._rows(_LOCK_COUNTS, (json.dumps(sorted(without)),)))
+
+    def lock_users(self, keys: Collection[str], without: Collection[str], most: int) -> Sequence[tuple[Identity, Place]]:
+        """Who names one of these locks, and where, by path; but for those of the paths `without`, and at most so many."""
+        rows = self._rows(_LOCK_USERS, (json.dumps(sorted(keys)), json.dumps(sorted(without)), most))
+        return [((row[0], row[1], row[2]), _place(row)) for row in rows]
 
     def owner(self, identity: Identity) -> Place | None:
         """Where the live definition of that identity is written."""

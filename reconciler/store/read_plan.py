@@ -27,6 +27,7 @@ _COPIES = (  # whole rows: the copy's tables are made from the home's own schema
     "INSERT INTO main.meta SELECT * FROM home.meta",
     "INSERT INTO main.definition SELECT * FROM home.definition WHERE retired_at IS NULL",
     "INSERT INTO main.reference SELECT * FROM home.reference WHERE definition_id IN (SELECT id FROM main.definition)",
+    "INSERT INTO main.named_lock SELECT * FROM home.named_lock WHERE definition_id IN (SELECT id FROM main.definition)",
     "INSERT INTO main.ran SELECT * FROM home.ran",
     "INSERT INTO main.file SELECT * FROM home.file WHERE refused = 1",
     "INSERT INTO main.cron SELECT * FROM home.cron",

@@ -23,6 +23,17 @@ BAD = {
 }
 
 
+CROSSED = """apiVersion: argoproj.io/v1alpha1
+kind: WorkflowTemplate
+metadata: {name: NAME}
+spec:
+  entrypoint: main
+  synchronization: {mutexes: [{name: OUTER}]}
+  templates:
+  - {name: main, synchronization: {mutexes: [{name: INNER}]}, container: {image: host, command: ['true']}}
+"""
+
+
 @pytest.fixture
 def served(home):
     """The home with its daemon running."""
@@ -342,3 +353,25 @@ def test_a_push_on_top_of_a_held_revision_is_checked_against_that_revision(serve
 
     assert broken.returncode != 0
     assert "x.yaml:" in broken.said
+
+
+def crossed(name, outer, inner):
+    return CROSSED.replace("NAME", name).replace("OUTER", outer).replace("INNER", inner)
+
+
+def test_a_push_is_warned_of_a_circle_that_it_closes_with_what_is_live_and_of_names_nearly_live(served, until):
+    served.push({"a.yaml": crossed("a", "deploy", "cache"), "b.yaml": crossed("b", "cache", "pages")})
+    wait_applied(served, until)
+    said = served.push({"c.yaml": crossed("c", "pages", "deploy"), "d.yaml": crossed("d", "Pages", "other")}).said
+    lines = [line.partition("remote: ")[2] or line for line in said.splitlines() if "LC50" in line]
+    assert [line.split(":")[0] for line in lines] == ["c.yaml", "d.yaml"], said
+    assert 'LC506: mutex "deploy" is asked for here while mutex "pages" is held (c.yaml:6:31)' in lines[0]
+    assert 'asked for at a.yaml:8:46 while mutex "deploy" is held (a.yaml:6:31)' in lines[0]
+    assert 'asked for at b.yaml:8:46 while mutex "cache" is held (b.yaml:6:31)' in lines[0]
+    assert 'LC508: mutex "Pages" is nearly mutex "pages" (c.yaml:6:31)' in lines[1]
+    wait_applied(served, until)
+    said = served.push({"c.yaml": crossed("c", "x-pages", "deploy")}).said
+    assert "LC506" not in said
+    wait_applied(served, until)
+    kept = served.rows("SELECT key FROM named_lock JOIN definition d ON d.id = definition_id WHERE name = 'c' ORDER BY key")
+    assert kept == [("default/Mutex/deploy",), ("default/Mutex/x-pages",)]

@@ -1,6 +1,6 @@
 """Findings across documents, in exact words and places.
 
-The table is data/findings.txt: `### name`, then each file as `>>> path` and its text, then `>>>` and the findings.
+The table is data/findings.txt.
 """
 
 from __future__ import annotations
@@ -8,31 +8,14 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from lint_rows import parse, read_rows
 
 from reconciler.lint import RULES, KnownDefinition, lint_files, rules_page
-from reconciler.manifest import parse_file
 from reconciler.model.images import Image, Images
 from reconciler.model.spec import Program, Template, WorkflowSpec
 
-TABLE = (Path(__file__).parent / "data" / "findings.txt").read_text(encoding="utf-8")
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "lint-rules.md"
-
-
-def parse(path: str, text: str):
-    return parse_file(path, "0" * 40, text.encode())
-
-
-def read_rows() -> list[tuple[str, dict[str, str], list[str]]]:
-    rows = []
-    for block in TABLE.removeprefix("### ").split("\n### "):
-        name, *parts = block.split("\n>>>")
-        *files, findings = parts
-        texts = {path.strip(): text + "\n" for path, _, text in (part.partition("\n") for part in files)}
-        rows.append((name, texts, [line for line in findings.split("\n") if line]))
-    return rows
-
-
-ROWS = read_rows()
+ROWS = read_rows("findings.txt")
 
 
 @pytest.mark.parametrize(("texts", "expected"), [row[1:] for row in ROWS], ids=[row[0] for row in ROWS])
@@ -47,7 +30,12 @@ def test_the_order_of_the_files_does_not_matter(texts, expected):
 
 
 def test_every_rule_across_documents_has_a_row():
-    words = {word for _, _, expected in ROWS for line in expected for word in line.replace(":", " ").split()}
+    words = {
+        word
+        for _, _, expected in (*ROWS, *read_rows("locks.txt"))
+        for line in expected
+        for word in line.replace(":", " ").split()
+    }
     by_settings = {"LC703"}
     told = by_settings | {word for word in words if word.startswith("LC")}
     assert sorted({rule.id for rule in RULES if rule.id >= "LC400"} - told) == []

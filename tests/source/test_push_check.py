@@ -127,6 +127,43 @@ def test_removing_a_config_map_that_a_semaphore_needs_is_a_warning(check):
     assert (verdict.accepted, places(verdict.warnings)) == (True, [("s.yaml", "LC504")])
 
 
+def nested(name, outer, inner, kind="WorkflowTemplate"):
+    return (
+        f"apiVersion: argoproj.io/v1alpha1\nkind: {kind}\nmetadata:\n  name: {name}\nspec:\n  entrypoint: main\n"
+        f"  synchronization: {{mutexes: [{{name: {outer}}}]}}\n  templates:\n"
+        f"  - {{name: main, synchronization: {{mutexes: [{{name: {inner}}}]}}, container: {{image: host, command: ['true']}}}}\n"
+    )
+
+
+def test_a_circle_of_locks_that_a_push_closes_with_files_left_alone_is_a_warning(check):
+    check({"a.yaml": nested("a", "one", "two"), "b.yaml": nested("b", "two", "three"), "c.yaml": nested("c", "four", "five")})
+    verdict = check({"d.yaml": nested("d", "three", "one")})
+    assert (verdict.accepted, places(verdict.warnings)) == (True, [("d.yaml", "LC506")])
+    assert all(place in verdict.lines[0] for place in ("a.yaml:9:46", "b.yaml:9:46", "(b.yaml:7:31)"))
+    assert check({"d.yaml": nested("d", "three", "six")}).lines == ()
+    assert check({"a.yaml": nested("a", "six", "two")}).lines != ()
+
+
+def test_what_a_push_changes_itself_counts_as_it_will_be(check):
+    check({"a.yaml": nested("a", "one", "two"), "b.yaml": nested("b", "other", "third")})
+    assert check({"a.yaml": nested("a", "two", "one"), "b.yaml": nested("b", "two", "one")}).lines == ()
+    assert check({"b.yaml": nested("b", "one", "other")}, remove=["a.yaml"]).lines == ()
+
+
+def test_a_lock_of_a_cluster_template_is_of_every_namespace(check):
+    check({"a.yaml": nested("a", "one", "two", kind="ClusterWorkflowTemplate"), "b.yaml": config()})
+    used = user("u", "a").replace("name: a\n", "name: a\n    clusterScope: true\n")
+    verdict = check({"u.yaml": used, "c.yaml": nested("c", "two", "one")})
+    assert [rule for _, rule in places(verdict.warnings)] == ["LC506"]
+
+
+def test_a_name_that_is_nearly_one_of_a_file_left_alone_is_a_warning(check):
+    check({"a.yaml": nested("a", "deploy-prod", "two"), "b.yaml": config()})
+    verdict = check({"c.yaml": nested("c", "deploy-Prod", "three")})
+    assert (verdict.accepted, places(verdict.warnings)) == (True, [("c.yaml", "LC508")])
+    assert 'nearly mutex "deploy-prod" (named by a definition that is live)' in verdict.lines[0]
+
+
 def test_a_file_of_ours_that_becomes_garbage_is_an_error(check, manifest):
     check({"a.yaml": manifest("a"), "b.yaml": "k: v\n"})
     verdict = check({"a.yaml": "{{ garbage", "b.yaml": "{{ garbage"})

@@ -67,6 +67,14 @@ CREATE TABLE reference (                       -- the templates of other documen
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX reference_definition ON reference (definition_id);
 
+CREATE TABLE named_lock (                      -- the locks that a definition names, as they are written there
+  key           TEXT NOT NULL,                 -- NAMESPACE/KIND/NAME; a ClusterWorkflowTemplate has no namespace
+  definition_id INTEGER NOT NULL REFERENCES definition (id) ON DELETE CASCADE,
+  uses          INTEGER NOT NULL CHECK (uses > 0),
+  PRIMARY KEY (key, definition_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX named_lock_definition ON named_lock (definition_id);
+
 -- Content that has run, kept beyond the run: what has run is not run again by itself.
 CREATE TABLE ran (
   kind      TEXT NOT NULL,
