@@ -153,17 +153,6 @@ def sentences(cycle: Iterable[Wait]) -> list[str]:
     return [f"{wait.waiter.run} waits for {wait.key}, held by {wait.holder.run}" for wait in cycle]
 
 
-def claims_in_cycles(reader: Reader) -> dict[int, str]:
-    """The holding claims of every cycle, each with its cycle in one line; asks for little where no cycle was ever seen."""
-    if not read_history.is_anybody_knotted(reader):
-        return {}
-    found: dict[int, str] = {}
-    for cycle in Graph(reader).cycles():
-        told = "; ".join(sentences(cycle))
-        found |= {wait.holder.claim: told for wait in cycle}
-    return found
-
-
 def find_cycle(reader: Reader, row: Row) -> list[str]:
     """A cycle of runs through the run of this row, which comes first, one sentence for each wait; [] if there is none."""
     if not read_history.holds_anything(reader, row["id"]):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from reconciler.errors import NotFound, UsageError
 from reconciler.store import read_history, read_locks
-from reconciler.views import graph
 from reconciler.views.doing import HEALTHY, doing, holder_verdict, release
 from reconciler.views.instants import age, epoch_s, instant_of, span, whole_seconds
 from reconciler.views.lock_state import CYCLE, OVERDUE, WAITS_FOR_PERSON, LockLine, held_of, limit_trouble, state_of
@@ -36,7 +35,7 @@ class Pace:
         self._spans = {lock: sorted(found) for lock, found in spans.items() if len(found) >= _FEWEST}
         self._idle = read_history.find_idle(reader, sorted({holder["run_id"] for holder in holders}))
         self._reader, self._now_s = reader, now_s
-        self._cycles = graph.claims_in_cycles(reader)
+        self._cycles = _claims_in_cycles(reader)
 
     def verdict(self, holder: Row, lost: dict[int, str]) -> tuple[str, str]:
         """As `holder_verdict`, and for a healthy holder also cycle, overdue, or waiting for a person."""
@@ -78,6 +77,19 @@ class Pace:
         """Half, and 95 %, of the earlier holds took at most so many seconds; None if too few are known."""
         spans = self._spans.get(lock)
         return None if spans is None else (quantile(spans, 50), quantile(spans, 95))
+
+
+def _claims_in_cycles(reader: Reader) -> dict[int, str]:
+    """The holding claims of every cycle, each with its cycle in one line; the graph is built only where a cycle was seen."""
+    if not read_history.is_anybody_knotted(reader):
+        return {}
+    from reconciler.views.graph import Graph, sentences
+
+    found: dict[int, str] = {}
+    for cycle in Graph(reader).cycles():
+        told = "; ".join(sentences(cycle))
+        found |= {wait.holder.claim: told for wait in cycle}
+    return found
 
 
 def quantile(ordered: list[float], percent: int) -> float:
