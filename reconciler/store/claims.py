@@ -15,7 +15,7 @@ from reconciler.model.locks import LockKind
 from reconciler.model.own_kinds import OnFailure
 from reconciler.model.plan import Keep
 from reconciler.model.state import ClaimId, LockId, NodeId, Phase, ResolvedLock, Rule, RunId, RunState
-from reconciler.store import limits, policies
+from reconciler.store import limits, moves, notices, policies
 from reconciler.store.writer import Writer
 
 UNBOUNDED = 2**31 - 1
@@ -116,8 +116,8 @@ def ensure_lock(writer: Writer, lock: ResolvedLock) -> LockId:
 def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
     """Gives a waiting claim all its locks, under the next epoch; marks who waited. Returns the locks it took."""
     epoch = writer.next_epoch()
-    sql = "UPDATE claim SET state = 'held', granted_at = ?, epoch = ? WHERE id = ? AND state = 'waiting'"
-    if writer.db.execute(sql, (writer.now, epoch, claim)).rowcount != 1:
+    sql = "UPDATE claim SET state = 'held', granted_at = ?, overdue_at = ?, epoch = ? WHERE id = ? AND state = 'waiting'"
+    if writer.db.execute(sql, (writer.now, notices.first_look_at(writer), epoch, claim)).rowcount != 1:
         raise Conflict(f"claim {claim} does not wait any more")
     writer.db.execute("UPDATE claim_lock SET state = 'held' WHERE claim_id = ?", (claim,))
     row = writer.db.execute(
@@ -137,6 +137,7 @@ def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
         writer.db.execute("UPDATE run SET successor_of = NULL WHERE id = ? AND successor_of IS NOT NULL", (run_id,))
     detail = {"claim": claim, "epoch": epoch, "locks": [lock[1] for lock in locks], "level": level}
     writer.journal("claim.granted", namespace=namespace, run=run, subject=locks[0][1], detail=detail)
+    moves.note_grant(writer, claim)
     writer.marks.run(run_id, *([node] if level == "node" else []))
     return [LockId(lock[0]) for lock in locks]
 
@@ -161,6 +162,7 @@ def end_claim(writer: Writer, claim: ClaimId, reason: str, *, refused: Rule | No
     sql = "UPDATE claim SET state = 'released', released_at = ?, release_reason = ? WHERE id = ? AND state = ?"
     if state == "released" or writer.db.execute(sql, (writer.now, reason, claim, state)).rowcount != 1:
         raise Conflict(f"claim {claim} was released before")
+    moves.note_release(writer, claim)
     writer.db.execute("UPDATE claim_lock SET state = 'released' WHERE claim_id = ?", (claim,))
     kind = "claim.refused" if refused else "claim.released" if state == "held" else "claim.withdrawn"
     detail = {"claim": claim, "locks": keys, "reason": reason, **({"refusal": refused.value} if refused else {})}
@@ -175,6 +177,7 @@ def release_lock(writer: Writer, claim: ClaimId, lock_id: LockId, reason: str) -
     if not others:
         end_claim(writer, claim, reason)
         return
+    moves.note_release(writer, claim, lock_id)
     sql = "UPDATE claim_lock SET state = 'released' WHERE claim_id = ? AND lock_id = ? AND state = 'held'"
     if writer.db.execute(sql, (claim, lock_id)).rowcount != 1:
         raise Conflict(f"claim {claim} holds lock {lock_id} no more")
