@@ -13,7 +13,8 @@ from reconciler.loop.context import Options
 from reconciler.loop.effects import Effects
 from reconciler.loop.inbox import Inbox, Request
 from reconciler.loop.launch import Surroundings
-from reconciler.loop.tick import Loop, Outside
+from reconciler.loop.outside import Outside
+from reconciler.loop.tick import Loop
 from reconciler.model.attempt import AttemptId, Exited, Launch, Observation
 from reconciler.settings import load
 from reconciler.source.repository import Repository

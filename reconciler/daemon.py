@@ -17,20 +17,28 @@ from typing import Any
 from reconciler.chores import Chores
 from reconciler.clock import Clock, SystemClock
 from reconciler.control.server import ControlServer
-from reconciler.engine import Engine
+from reconciler.engine import Beside, Boundary, Engine, surroundings
 from reconciler.errors import LineclearError, Refused, TimedOut
 from reconciler.home import Home
 from reconciler.instance import Instance
 from reconciler.loop.inbox import Inbox, Look, Request
+from reconciler.loop.launch import base_env
 from reconciler.model.images import Images
 from reconciler.model.source import BranchMissing, Revision, Standing
+from reconciler.obs import Tally
 from reconciler.reception import Reception
+from reconciler.setting_values import loopback
 from reconciler.settings import Settings, load
 from reconciler.source.parsing import ParsedCache, manifest_parser
 from reconciler.source.repository import Repository, Scope
 from reconciler.source.watch import SourceThread, WatchSettings
 from reconciler.store import catalogue
 from reconciler.store.lookup import read_standing
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from reconciler.messenger import Command, Messenger
+    from reconciler.metrics import MetricsServer
 
 log = logging.getLogger(__name__)
 OFFLINE_WAIT_S = 60.0
@@ -56,11 +64,18 @@ class Daemon:
             settings=WatchSettings(branch=settings.branch, poll_s=settings.poll_interval_s),
             standing=self._standing,
         )
-        self._engine = Engine(home, settings, clock, self._inbox, chores=self._chores, source=self._source)
+        self._messenger = _messenger(home, settings, self._inbox, clock) if settings.notify_command else None
+        tally = Tally() if settings.metrics_listen else None
+        beside = Beside(chores=self._chores, source=self._source, messenger=self._messenger, tally=tally)
+        self._engine = Engine(home, settings, clock, self._inbox, beside)
         checker = Repository(home.repository, scope=scope, cache=cache)
         lenient = settings.receive == "warn"
-        reception = Reception(home, self._inbox, checker, settings.branch, images=images, lenient=lenient, down=self._down)
+        reception = Reception(
+            home, self._inbox, checker, settings.branch, images=images, lenient=lenient, down=self._down,
+            tally=tally or Tally(), command=self._messenger.command if self._messenger is not None else None,
+        )  # fmt: skip
         self._server = ControlServer(home.socket, reception.serve)
+        self._metrics = _metrics(home, settings, tally, clock) if tally is not None else None
 
     def _offer(self, seen: Revision | BranchMissing) -> None:
         self._inbox.put(seen)
@@ -89,6 +104,10 @@ class Daemon:
         self._chores.want_pruned()
         self._source.start(catalogue.applied_sha(engine.writer))
         self._server.start()
+        if self._messenger is not None:
+            self._messenger.start()
+        if self._metrics is not None:
+            self._metrics.start()
         poll = engine.poller(wake_read)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: it is not walked again
@@ -118,10 +137,35 @@ class Daemon:
 
     def _close(self) -> None:
         self._server.close()
+        if self._messenger is not None:
+            self._messenger.stop()
         self._source.stop()
         self._chores.stop()
         self._engine.runtime.detach()
         self._engine.writer.close()
+
+
+def _messenger(home: Home, settings: Settings, inbox: Inbox, clock: Clock) -> Messenger:
+    from reconciler.messenger import Messenger
+
+    command = notify_command(home, settings)
+    return Messenger(home.root, home.database, command, inbox, clock=clock, boundary=Boundary(os.environ))
+
+
+def notify_command(home: Home, settings: Settings) -> Command:
+    """The command that the settings name, as the daemon runs it: in the home, with a step's environment."""
+    from reconciler.messenger import Command
+
+    env = base_env(surroundings(home, settings))
+    return Command(argv=settings.notify_command, env=env, folder=home.root, timeout_s=settings.notify_timeout_s)
+
+
+def _metrics(home: Home, settings: Settings, tally: Tally, clock: Clock) -> MetricsServer:
+    from reconciler.metrics import MetricsServer, page
+
+    listen = loopback(settings.metrics_listen)
+    assert listen is not None, "the settings were checked"
+    return MetricsServer(listen, lambda: page(tally, home.database, clock.monotonic))
 
 
 def serve(home_root: str) -> int:
@@ -147,7 +191,7 @@ def act_offline(home_root: str, verb: str, args: dict[str, Any], actor: str) -> 
     replies: list[Mapping[str, Any]] = []
     with Instance(home):
         inbox = Inbox()
-        engine = Engine(home, settings, clock, inbox, chores=None, source=None)
+        engine = Engine(home, settings, clock, inbox)
         engine.loop.offline = True
         engine.tick()  # what has ended meanwhile has ended as it did, whatever is asked now
         inbox.put(Request(verb, args, actor, replies.append))

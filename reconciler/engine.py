@@ -13,6 +13,7 @@ import signal
 import sys
 import uuid
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
@@ -23,9 +24,11 @@ from reconciler.loop.context import Options
 from reconciler.loop.effects import Effects
 from reconciler.loop.inbox import Inbox
 from reconciler.loop.launch import Surroundings
+from reconciler.loop.outside import Outside
 from reconciler.loop.recover import recover
-from reconciler.loop.tick import Loop, Outside
+from reconciler.loop.tick import Loop
 from reconciler.model.attempt import Liveness
+from reconciler.obs import Tally
 from reconciler.runtime.host import HostRuntime
 from reconciler.settings import Settings
 from reconciler.store import catalogue
@@ -37,12 +40,28 @@ from reconciler.workflow.engine import Rules
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from reconciler.chores import Chores
+    from reconciler.messenger import Messenger
     from reconciler.source.watch import SourceThread
 
 
 def new_uid() -> str:
     """A run's uid."""
     return str(uuid.uuid4())
+
+
+def surroundings(home: Home, settings: Settings) -> Surroundings:
+    """What the programs that this account starts for the home are given."""
+    account = pwd.getpwuid(os.geteuid())
+    return Surroundings(home=home, settings=settings, user=account.pw_name, account_home=account.pw_dir)
+
+
+def _free_bytes(home: Home) -> int | None:
+    """What the owner may still write on the home's disk; None if it cannot be told."""
+    try:
+        found = os.statvfs(home.root)
+    except OSError:
+        return None
+    return found.f_bavail * found.f_frsize
 
 
 class Boundary:
@@ -61,23 +80,33 @@ class Boundary:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """What works beside the control thread in a daemon; an offline command and `run` have nothing of it."""
+
+    chores: Chores | None = None
+    source: SourceThread | None = None
+    messenger: Messenger | None = None
+    tally: Tally | None = None
+
+
 FRAMES = 20_000  # a decision follows calls inside calls, a hundred deep, down and up again
 
 
 class Engine:
     """Writer, runtime and loop of one home: what the daemon, an offline command and `run` are made of."""
 
-    def __init__(
-        self, home: Home, settings: Settings, clock: Clock, inbox: Inbox, *, chores: Chores | None, source: SourceThread | None
-    ) -> None:
+    def __init__(self, home: Home, settings: Settings, clock: Clock, inbox: Inbox, beside: Beside | None = None) -> None:
+        beside = beside or Beside()
+        chores, source, messenger, tally = beside.chores, beside.source, beside.messenger, beside.tally
         sys.setrecursionlimit(FRAMES)
         boot_id = read_boot_id()
         boundary = Boundary(os.environ)
         self.inbox = inbox
         self.writer: Writer = open_writer(home.database)
+        self.writer.telling, self.writer.is_counted = settings.telling, tally is not None
         self.runtime = HostRuntime(Path(home.root), poke_path=Path(home.socket), clock=clock, boot_id=boot_id)
-        account = pwd.getpwuid(os.geteuid())
-        around = Surroundings(home=home, settings=settings, user=account.pw_name, account_home=account.pw_dir)
+        around = surroundings(home, settings)
         want_tree = chores.want_tree if chores is not None else lambda _sha: None
         self.effects = Effects(around, self.runtime, want_tree, boundary)
         self.options = Options(
@@ -92,6 +121,9 @@ class Engine:
             offer_again=source.offer_again if source is not None else lambda: None,
             look_at_git=source.poke if source is not None else lambda: None,
             boundary=boundary,
+            noticed=messenger.wake if messenger is not None else lambda: None,
+            free_bytes=lambda: _free_bytes(home) if chores is not None else None,
+            tally=tally or Tally(),
         )
         self.loop = Loop(self.writer, clock, self.options, new_uid=new_uid, inbox=inbox, outside=outside)
         self.loop.liveness = lambda run, attempt: self._liveness(home, run, attempt)

@@ -196,7 +196,7 @@ class OneShot:
         logging.getLogger("reconciler").addHandler(self.trouble)
         with _making(home):
             self._instance = Instance(home)
-            self._engine = Engine(home, settings, self._clock, self._inbox, chores=None, source=None)
+            self._engine = Engine(home, replace(settings, notify_command=()), self._clock, self._inbox)
             self._engine.writer.db.execute("PRAGMA synchronous = OFF")  # nobody reads this home after a power cut
             self._server = ControlServer(home.socket, self._serve)
         self._server.start()

@@ -21,10 +21,15 @@ from reconciler.loop.inbox import Inbox, Look, Ping, Pushed, Request
 from reconciler.manifest import parse_file
 from reconciler.model.images import Images
 from reconciler.model.spec import Document, Severity
+from reconciler.obs import Tally
 from reconciler.source.check import Lookup, PushRequest, check_push, decode_request
 from reconciler.source.offline import TreeLookup
 from reconciler.source.repository import Repository
 from reconciler.store.lookup import LiveDefinitions, StoreLookup
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from reconciler.messenger import Command
 
 PING_S = 1.0
 LENIENT = ("receive.lineclear=warn",)
@@ -32,7 +37,10 @@ VALUE_MAY_COME = "LC410"  # a parameter without a value: submission decides, whe
 
 
 class Reception:
-    """Serves the control socket's verbs. `down` is called with the mode of a request to end the daemon."""
+    """Serves the control socket's verbs. `down` is called with the mode of a request to end the daemon.
+
+    `command` is the one that is told of events, None if nobody is.
+    """
 
     def __init__(  # noqa: PLR0913 - the composition root fills it once
         self,
@@ -44,6 +52,8 @@ class Reception:
         images: Images,
         lenient: bool,
         down: Callable[[str], str],
+        tally: Tally,
+        command: Command | None,
     ) -> None:
         self._home = home
         self._inbox = inbox
@@ -54,6 +64,8 @@ class Reception:
         self._down = down
         self._lookup = StoreLookup(home.database)
         self._git = threading.Lock()  # one repository object, one thread at a time
+        self._tally = tally
+        self._command = command
 
     def serve(self, verb: str, args: Mapping[str, Any], peer: Peer, reply: Reply) -> None:
         """Answers at once where that is possible; otherwise the control thread answers after its commit."""
@@ -74,6 +86,8 @@ class Reception:
                 self._pushed(args, reply)
             case "sync_now":
                 self._sync_now(reply)
+            case "notify_test":
+                reply({"ok": self._notify_test()})
             case "down":
                 reply({"ok": {"message": self._down(str(args.get("mode") or ""))}})
             case "submit" if args.get("files"):
@@ -86,6 +100,14 @@ class Reception:
         self._inbox.put(Ping(answered.set))
         ticks = answered.wait(PING_S)
         return {"pid": os.getpid(), "version": __version__, "home": self._home.root, "ticked_s_ago": 0.0 if ticks else None}
+
+    def _notify_test(self) -> dict[str, Any]:
+        """What comes of a test event; the control thread has nothing to do with it."""
+        if self._command is None:
+            raise UsageError("the daemon has nobody to tell: it read the settings at its start, and notify.command was empty")
+        from reconciler.messenger import try_out
+
+        return try_out(self._command, self._home.root)
 
     def _parse(self, args: Mapping[str, Any]) -> list[Document]:
         """The documents of the files handed in; raises ManifestError with every error, each with its place."""
@@ -104,6 +126,8 @@ class Reception:
             with self._git:
                 lookup = self._lookup_for(request)
                 verdict = check_push(self._repository, request, lookup, branch=self._branch, images=self._images)
+                if not verdict.accepted:
+                    self._tally.add_refusal_for("push")
         except UsageError:
             raise
         except LineclearError as error:

@@ -12,14 +12,17 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from reconciler import setting_values as checks
 from reconciler.errors import UsageError
 from reconciler.home import Home
 from reconciler.model.images import Image
+from reconciler.model.notice import ALL_KINDS, Telling
 
 DEFAULT = "default"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _RUNTIMES = ("host", "sandbox")
 _HOST = "host"  # the image that always means this machine
+_MB = 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,24 @@ class Settings:
     receive: str = "refuse"
     journal_days: int = 365
     journal_rows: int = 1_000_000
+    notify_command: tuple[str, ...] = ()
+    notify_events: tuple[str, ...] = ALL_KINDS
+    notify_timeout_s: float = 30.0
+    notify_give_up_s: float = 86_400.0
+    notify_overdue_s: float = 60.0
+    notify_disk_low_mb: int = 1000
+    metrics_listen: str = ""
     origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def telling(self) -> Telling:
+        """What is told: nothing without a command. The disk is watched either way, for the journal."""
+        return Telling(
+            kinds=frozenset(self.notify_events if self.notify_command else ()),
+            overdue_after_s=self.notify_overdue_s,
+            give_up_s=self.notify_give_up_s,
+            disk_low_bytes=self.notify_disk_low_mb * _MB,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,102 +79,107 @@ class Key:
         return table, key
 
 
-def _text(value: object) -> str:
-    return "" if isinstance(value, str) else "it must be text in quotes"
-
-
-def _one_of(*choices: str) -> Callable[[Any], str]:
-    return lambda value: "" if value in choices else f"it must be one of {', '.join(map(repr, choices))}"
-
-
-def _number(lowest: float, *, whole: bool = False) -> Callable[[Any], str]:
-    def check(value: object) -> str:
-        is_number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
-        kind = "a whole number" if whole else "a number"
-        return "" if is_number and value >= lowest else f"it must be {kind}, {lowest:g} or more"  # type: ignore[operator]
-
-    return check
-
-
-def _branch(value: object) -> str:
-    is_name = isinstance(value, str) and bool(value) and not value.startswith("-") and not set(value) & set(" ~^:?*[\\")
-    return "" if is_name else "it must be a branch's name"
-
-
-def _inside(value: object) -> str:
-    if not isinstance(value, str) or value.startswith("/") or ".." in value.split("/"):
-        return "it must be a folder inside the repository, or empty for the whole of it"
-    return ""
-
-
-def _table(value: object) -> str:
-    return "" if isinstance(value, dict) else "it must be a table of image = runtime"
-
-
 KEYS = (
     Key(
         name="parallelism",
         attribute="parallelism",
         meaning="how many steps may run at once; a step takes its slot last, when it has all its locks",
-        check=_number(1, whole=True),
+        check=checks.number(1, whole=True),
     ),
-    Key(name="branch", attribute="branch", meaning="the branch that is applied", check=_branch),
+    Key(name="branch", attribute="branch", meaning="the branch that is applied", check=checks.branch),
     Key(
         name="path",
         attribute="include",
         meaning="the folder of the repository that holds the manifests; empty: the whole tree",
-        check=_inside,
+        check=checks.inside,
     ),
     Key(
         name="poll_interval_s",
         attribute="poll_interval_s",
         meaning="how often the branch is looked at, besides the hints that a push and the file system give",
-        check=_number(0.1),
+        check=checks.number(0.1),
     ),
     Key(
         name="image_policy",
         attribute="image_policy",
         meaning='"host": a step whose image is not mapped runs on this machine, with a warning; "mapped-only": it is refused',
-        check=_one_of("host", "mapped-only"),
+        check=checks.one_of("host", "mapped-only"),
     ),
     Key(
         name="compatibility",
         attribute="compatibility",
         meaning='"argo": a failed run lets its locks go at its end, as upstream does; empty: it keeps them until terminated',
-        check=_one_of("", "argo"),
+        check=checks.one_of("", "argo"),
     ),
     Key(
         name="receive",
         attribute="receive",
         meaning='"refuse": a push that brings errors is refused; "warn": it is taken, and what was live stays live',
-        check=_one_of("refuse", "warn"),
+        check=checks.one_of("refuse", "warn"),
     ),
-    Key(name="steps.path", attribute="path_env", meaning="PATH of the steps", check=_text),
-    Key(name="steps.lang", attribute="lang", meaning="LANG of the steps", check=_text),
-    Key(name="steps.tz", attribute="tz", meaning="TZ of the steps; empty: not set", check=_text),
+    Key(name="steps.path", attribute="path_env", meaning="PATH of the steps", check=checks.text),
+    Key(name="steps.lang", attribute="lang", meaning="LANG of the steps", check=checks.text),
+    Key(name="steps.tz", attribute="tz", meaning="TZ of the steps; empty: not set", check=checks.text),
     Key(
         name="steps.grace_s",
         attribute="grace_s",
         meaning="seconds between the signal that asks a step to end and the one that makes it",
-        check=_number(0),
+        check=checks.number(0),
+    ),
+    Key(
+        name="notify.command",
+        attribute="notify_command",
+        meaning="the program that is told of events, and its arguments; each event is JSON on its standard input; empty: none",
+        check=checks.command,
+    ),
+    Key(name="notify.events", attribute="notify_events", meaning="the kinds of events that it is told of", check=checks.events),
+    Key(
+        name="notify.timeout_s",
+        attribute="notify_timeout_s",
+        meaning="seconds after which the program is killed; it is then tried again",
+        check=checks.number(0.1, 3600),
+    ),
+    Key(
+        name="notify.give_up_s",
+        attribute="notify_give_up_s",
+        meaning="seconds after the first try from which on a failure is the last: the event is given up, and the journal says so",
+        check=checks.number(0),
+    ),
+    Key(
+        name="notify.overdue_s",
+        attribute="notify_overdue_s",
+        meaning="seconds for which a lock must be held before anybody is told that its holder is overdue",
+        check=checks.number(1),
+    ),
+    Key(
+        name="notify.disk_low_mb",
+        attribute="notify_disk_low_mb",
+        meaning="free megabytes of the home's disk below which it is low; 0: it is not watched",
+        check=checks.number(0, whole=True),
+    ),
+    Key(
+        name="metrics.listen",
+        attribute="metrics_listen",
+        meaning='the loopback address and port at which /metrics answers Prometheus, as "127.0.0.1:9090"; empty: none',
+        check=checks.listen,
     ),
     Key(
         name="journal.keep_days",
         attribute="journal_days",
         meaning="how long the journal is kept, in days; longer while what it tells of is still held or waited for",
-        check=_number(1, whole=True),
+        check=checks.number(1, whole=True),
     ),
     Key(
         name="journal.keep_rows",
         attribute="journal_rows",
         meaning="how many rows of the journal are kept at most, whatever their age; a million are half a gigabyte",
-        check=_number(0, whole=True),
+        check=checks.number(0, whole=True),
     ),
     Key(
         name="images",
         attribute="images",
         meaning="which runtime runs which image, `host` or `sandbox`: as text, or as a table of runtime, command and path",
-        check=_table,
+        check=checks.table,
     ),
 )
 
@@ -201,7 +226,8 @@ def parse(text: str, shown: str) -> Settings:
         wrong = key.check(value)
         if wrong:
             raise UsageError(f"{place}: the setting {name} is {value!r}: {wrong}")
-        values[key.attribute] = float(value) if key.attribute.endswith("_s") else value
+        given_as = tuple if isinstance(value, list) else float if key.attribute.endswith("_s") else type(value)
+        values[key.attribute] = given_as(value)
         origins[name] = place
     if "images" in values:
         values["images"] = {_HOST: Image(), **_parse_images(values["images"], text, shown)}
@@ -216,7 +242,8 @@ def _flat(given: Mapping[str, Any]) -> dict[str, Any]:
             found |= {f"{name}.{key}": inner for key, inner in value.items()} or {name: value}
         else:
             found[name] = value
-    return {name: value for name, value in found.items() if not (name in ("steps", "journal", "images") and value == {})}
+    tables = {key.parts[0] for key in KEYS} | {"images"}
+    return {name: value for name, value in found.items() if not (name in tables and value == {})}
 
 
 def _parse_images(given: Mapping[str, Any], text: str, shown: str) -> dict[str, Image]:
@@ -240,7 +267,7 @@ def _wrong_in_image(image: str, said: Mapping[str, Any]) -> Iterator[tuple[str, 
                 yield key, f"has the runtime {value!r}; there is {', '.join(_RUNTIMES)}"
             elif image == _HOST and value != _HOST:
                 yield key, f"has the runtime {value!r}: it always means this machine; map another name"
-        elif not isinstance(value, list) or not all(isinstance(part, str) and part and "\0" not in part for part in value):
+        elif not checks.texts(value):
             yield key, f"has the {key} {value!r}: it must be a list of texts"
         elif key == "path" and not all(part.startswith("/") and ":" not in part for part in value):
             yield key, f"has the path {value!r}: it must be a list of folders, each from / and without a colon"
@@ -299,7 +326,7 @@ def shown_value(value: object) -> str:
     if isinstance(value, Image):
         plain = plain_value(value)
         return shown_value(value.runtime if len(plain) == 1 else plain)
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return "[" + ", ".join(map(shown_value, value)) + "]"
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
@@ -314,7 +341,7 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, Image):
         lists = {"command": list(value.command), "path": list(value.path)}
         return {"runtime": value.runtime} | {key: parts for key, parts in lists.items() if parts}
-    return value
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _shown_key(key: str) -> str:

@@ -52,6 +52,7 @@ GROUPS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
             "down": ("down", "end the daemon; steps go on"),
             "completion": ("completion", "print the completion script of a shell"),
             "fsck": ("fsck", "check that the rows agree with each other, and with the steps"),
+            "notify": ("notify", "show what people were told, and whether telling them works"),
             "settings": ("show_settings", "print every setting with its value and origin"),
         },
     ),

@@ -16,6 +16,7 @@ from reconciler.errors import LineclearError, Refused
 from reconciler.loop.context import Context
 from reconciler.loop.due import remove_run
 from reconciler.loop.submit import Order, source_of, submit
+from reconciler.loop.telling import tell_cron_error, tell_cron_set_aside
 from reconciler.manifest import parse_file
 from reconciler.model.cron import (
     ActiveRun,
@@ -47,6 +48,7 @@ def pass_crons(ctx: Context) -> None:
             log.exception("a cron was set aside", extra={"action": "quarantine", "cron": row.name})
             crons.set_next(ctx.writer, row.namespace, row.name, None)
             ctx.writer.journal("cron.quarantined", namespace=row.namespace, subject=row.name, detail={"why": str(error)})
+            tell_cron_set_aside(ctx.writer, row, str(error))
 
 
 def cron_spec(body: Mapping[str, object], *, suspended: bool | None) -> CronSpec:
@@ -78,6 +80,8 @@ def _look(ctx: Context, row: crons.CronRow, spec: CronSpec, definition: catalogu
                 name = run.name
             except LineclearError as error:
                 decision, reason = TickDecision.ERROR, str(error)
+        if decision is TickDecision.ERROR:
+            tell_cron_error(ctx.writer, row, to_text(record.last_at), reason)
         crons.record_tick(ctx.writer, row, record, decision=decision, reason=reason, run_name=name)
     watermark = None if plan.watermark is None else to_text(plan.watermark)
     next_at = None if plan.next_at is None else to_text(plan.next_at)

@@ -7,6 +7,7 @@ more of the graph than its wait leads to.
 from __future__ import annotations
 
 from reconciler.loop.context import Context
+from reconciler.loop.telling import tell_cycle
 from reconciler.model.state import ClaimId, Rule, RunId, RunState
 from reconciler.store import runs, tangles
 from reconciler.store.refusals import end_by_rule
@@ -35,6 +36,7 @@ def _meet(ctx: Context, waits: list[tuple[ClaimId, str]], run_of: dict[int, RunI
     detail = {"runs": [run.name for run in members], "waits": sentences}
     ctx.writer.journal("lock.cycle", namespace=first.namespace, run=first.name, detail=detail)
     policy = tangles.policy_against(ctx.writer, claims)
+    tell_cycle(ctx.writer, members, sentences, policy)
     if policy:
         victim = min(members, key=_worth)
         told = "; ".join(sentences)

@@ -43,13 +43,22 @@ class Noted:
 
 
 @dataclass(frozen=True, slots=True)
+class Told:
+    """A notice was sent, or could not be (`problem`); `tries` is how many tries came before."""
+
+    notice_id: int
+    tries: int
+    problem: str
+
+
+@dataclass(frozen=True, slots=True)
 class Ping:
     """Is the control thread alive? `answer` is called by it, without a transaction."""
 
     answer: Callable[[], None]
 
 
-Work = Request | Pushed | Revision | BranchMissing | Look | Noted
+Work = Request | Pushed | Revision | BranchMissing | Look | Noted | Told
 Message = Work | Ping
 
 

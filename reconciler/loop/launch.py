@@ -54,7 +54,8 @@ def build_launch(ctx: Context, around: Surroundings, attempt: AttemptState) -> L
             " settings"
         )
     directory = around.home.attempt(run.id, attempt.id)
-    env = {**_base_env(around, directory), **dict(command.env), **_own_env(ctx, around, run, node, attempt)}
+    given = {**base_env(around), "TMPDIR": os.path.join(directory, "tmp")}
+    env = {**given, **dict(command.env), **_own_env(ctx, around, run, node, attempt)}
     if image.path:
         env["PATH"] = os.pathsep.join((*image.path, env.get("PATH", "")))
     call = node.display.partition("(")[0]
@@ -74,7 +75,8 @@ def build_launch(ctx: Context, around: Surroundings, attempt: AttemptState) -> L
     )
 
 
-def _base_env(around: Surroundings, directory: str) -> dict[str, str]:
+def base_env(around: Surroundings) -> dict[str, str]:
+    """What every program that the daemon starts for somebody is given of the settings and the account: nothing of its own."""
     settings = around.settings
     return {
         "PATH": settings.path_env,
@@ -83,7 +85,6 @@ def _base_env(around: Surroundings, directory: str) -> dict[str, str]:
         "LOGNAME": around.user,
         "LANG": settings.lang,
         **({"TZ": settings.tz} if settings.tz else {}),
-        "TMPDIR": os.path.join(directory, "tmp"),
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.clock import from_text
 from reconciler.loop.context import Context
+from reconciler.loop.telling import tell_overheld
 from reconciler.loop.waiting import claim_text
 from reconciler.model.state import ClaimId, LockId, Rule, RunId
 from reconciler.store import claims, runs
@@ -38,6 +39,7 @@ def pass_holds(ctx: Context) -> None:
         else:
             detail = {"claim": claim, "held": held, "action": what}
             writer.journal("claim.overheld", namespace=run.namespace, run=run.name, subject=key, detail=detail)
+            tell_overheld(writer, run, key, claim, held)
             if what == "end":
                 message = f"ended by the policy of {key}: it held that for {held}"
                 end_by_rule(writer, run, Rule.HOLD_LIMIT, message)

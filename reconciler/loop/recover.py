@@ -13,7 +13,7 @@ from reconciler.home import Home
 from reconciler.loop.effects import Effects
 from reconciler.model.attempt import AttemptId
 from reconciler.runtime.host import HostRuntime
-from reconciler.store import attempts
+from reconciler.store import attempts, notices
 from reconciler.store.writer import Writer
 
 
@@ -26,6 +26,7 @@ def recover(writer: Writer, home: Home, runtime: HostRuntime, effects: Effects, 
     with writer.write(to_text(clock.now())):
         if writer.meta("boot_id") != boot_id:
             writer.set_meta("boot_id", boot_id)
+        notices.watch_held(writer)
     active = attempts.active_attempts(writer)
     found = runtime.recover([(AttemptId(a.id), home.attempt(a.run_id, a.id), a.boot_id) for a in active])
     anew = set(found.to_launch)

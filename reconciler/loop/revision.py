@@ -10,6 +10,7 @@ from reconciler.gitops.describe import describe_plan
 from reconciler.gitops.plan import plan_revision
 from reconciler.loop.context import Context
 from reconciler.loop.submit import Order, Source, submit
+from reconciler.loop.telling import tell_sync_failed
 from reconciler.model.source import (
     BranchMissing,
     ChangeKind,
@@ -19,7 +20,7 @@ from reconciler.model.source import (
     generate_prefix,
     identity_of,
 )
-from reconciler.model.spec import Document, Kind
+from reconciler.model.spec import Document, Kind, Severity
 from reconciler.model.state import Phase, RunId
 from reconciler.store import catalogue, crons, limits, policies, runs
 
@@ -44,6 +45,7 @@ def apply_revision(ctx: Context, revision: Revision) -> Applied:
     lines = describe_plan(plan)
     if plan.held:
         catalogue.record_revision(writer, revision, "held", plan.held, {"held": plan.held})
+        tell_sync_failed(writer, revision.sha, "held", (plan.held,))
         return Applied(sha=revision.sha, state="held", lines=tuple(lines))
     former = _former_crons(ctx, plan.changes)
     catalogue.apply_changes(writer, revision.sha, plan.changes)
@@ -61,6 +63,9 @@ def apply_revision(ctx: Context, revision: Revision) -> Applied:
         "lines": [*lines, *failures],
     }
     catalogue.record_revision(writer, revision, "applied", "", outcome)
+    errors = tuple(str(finding) for finding in plan.findings if finding.severity is Severity.ERROR)
+    if errors or failures:
+        tell_sync_failed(writer, revision.sha, "applied in part", (*errors, *failures))
     return Applied(sha=revision.sha, state="applied", lines=(*lines, *failures), runs=tuple(created))
 
 
@@ -69,6 +74,8 @@ def note_missing(ctx: Context, missing: BranchMissing) -> None:
     if ctx.writer.meta("source_state") != missing.reason:
         ctx.writer.set_meta("source_state", missing.reason)
         ctx.writer.journal("source.missing", detail={"reason": missing.reason})
+        if catalogue.applied_sha(ctx.writer) is not None:  # a new home waits for its first push: that is no failure
+            tell_sync_failed(ctx.writer, "", "not read", (missing.reason,))
 
 
 def _former_crons(ctx: Context, changes: tuple[DefinitionChange, ...]) -> dict[tuple[str, str, str], tuple[str, str]]:

@@ -9,9 +9,8 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Protocol, assert_never
+from typing import Any, assert_never
 
 from reconciler.clock import Clock, from_text, to_text
 from reconciler.errors import LineclearError, Transient
@@ -19,18 +18,21 @@ from reconciler.loop.context import Context, Options, Specs
 from reconciler.loop.crons import keep_history, pass_crons
 from reconciler.loop.due import next_due, pass_deadlines, pass_journal, pass_ttl, remove_run, shift_limits
 from reconciler.loop.effects import Effects
-from reconciler.loop.inbox import Inbox, Look, Noted, Ping, Pushed, Request, Work
+from reconciler.loop.inbox import Inbox, Look, Noted, Ping, Pushed, Request, Told, Work
 from reconciler.loop.observe import take_over
+from reconciler.loop.outside import Outside, RuntimeEnds
 from reconciler.loop.patience import pass_holds, pass_patience
 from reconciler.loop.requests import handle, record_refusal
 from reconciler.loop.revision import Applied, apply_revision, note_missing
 from reconciler.loop.settle import mark_everything, settle
+from reconciler.loop.telling import look_around, pass_overdue, take_told, tell_sync_failed
 from reconciler.loop.waiting import waiting_text
 from reconciler.model.attempt import AttemptId, Exited, Liveness, Lost, NotStarted, Observation, Started
 from reconciler.model.source import BranchMissing, Revision
 from reconciler.model.state import RULES, RunId
 from reconciler.store import attempts, catalogue, runs
 from reconciler.store.apply import request_stop
+from reconciler.store.moves import counted
 from reconciler.store.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -40,26 +42,6 @@ PUSH_WAIT = timedelta(seconds=30)
 DRIFT = timedelta(seconds=2)
 LOOK_EVERY_S = 5.0  # a clock that was set is noticed within this time; an idle look is one indexed read
 RETRY_AFTER = timedelta(seconds=1)
-
-
-class RuntimeEnds(Protocol):
-    """What the loop needs of a runtime besides starting and stopping."""
-
-    def collect(self) -> list[Observation]:
-        """Everything that happened since the last call."""
-
-    def acknowledge(self, attempt_ids: Iterable[AttemptId]) -> None:
-        """These ends are stored for good."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outside:
-    """The loop's way out: told after the commit. `applied` a live SHA; `offer_again` hand the head over once more."""
-
-    applied: Callable[[str], None]
-    offer_again: Callable[[], None]
-    look_at_git: Callable[[], None]
-    boundary: Callable[[str], None]
 
 
 class Loop:
@@ -131,7 +113,7 @@ class Loop:
 
     def tick(self, runtime: RuntimeEnds, effects: Effects) -> None:
         """Everything there is to do now; returns at once if that is nothing."""
-        self.ticked_at = self._clock.monotonic()
+        self.ticked_at = self._outside.tally.looked_at = self._clock.monotonic()
         now = self._clock.now()
         ends = self._sort(runtime.collect() + effects.take_failed(), now)
         messages: list[Work] = []
@@ -203,10 +185,12 @@ class Loop:
         removed: list[RunId] = []
         applied: list[Applied] = []
         is_behind = False
+        free_bytes = self._outside.free_bytes() if sweep else None
         with self.writer.write(to_text(ctx.at)):
             if sweep:
                 is_behind = not ctx.offline and pass_journal(ctx)
                 mark_everything(ctx)
+                look_around(self.writer, free_bytes)
             take_over(ctx, [*self._started.values(), *ends])
             for message in messages:
                 self._take(ctx, message, answers, applied, removed)
@@ -221,12 +205,14 @@ class Loop:
             while self.writer.marks.ended:
                 removed += self._after_ends(ctx)
                 settle(ctx)
+            pass_overdue(ctx)
             commits, self.writer.marks.commits = self.writer.marks.commits, {}
             self._outside.boundary("before-commit")
         self._outside.boundary("after-commit")
         self._started.clear()
         self._started_at = None
         self._looked_at, self._due = to_text(ctx.at), None
+        self._after_commit()
         if sweep:
             self._sweep_at = ctx.at + (RETRY_AFTER if is_behind else SWEEP_EVERY)
         runtime.acknowledge([seen.attempt_id for seen in ends if isinstance(seen, Exited | NotStarted | Lost)])
@@ -238,6 +224,15 @@ class Loop:
             answer()
         self._tell(ctx, applied)
         effects.prepare(commits)
+
+    def _after_commit(self) -> None:
+        """Has sent what is to be told, and counts what happened: not before it has."""
+        marks = self.writer.marks
+        moves, marks.moves = marks.moves, []
+        self._outside.tally.add_tick([counted(move) for move in moves], self._clock.monotonic() - self.ticked_at)
+        if marks.notices:
+            marks.notices = False
+            self._outside.noticed()
 
     def _take(
         self, ctx: Context, message: Work, answers: list[Callable[[], None]], applied: list[Applied], removed: list[RunId]
@@ -256,6 +251,8 @@ class Loop:
             case Noted():
                 ctx.boundary("noted")
                 catalogue.set_noted(ctx.writer, message.revision_id)
+            case Told():
+                take_told(ctx.writer, message)
             case Look():
                 pass
             case _:
@@ -272,6 +269,7 @@ class Loop:
             log.exception("a revision could not be applied", extra={"action": "revision", "commit": revision.sha})
             reason = f"{revision.sha} could not be applied: {type(error).__name__}: {error}; see the daemon's log"
             self.writer.set_meta("source_state", reason)
+            tell_sync_failed(self.writer, revision.sha, "not applied", (reason,))
             return Applied(sha=revision.sha, state="failed", lines=(reason,))
 
     def _request(self, ctx: Context, request: Request, removed: list[RunId]) -> Callable[[], None]:
@@ -281,6 +279,7 @@ class Loop:
                 result = handle(ctx, request.verb, request.args, request.actor)
         except LineclearError as error:
             record_refusal(ctx, request.verb, request.args, request.actor, error)
+            self._outside.tally.add_refusal(error.exit_code)
             reply = {"error": {"code": error.exit_code, "message": str(error)}}
             return lambda: request.answer(reply)
         except Exception as error:  # the boundary of a request: a bug in one verb ends that request only
@@ -367,6 +366,7 @@ class Loop:
         """The tick was rolled back: nothing was lost, everything is looked at again."""
         log.error("a tick was rolled back: %s", error, extra={"action": "tick"})
         self._kept = ends
+        self._outside.tally.add_failed_tick()
         self._sweep_at = self._clock.now() + RETRY_AFTER
         reply: Mapping[str, Any] = {"error": {"code": Transient.exit_code, "message": f"the store refused: {error}; try again"}}
         for message in messages:

@@ -8,9 +8,9 @@ from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
 from reconciler.errors import Conflict, InvariantViolated
-from reconciler.model.plan import NewNode, NodeUpdate, RunPlan, RunUpdate
+from reconciler.model.plan import Keep, NewNode, NodeUpdate, RunPlan, RunUpdate
 from reconciler.model.state import FINAL, NodeId, Phase, RunState
-from reconciler.store import claims, places
+from reconciler.store import claims, notices, places
 from reconciler.store.attempts import outputs_json
 from reconciler.store.writer import Writer
 
@@ -145,6 +145,8 @@ def _update_run(writer: Writer, run: RunState, update: RunUpdate) -> None:
     if final:
         writer.marks.ended.append(run.id)
         claims.run_ended(writer, run, update.phase, keep=update.keep)
+        if update.keep is not Keep.NOTHING:
+            notices.post_holds(writer, run, update.phase.value, update.message)
 
 
 def _from_now(writer: Writer, seconds: float | None) -> str | None:

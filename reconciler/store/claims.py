@@ -15,7 +15,7 @@ from reconciler.model.locks import LockKind
 from reconciler.model.own_kinds import OnFailure
 from reconciler.model.plan import Keep
 from reconciler.model.state import ClaimId, LockId, NodeId, Phase, ResolvedLock, Rule, RunId, RunState
-from reconciler.store import limits, mappings, policies
+from reconciler.store import limits, mappings, moves, notices, policies
 from reconciler.store.writer import Writer
 
 UNBOUNDED = 2**31 - 1
@@ -127,8 +127,8 @@ def ensure_lock(writer: Writer, lock: ResolvedLock) -> LockId:
 def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
     """Gives a waiting claim all its locks, under the next epoch; marks who waited. Returns the locks it took."""
     epoch = writer.next_epoch()
-    sql = "UPDATE claim SET state = 'held', granted_at = ?, epoch = ? WHERE id = ? AND state = 'waiting'"
-    if writer.db.execute(sql, (writer.now, epoch, claim)).rowcount != 1:
+    sql = "UPDATE claim SET state = 'held', granted_at = ?, overdue_at = ?, epoch = ? WHERE id = ? AND state = 'waiting'"
+    if writer.db.execute(sql, (writer.now, notices.first_look_at(writer), epoch, claim)).rowcount != 1:
         raise Conflict(f"claim {claim} does not wait any more")
     writer.db.execute("UPDATE claim_lock SET state = 'held' WHERE claim_id = ?", (claim,))
     row = writer.db.execute(
@@ -150,6 +150,7 @@ def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
     if asked_at < writer.now:  # it was promoted from the queue
         detail["waited_since"] = asked_at
     writer.journal("claim.granted", namespace=namespace, run=run, subject=locks[0][1], detail=detail)
+    moves.note_grant(writer, claim)
     writer.marks.run(run_id, *([node] if level == "node" else []))
     return [LockId(lock[0]) for lock in locks]
 
@@ -180,6 +181,7 @@ def end_claim(writer: Writer, claim: ClaimId, reason: str, *, refused: Rule | No
     sql = "UPDATE claim SET state = 'released', released_at = ?, release_reason = ? WHERE id = ? AND state = ?"
     if state == "released" or writer.db.execute(sql, (writer.now, reason, claim, state)).rowcount != 1:
         raise Conflict(f"claim {claim} was released before")
+    moves.note_release(writer, claim)
     writer.db.execute("UPDATE claim_lock SET state = 'released' WHERE claim_id = ?", (claim,))
     kind = "claim.refused" if refused else "claim.released" if state == "held" else "claim.withdrawn"
     detail = {"claim": claim, "locks": keys, "level": level, "reason": reason, **_of(node, commit)}
@@ -198,6 +200,7 @@ def release_lock(writer: Writer, claim: ClaimId, lock_id: LockId, reason: str) -
     if not others:
         end_claim(writer, claim, reason)
         return
+    moves.note_release(writer, claim, lock_id)
     sql = "UPDATE claim_lock SET state = 'released' WHERE claim_id = ? AND lock_id = ? AND state = 'held'"
     if writer.db.execute(sql, (claim, lock_id)).rowcount != 1:
         raise Conflict(f"claim {claim} holds lock {lock_id} no more")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from reconciler.clock import to_text
 from reconciler.model.cron import TickDecision, TickRecord
 from reconciler.model.state import RunId
+from reconciler.store import moves
 from reconciler.store.writer import Writer
 
 
@@ -88,6 +89,14 @@ def record_tick(
     detail = {"due": due_at, "decision": decision.value, "reason": reason, "count": record.count}
     subject = f"CronWorkflow/{row.name}"
     writer.journal("cron.tick", namespace=row.namespace, run=run_name, subject=subject, detail=detail)
+    moves.note_tick(writer, decision.value, record.count)
+
+
+def last_decision(writer: Writer, row: CronRow, before: str) -> tuple[str, str]:
+    """How the latest instant before this one was decided, and why; empty if there was none."""
+    sql = "SELECT decision, reason FROM tick WHERE namespace = ? AND cron = ? AND due_at < ? ORDER BY due_at DESC LIMIT 1"
+    found = writer.db.execute(sql, (row.namespace, row.name, before)).fetchone()
+    return ("", "") if found is None else (found[0], found[1])
 
 
 _HOLDS = "EXISTS (SELECT 1 FROM claim c WHERE c.run_id = run.id AND c.state <> 'released')"

@@ -6,19 +6,36 @@ no mark can be lost in a crash. A sweep (at start, and now and then) marks every
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from reconciler.model.state import ClaimId, LockId, RunId
+
+
+class Move(NamedTuple):
+    """Something to be counted: a lock 'granted' or 'released', a claim 'refused', a cron's 'tick' with its decision as the key.
+
+    For a lock `since` and `until` are the instants between which it was waited for, or held.
+    """
+
+    kind: str
+    key: str
+    since: str = ""
+    until: str = ""
+    times: int = 1
 
 
 class Marks:
     """Runs with their changed nodes, locks to admit to, and whether a slot may be free or wanted."""
 
-    __slots__ = ("commits", "ended", "locks", "retry_blocked", "runs", "slots", "tangled")
+    __slots__ = ("commits", "ended", "locks", "moves", "notices", "retry_blocked", "runs", "slots", "tangled")
 
     def __init__(self) -> None:
         self.runs: dict[RunId, dict[str, None]] = {}
         self.locks: dict[LockId, None] = {}
         self.ended: list[RunId] = []
         self.commits: dict[str, None] = {}  # of runs that were made: their trees will be needed
+        self.moves: list[Move] = []  # for the counters, if there are any
+        self.notices = False  # the outbox changed
         self.slots = False
         self.retry_blocked = False
         self.tangled: dict[ClaimId, None] = {}  # claims of steps that began to wait: a cycle may have closed
@@ -38,6 +55,8 @@ class Marks:
         self.locks.clear()
         self.ended.clear()
         self.commits.clear()
+        self.moves.clear()
+        self.notices = False
         self.slots = False
         self.retry_blocked = False
         self.tangled.clear()
@@ -47,6 +66,7 @@ class Marks:
         other = Marks()
         other.runs = {run: dict(nodes) for run, nodes in self.runs.items()}
         other.locks, other.ended, other.commits = dict(self.locks), list(self.ended), dict(self.commits)
+        other.moves, other.notices = list(self.moves), self.notices
         other.slots, other.retry_blocked = self.slots, self.retry_blocked
         other.tangled = dict(self.tangled)
         return other

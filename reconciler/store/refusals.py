@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from reconciler.model.notice import NoticeKind
 from reconciler.model.state import ClaimId, Rule, RunId, RunState
-from reconciler.store import claims, runs
+from reconciler.store import claims, moves, notices, runs
 from reconciler.store.writer import Writer
 
 
@@ -12,6 +13,10 @@ def refuse(writer: Writer, claim: ClaimId, why: Rule, message: str) -> None:
     run_id, node_id, level = writer.db.execute("SELECT run_id, node_id, level FROM claim WHERE id = ?", (claim,)).fetchone()
     claims.end_claim(writer, claim, message, refused=why)
     run = runs.get_run(writer, RunId(run_id))
+    moves.note_refusal(writer, why.value)
+    if why is Rule.QUEUE_FULL:
+        detail = {"text": f"{run.holder} was refused: {message}", "namespace": run.namespace, "run": run.name, "message": message}
+        notices.post(writer, NoticeKind.QUEUE_FULL, f"{run.holder} claim {claim}", detail)
     if level == "node":
         sql = "UPDATE node SET message = ?, deadline_at = ? WHERE id = ? AND finished_at IS NULL RETURNING name"
         for (name,) in writer.db.execute(sql, (message, writer.now, node_id)).fetchall():

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 from reconciler.errors import Refused, Unreachable
+from reconciler.model.notice import NOTHING_TOLD
 from reconciler.model.state import RunId, RunState
 from reconciler.store.chain import START, Head, link
 from reconciler.store.marks import Marks
@@ -49,6 +50,8 @@ class Writer:
         self.actor = ""
         self.commits = 0
         self.seen_runs: dict[RunId, RunState] = {}  # read before and not changed since: nobody else writes
+        self.telling = NOTHING_TOLD
+        self.is_counted = False  # somebody wants `marks.moves`
         self._epoch = int(self.meta("epoch") or 0)
         self._epoch_used = self._epoch
         self._head: Head | None = None  # of the record, as the transaction in hand leaves it; None: ask the rows

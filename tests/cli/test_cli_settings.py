@@ -9,6 +9,8 @@ import pytest
 from reconciler.errors import UsageError
 from reconciler.home import Home
 from reconciler.model.images import Image
+from reconciler.model.notice import ALL_KINDS
+from reconciler.setting_values import loopback
 from reconciler.settings import KEYS, Settings, commented_defaults, load, parse, shown_value
 
 
@@ -70,6 +72,15 @@ def test_values_are_read_with_the_line_that_they_came_from():
         ("[images.x]\npath = ['bin']", r"toml:2: image 'x' has the path \['bin'\]: it must be a list of folders"),
         ("[images]\nx = 3", r"lineclear.toml:2: image 'x' has the runtime 3; there is host, sandbox"),
         ("images = 3", r"it must be a table"),
+        ("[notify]\n\ncmd = ['x']", r"lineclear.toml:3: there is no setting 'notify.cmd'"),
+        ("[notify]\ncommand = 'page ops'", r"toml:2: the setting notify.command is 'page ops': it must be a list of texts"),
+        ("[notify]\ncommand = ['page', 3]", r"it must be a list of texts, the program and its arguments"),
+        ("[notify]\nevents = ['overdu']", r"toml:2: the setting notify.events is .*: held-for-a-failure, overdue, "),
+        ("[notify]\nevents = 'overdue'", r"it must be a list of these"),
+        ("[notify]\ntimeout_s = 0", r"the setting notify.timeout_s is 0: it must be a number, from 0.1 to 3600"),
+        ("[notify]\ndisk_low_mb = 1.5", r"it must be a whole number, 0 or more"),
+        ("[metrics]\nport = 9090", r"there is no setting 'metrics.port'"),
+        ("[metrics]\nlisten = '0.0.0.0:9090'", r"toml:2: the setting metrics.listen is '0.0.0.0:9090': it must be a loopback"),
         ("x = ", r"could not read the settings lineclear.toml: .*"),
     ],
 )
@@ -94,6 +105,23 @@ command = ["tool"]
         "registry.example/tool:3": Image(command=("tool",)),
     }
     assert parse(f"images = {shown_value(found.images)}", "lineclear.toml").images == found.images
+
+
+@pytest.mark.parametrize(
+    "listen", ["192.168.1.7:1", "[::]:1", "::1:1", "localhost:1", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:65536", ":1", "[::1]", 1]
+)
+def test_metrics_are_served_at_a_loopback_address_with_a_port_and_nowhere_else(listen):
+    with pytest.raises(UsageError, match="it must be a loopback address and a port"):
+        parse(f"metrics.listen = {json.dumps(listen)}", "lineclear.toml")
+
+
+def test_who_is_told_is_a_command_and_kinds_of_events():
+    found = parse('notify.command = ["page", "ops"]\n[metrics]\nlisten = "[::1]:9090"\n', "lineclear.toml")
+    assert (found.notify_command, loopback(found.metrics_listen)) == (("page", "ops"), ("::1", 9090))
+    assert found.telling.kinds == set(ALL_KINDS)
+    assert Settings().telling.kinds == set()
+    assert parse('[notify]\ncommand = ["page"]\nevents = ["overdue"]\n', "x").telling.kinds == {"overdue"}
+    assert parse("[notify]\n[metrics]\n", "x").notify_command == ()
 
 
 def test_a_file_that_others_may_write_is_not_used(tmp_path):

@@ -10,8 +10,9 @@ from reconciler.clock import to_text
 from reconciler.loop.context import Context, Options
 from reconciler.loop.effects import Effects
 from reconciler.loop.inbox import Inbox, Request
+from reconciler.loop.outside import Outside
 from reconciler.loop.settle import mark_everything, settle
-from reconciler.loop.tick import Loop, Outside
+from reconciler.loop.tick import Loop
 from reconciler.manifest import parse_file
 from reconciler.model.attempt import AttemptId, Exited, Lost, NotStarted
 from reconciler.model.source import Revision

@@ -22,9 +22,10 @@ from reconciler.loop.context import Context, Options
 from reconciler.loop.effects import Effects
 from reconciler.loop.inbox import Inbox, Look, Request
 from reconciler.loop.launch import Surroundings
+from reconciler.loop.outside import Outside
 from reconciler.loop.recover import recover
 from reconciler.loop.settle import mark_everything, settle
-from reconciler.loop.tick import Loop, Outside
+from reconciler.loop.tick import Loop
 from reconciler.manifest import parse_file
 from reconciler.model.attempt import Exited, Lost, Started
 from reconciler.model.source import Revision

@@ -237,6 +237,7 @@ CREATE TABLE claim (                           -- one request for one or more lo
   epoch          INTEGER UNIQUE,
   requested_at   TEXT NOT NULL,
   granted_at     TEXT,
+  overdue_at     TEXT,                        -- when to ask whether its hold takes longer than others did; NULL: not to be asked
   released_at    TEXT,
   release_reason TEXT NOT NULL DEFAULT '',
   wait_until     TEXT,                        -- a wait beyond this is refused
@@ -251,6 +252,7 @@ CREATE UNIQUE INDEX claim_one_open ON claim (run_id, level, ifnull(node_id, 0)) 
 CREATE INDEX claim_run ON claim (run_id);
 CREATE INDEX claim_knot ON claim (id) WHERE state = 'waiting' AND knot > 0;
 CREATE INDEX claim_patience ON claim (wait_until) WHERE state = 'waiting' AND wait_until IS NOT NULL;
+CREATE INDEX claim_overdue ON claim (overdue_at) WHERE overdue_at IS NOT NULL AND state = 'held';
 
 CREATE TABLE claim_lock (
   claim_id    INTEGER NOT NULL REFERENCES claim (id) ON DELETE CASCADE,
@@ -349,3 +351,23 @@ CREATE TABLE segment (                         -- a closed stretch of the journa
   CHECK (first_seq <= last_seq)
 ) STRICT;
 CREATE INDEX segment_kept ON segment (number) WHERE dropped_at IS NULL;
+
+CREATE TABLE notice (                          -- the outbox: what people are to be told, written with what it tells
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind        TEXT NOT NULL CHECK (kind IN (
+                'held-for-a-failure', 'overdue', 'cycle', 'queue-full', 'sync-failed', 'cron-error', 'disk-low')),
+  key         TEXT NOT NULL,                   -- the occurrence: it is told once
+  at          TEXT NOT NULL,
+  detail_json TEXT NOT NULL DEFAULT '{}',
+  state       TEXT NOT NULL CHECK (state IN ('waiting', 'sent', 'given-up')),
+  tries       INTEGER NOT NULL DEFAULT 0,
+  tried_at    TEXT,                            -- the first try
+  next_at     TEXT,
+  done_at     TEXT,
+  problem     TEXT NOT NULL DEFAULT '',        -- of the last try
+  CHECK ((state = 'waiting') = (next_at IS NOT NULL)),
+  CHECK ((state = 'waiting') = (done_at IS NULL))
+) STRICT;
+CREATE UNIQUE INDEX notice_once ON notice (kind, key);
+CREATE INDEX notice_waiting ON notice (next_at, id) WHERE state = 'waiting';
+CREATE INDEX notice_done ON notice (done_at) WHERE done_at IS NOT NULL;

@@ -1,0 +1,148 @@
+"""Answers Prometheus at a loopback address: the process's counters and the present state of the rows, read as anybody reads them.
+
+A thread of its own, with a read-only connection for each answer: it cannot hold up a tick. That the port cannot be had is
+told and stops nobody. Loaded only where the settings name an address.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import socket
+import threading
+from collections.abc import Callable
+from contextlib import closing
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+from reconciler import __version__
+from reconciler.errors import LineclearError
+from reconciler.obs import (
+    CONTENT_TYPE,
+    MOST_LOCKS,
+    OTHER_LOCKS,
+    Family,
+    Labels,
+    Sample,
+    Tally,
+    lock_labels,
+    text_of,
+)
+from reconciler.store import read_metrics
+from reconciler.store.read import open_read
+
+log = logging.getLogger(__name__)
+SHUTDOWN_LOOK_S = 3600.0  # nobody shuts it down: it need not wake up to see
+PATIENCE_S = 5.0  # with a peer that asks or takes slowly: one is served at a time
+_PHASES = ("Pending", "Running")
+
+
+def page(tally: Tally, database: str, monotonic: Callable[[], float]) -> str:
+    """All metrics as text. Raises Unreachable if the database cannot be read."""
+    with closing(open_read(database)) as reader, reader:
+        locks = read_metrics.list_lock_counts(reader)
+        phases = read_metrics.count_open_runs(reader)
+        running, queued = read_metrics.count_steps(reader)
+        notices = read_metrics.count_waiting_notices(reader)
+    held, pending = _by_lock(locks)
+    runs = [Sample((("phase", phase),), phases.get(phase, 0)) for phase in _PHASES]
+    idle_s = max(0.0, round(monotonic() - tally.looked_at, 3))
+    gauges = [
+        Family("lineclear_build_info", "gauge", "1, with the version.", [Sample((("version", __version__),), 1)]),
+        Family("lineclear_seconds_since_look", "gauge", "Since the control thread last looked; above 10 it hangs.", _one(idle_s)),
+        Family("lineclear_locks_held", "gauge", "Units of locks held now.", held),
+        Family("lineclear_locks_pending", "gauge", "Claims waiting for locks now.", pending),
+        Family("lineclear_runs", "gauge", "Runs that have not ended.", runs),
+        Family("lineclear_steps_running", "gauge", "Steps running now.", _one(running)),
+        Family("lineclear_steps_queued", "gauge", "Steps waiting for a slot.", _one(queued)),
+        Family("lineclear_notices_waiting", "gauge", "Notices not sent yet.", _one(notices)),
+    ]
+    return text_of([*gauges, *tally.families()])
+
+
+def _one(value: float) -> list[Sample]:
+    return [Sample((), value)]
+
+
+def _by_lock(locks: list[tuple[str, int, int]]) -> tuple[list[Sample], list[Sample]]:
+    """Held and pending by lock; those beyond the limit added up."""
+    held: dict[Labels, int] = {}
+    pending: dict[Labels, int] = {}
+    for number, (key, units, waiting) in enumerate(locks):
+        labels = lock_labels(key) if number < MOST_LOCKS else OTHER_LOCKS
+        held[labels] = held.get(labels, 0) + units
+        pending[labels] = pending.get(labels, 0) + waiting
+    return [Sample(*one) for one in held.items()], [Sample(*one) for one in pending.items()]
+
+
+class MetricsServer:
+    """Serves `/metrics` from `start` to the end of the process. `address` is where it listens, '' if the port cannot be had."""
+
+    def __init__(self, listen: tuple[str, int], make_page: Callable[[], str]) -> None:
+        self.address = ""
+        self._server: HTTPServer | None = None
+        host, port = listen
+        try:
+            self._server = _Server(listen, make_page)
+        except OSError as error:
+            told = "metrics are not served: could not listen on %s port %s: %s; free it or change metrics.listen, then restart"
+            log.warning(told, host, port, error.strerror or error, extra={"action": "metrics"})
+            return
+        port = self._server.server_address[1]
+        self.address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def start(self) -> None:
+        """Begins to answer."""
+        if self._server is not None:
+            log.info("metrics are served at http://%s/metrics", self.address, extra={"action": "metrics"})
+            serve = functools.partial(self._server.serve_forever, poll_interval=SHUTDOWN_LOOK_S)
+            threading.Thread(target=serve, name="metrics", daemon=True).start()
+
+
+class _Server(HTTPServer):
+    def __init__(self, listen: tuple[str, int], make_page: Callable[[], str]) -> None:
+        self.address_family = socket.AF_INET6 if ":" in listen[0] else socket.AF_INET
+        self.make_page = make_page
+        super().__init__(listen, _Answer)
+
+    def server_bind(self) -> None:
+        """Without asking for the machine's name, which may take a name server's time."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A peer that went away, or was too slow: nobody else's concern."""
+        log.debug("an answer was not taken", extra={"action": "metrics", "peer": client_address, "socket": request})
+
+
+class _Answer(BaseHTTPRequestHandler):
+    timeout = PATIENCE_S
+    server: _Server
+
+    def do_GET(self) -> None:
+        """The page, or a line that says where it is."""
+        if self.path.partition("?")[0] != "/metrics":
+            self._send(404, "text/plain; charset=utf-8", "the metrics are at /metrics\n")
+            return
+        try:
+            self._send(200, CONTENT_TYPE, self.server.make_page())
+        except LineclearError as error:
+            self._send(503, "text/plain; charset=utf-8", f"{error}\n")
+
+    do_HEAD = do_GET  # noqa: N815 - the name of the base class
+
+    def _send(self, status: int, kind: str, text: str) -> None:
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
+        """Nothing: a scrape each few seconds is not news."""
+
+    def version_string(self) -> str:
+        """Who answers; not which Python."""
+        return f"lineclear/{__version__}"
