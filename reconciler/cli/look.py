@@ -23,6 +23,9 @@ _KINDS = {
     "WorkflowTemplate": ("workflowtemplate", "workflowtemplates", "wftmpl"),
     "ClusterWorkflowTemplate": ("clusterworkflowtemplate", "clusterworkflowtemplates", "cwft", "cwftmpl"),
     "ConfigMap": ("configmap", "configmaps", "cm"),
+    "LockPolicy": ("lockpolicy", "lockpolicies"),
+    "InfrastructureDefinition": ("infrastructuredefinition", "infrastructuredefinitions"),
+    "ResourceConstraint": ("resourceconstraint", "resourceconstraints"),
 }
 KIND_OF = {word: kind for kind, words in _KINDS.items() for word in words}
 
@@ -124,7 +127,7 @@ def print_definitions(args: Args, kind: str, rows: list[Row]) -> None:
     from reconciler.views.table import table
 
     if not rows:
-        say(f"No {kind}s found.")
+        say(f"No {kind[:-1] + 'ies' if kind.endswith('y') else kind + 's'} found.")
         return
     now = now_s()
     is_cron = kind == "CronWorkflow"

@@ -12,6 +12,8 @@ GROUPS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
             "why": ("why", "say why a run is waiting, for whom, and what will release it"),
             "wait": ("wait", "wait for runs to end"),
             "locks": ("locks", "list locks, or show one with holders and queue"),
+            "infra": ("infra", "show where deployments went, who deploys there and who waits"),
+            "constraints": ("constraints", "show resource constraints, their units and who waits for some"),
             "journal": ("journal", "print the record of what happened"),
             "tui": ("tui", "the operator's screen: locks, queues, runs, Git, journal"),
         },

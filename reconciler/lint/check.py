@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reconciler.lint.circles import check_circles
+from reconciler.lint.deployments import check_deployment, check_infrastructure
 from reconciler.lint.holding import Ask, asks_of, check_held
 from reconciler.lint.keys import KeyUse, check_names, check_spelling, note_names, uses_of
 from reconciler.lint.locks import check_locks
@@ -42,6 +43,7 @@ def lint_files(
     uses: list[KeyUse] = []
     for document in tree.documents:
         check_cron(tree, document)
+        check_infrastructure(tree, document)
         view = View(tree, document, document.spec) if document.spec is not None else None
         check_annotations(tree, document, view)
         if view is None:
@@ -52,6 +54,7 @@ def lint_files(
         check_tags(view)
         check_needs(view)
         check_locks(view)
+        check_deployment(view)
         uses += _check_keys(view)
         asks += _check_held(view)
         check_images(view)

@@ -88,6 +88,18 @@ LOCK_SINGLE = _rule(
     "LC509", _NOTE, "A mutex is named once, by a workflow that runs once", "Remove it, or correct the name."
 )
 LOCK_KINDS = _rule("LC510", _NOTE, "Locks of two kinds have one name", "Name one otherwise.")
+DEPLOYMENT = _rule(
+    "LC511", _ERROR, "The annotations of a deployment do not go together", "Name service and infrastructure both, each once."
+)
+NO_INFRASTRUCTURE = _rule("LC512", _ERROR, "An InfrastructureDefinition is not known", "Add it, or correct the name.")
+NO_CONSTRAINT = _rule("LC513", _ERROR, "A ResourceConstraint is not known", "Add it, or correct the name.")
+TOO_MANY_UNITS = _rule("LC514", _ERROR, "More units are wanted than a constraint has", "Take fewer, or raise the capacity.")
+TWO_CLAIMS = _rule(
+    "LC515",
+    _WARNING,
+    "A workflow with a pre-deployment takes locks of its own before it, and infrastructure after it",
+    "Take the locks in a template, or do without one of the two.",
+)
 
 SCHEDULE = _rule("LC601", _ERROR, "A schedule cannot be read", "Write five fields, @hourly and the like, or @every DURATION.")
 TIME_ZONE = _rule("LC602", _ERROR, "A time zone is not known", "Use an IANA name such as Europe/Berlin.")
@@ -137,6 +149,11 @@ RULES: tuple[Rule, ...] = (
     LOCK_NEAR,
     LOCK_SINGLE,
     LOCK_KINDS,
+    DEPLOYMENT,
+    NO_INFRASTRUCTURE,
+    NO_CONSTRAINT,
+    TOO_MANY_UNITS,
+    TWO_CLAIMS,
     SCHEDULE,
     TIME_ZONE,
     IMAGE,

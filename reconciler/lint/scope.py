@@ -14,6 +14,7 @@ from reconciler.manifest import hooks_of, merge_template
 from reconciler.manifest.reading import nearest, one_line
 from reconciler.manifest.rules import Rule
 from reconciler.model.images import Images
+from reconciler.model.own_kinds import OwnKind
 from reconciler.model.source import Identity, identity_of
 from reconciler.model.spec import (
     Call,
@@ -36,13 +37,19 @@ _MOST_COMPARISONS = 10_000  # in one document
 
 
 class Known(Protocol):
-    """A definition that is live already: its spec (a template) or its data (a ConfigMap). A `Document` is one."""
+    """A definition that is live already: its spec (a template), its data (a ConfigMap) or what a kind of ours is.
+
+    A `Document` is one.
+    """
 
     @property
     def spec(self) -> WorkflowSpec | None: ...
 
     @property
     def data(self) -> Mapping[str, str]: ...
+
+    @property
+    def own(self) -> OwnKind | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +58,7 @@ class KnownDefinition:
 
     spec: WorkflowSpec | None = None
     data: Mapping[str, str] = field(default_factory=dict)
+    own: OwnKind | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

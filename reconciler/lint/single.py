@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from reconciler.cron.schedule import load_zone, parse_schedule
 from reconciler.lint import rules
 from reconciler.lint.scope import Path, Tree, View, dig
+from reconciler.manifest.deployment import STRATEGIES, WORKFLOW_TYPES
 from reconciler.manifest.reading import nearest
 from reconciler.manifest.scalars import go_text
 from reconciler.model.duration import parse_argo_duration
@@ -21,6 +22,10 @@ def _one_of(value: str, *allowed: str) -> str:
     return "" if value in allowed else f'is "{value}"; use {" or ".join(allowed)}'
 
 
+def _any(value: str) -> str:
+    return "" if value.strip() else "is empty; give it a value, or remove it"
+
+
 def _duration(value: str) -> str:
     try:
         length = parse_argo_duration(value)
@@ -33,6 +38,12 @@ _ANNOTATIONS: Mapping[str, Callable[[str], str]] = {  # what is wrong with a val
     "lineclear.dev/on-failure": lambda value: _one_of(value, "Hold", "Release"),
     "lineclear.dev/rerun": lambda value: _one_of(value, "OnChange"),
     "lineclear.dev/wait-timeout": _duration,
+    "lineclear.dev/concurrency-strategy": lambda value: _one_of(value, *STRATEGIES),
+    "lineclear.dev/workflow-type": lambda value: _one_of(value, *WORKFLOW_TYPES),
+    "lineclear.dev/service": _any,
+    "lineclear.dev/infrastructure": _any,
+    "lineclear.dev/pre-deployment": _any,
+    "lineclear.dev/resource-constraints": _any,  # what is wrong with it is told by its reader
 }
 
 

@@ -14,7 +14,7 @@ from reconciler.model.images import Images
 from reconciler.model.source import Revision
 from reconciler.model.spec import Finding, ParsedFile, Place, Severity
 
-_ABOUT_OTHERS = frozenset({"LC401", "LC403", "LC504", "LC506", "LC508"})
+_ABOUT_OTHERS = frozenset({"LC401", "LC403", "LC504", "LC506", "LC508", "LC512", "LC513", "LC514"})
 CACHE_BYTES = 16 << 20
 _COUNTS_KEPT = 16
 _REVISION_FILES_KEPT = 100

@@ -7,7 +7,7 @@ import json
 from reconciler.store import read_locks, read_runs
 from reconciler.views.instants import whole_seconds
 from reconciler.views.names import MUTEXES, SEMAPHORES, SYNC_ID, holder_key, node_id
-from reconciler.views.waiting import Room, placed_message, sync_id
+from reconciler.views.waiting import Room, node_message, placed_message, sync_id, waits_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -182,9 +182,9 @@ def node_objects(reader: Reader, row: Row, waits: list[Row], now_s: float, room:
         boundary = _boundary(node, by_id)
         if boundary is not None:
             shown["boundaryID"] = node_id(row["name"], boundary["name"])
-        if node["id"] in waiting:
-            mine = waiting[node["id"]]
-            shown["message"] = placed_message(room, mine, row["namespace"], now_s)
+        mine = waits_at(waiting, node)
+        if mine:
+            shown["message"] = node_message(room, mine, node, row["namespace"], now_s)
             shown["synchronizationStatus"] = {"waiting": mine[0]["key"]}
         found[shown["id"]] = shown
         parent = by_id.get(node["parent_id"])

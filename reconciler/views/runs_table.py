@@ -7,7 +7,7 @@ from reconciler.views.clean import clean
 from reconciler.views.instants import age, duration, whole_seconds
 from reconciler.views.names import node_label, party
 from reconciler.views.table import fields, table
-from reconciler.views.waiting import Room, placed_message, waited_by_run, waiting_message
+from reconciler.views.waiting import Room, node_message, placed_message, waited_by_run, waiting_message, waits_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -161,10 +161,7 @@ def _tree(reader: Reader, row: Row, waits: list[Row], now_s: float, room: Room) 
     lines: list[tuple[str, ...]] = []
 
     def add(node: Row, lead: str, branch: str) -> None:
-        mine = by_node.get(node["id"])
-        message = waiting_message(room, mine, row["namespace"]) if mine else node["message"]
-        if not message and node["attempt_state"] == "queued":
-            message = "Waiting for a parallelism slot"
+        message = node_message(room, waits_at(by_node, node), node, row["namespace"])
         name = clean(node["display"] or row["name"])
         attempt = "" if node["attempt_id"] is None else str(node["attempt_id"])
         spent = duration(node["started_at"], node["finished_at"], now_s)

@@ -94,8 +94,25 @@ def waiting_message(room: Room, waits: list[Row], namespace: str) -> str:
     return f"{where}Waiting for {first['key']} lock. Lock status: {status}; {behind}"
 
 
-def placed_message(room: Room, waits: list[Row], namespace: str, now_s: float) -> str:
-    """As `waiting_message`, with the position in the queue and since when."""
+def waits_at(by_node: dict[int, list[Row]], node: Row) -> list[Row]:
+    """What a node waits for; `by_node` has under 0 what the run does, which Acquire Resource Lock stands for too."""
+    own = by_node.get(node["id"], [])
+    return own or (by_node.get(0, []) if node["type"] == "Lock" and node["finished_at"] is None else [])
+
+
+def node_message(room: Room, mine: list[Row], node: Row, namespace: str, now_s: float | None = None) -> str:
+    """What a node has to say: whom it waits for (with its place if `now_s` is given), or its own message."""
+    if not mine:
+        is_queued = not node["message"] and node["attempt_state"] == "queued"
+        return "Waiting for a parallelism slot" if is_queued else str(node["message"])
+    is_placed = now_s is not None or node["type"] == "Lock"
+    text = placed_message(room, mine, namespace, now_s) if is_placed else waiting_message(room, mine, namespace)
+    return f"BLOCKED: {text}" if node["type"] == "Lock" else text
+
+
+def placed_message(room: Room, waits: list[Row], namespace: str, now_s: float | None) -> str:
+    """As `waiting_message`, with the position in the queue, and since when if `now_s` is given."""
     first = blocking(room, waits)
     text = waiting_message(room, waits, namespace)
-    return f"{text}; position {room.position(first)} in the queue, since {age(first['requested_at'], now_s)}"
+    since = "" if now_s is None else f", since {age(first['requested_at'], now_s)}"
+    return f"{text}; position {room.position(first)} in the queue{since}"

@@ -60,10 +60,8 @@ class Forest:
         return below
 
     def _node(self, row: Any, depth: int, children: tuple[NodeRow, ...]) -> NodeRow:
-        mine = self._waits.get(row["id"], [])
-        message = waiting.waiting_message(self._room, mine, self._run["namespace"]) if mine else row["message"]
-        if not message and row["attempt_state"] == "queued":
-            message = "Waiting for a parallelism slot"
+        mine = waiting.waits_at(self._waits, row)
+        message = waiting.node_message(self._room, mine, row, self._run["namespace"])
         return NodeRow(
             id=row["id"],
             name=row["name"],
