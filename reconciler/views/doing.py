@@ -19,6 +19,7 @@ HOLDER_LOST = "holder lost"
 WINDING_UP = "being ended"
 HEALTHY = "healthy"
 STUCK = frozenset({HOLDING_FOR_FAILURE, LEAKED, HOLDER_LOST})
+LET_GO_AT_ANY_END = ("Infrastructure", "Constraint")
 
 
 def read_boot_id() -> str:
@@ -110,6 +111,9 @@ def release(holder: Row, key: str, verdict: str) -> tuple[str, list[str]]:
         return "when the daemon has proof that the holder is gone, or a person clears it", [f"{clear} --dry-run", clear]
     if verdict == WINDING_UP:
         return f"when the processes of {holder['run']} are proved gone", [f"lineclear get {run}"]
+    is_let_go = holder["level"] == "run" and key.split("/")[1] in LET_GO_AT_ANY_END
+    if is_let_go or holder["node"] == ".acquireResourceLock":
+        return f"when {holder['run']} ends, however it ends", [f"lineclear logs {run} -f", f"lineclear stop {run}"]
     if holder["level"] == "node":
         step = node_label(holder["node"], holder["display"])
         return f"when step {step} of {holder['run']} ends", [f"lineclear logs {run} -f"]

@@ -42,7 +42,7 @@ def test_one_workflow_alone_runs_when_a_home_is_made():
 
 
 def test_the_template_has_an_example_of_every_kind_and_policy():
-    assert {d.kind for d in all_documents()} == set(Kind) - {Kind.INFRASTRUCTURE, Kind.CONSTRAINT}
+    assert {d.kind for d in all_documents()} == set(Kind)
     policies = {d.cron.concurrency_policy for d in all_documents() if d.cron is not None}
     assert policies == {ConcurrencyPolicy.FORBID, ConcurrencyPolicy.REPLACE}
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from reconciler.errors import NotFound, UsageError
+from reconciler.store import read_locks
+from reconciler.views.doing import HEALTHY, release
 from reconciler.views.instants import epoch_s
 from reconciler.views.lock_state import line_of
 from reconciler.views.locks import LockList, get_lock, lock_object, table_row
@@ -122,3 +124,11 @@ def test_a_lock_is_named_by_its_key_or_by_the_end_of_one_key(rows, reader):
         get_lock(reader, "build", "staging")
     with pytest.raises(NotFound, match="there is no lock 'biuld'; known are default/Mutex/build"):
         get_lock(reader, "biuld", "default")
+
+
+def test_a_place_is_let_go_at_any_end_and_why_says_so(rows, reader):
+    run = rows.run("deploy", "Running")
+    place = rows.lock("shop/cluster=prod", kind="Infrastructure", capacity=1)
+    rows.claim(run, "held", [place])
+    (holder,) = read_locks.list_holders(reader, place)
+    assert release(holder, "default/Infrastructure/shop/cluster=prod", HEALTHY)[0] == "when deploy ends, however it ends"
