@@ -359,7 +359,8 @@ class Loop:
         lines = []
         for run_id in result.runs:
             told = self._describe(run_id)
-            lines.append(f"submitted: {told['name']}: {told['message'] or told['phase']}")
+            word = "refused" if "refused" in told else "submitted"
+            lines.append(f"{word}: {told['name']}: {told['message'] or told['phase']}")
         return lines
 
     def _fail(self, ends: list[Observation], messages: list[Work], error: Exception) -> None:
