@@ -47,6 +47,21 @@ def list_hold_spans(reader: Reader, ids: list[int], most: int) -> dict[int, list
     return found
 
 
+_GRANTS = """
+SELECT claim.requested_at, claim.granted_at, claim.released_at FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
+WHERE claim_lock.lock_id = :lock AND claim_lock.nested = 0 AND claim_lock.claim_id > :low AND claim.epoch IS NOT NULL
+ORDER BY claim.epoch DESC LIMIT :limit"""
+
+
+def list_grants(reader: Reader, lock_id: int, most: int) -> list[tuple[str, str, str | None]]:
+    """When the lock's latest claims were asked for, granted and released (None: not yet), the latest grant first.
+
+    Only the latest claims of the home are looked through, as for `list_hold_spans`.
+    """
+    low = reader.number(_LAST_CLAIM) - _PAGES * _PAGE
+    return reader.tuples(_GRANTS, lock=lock_id, low=low, limit=most)
+
+
 _NEEDS_MORE = """
 SELECT 1 FROM claim_lock AS waiter WHERE waiter.lock_id = :lock AND waiter.state = 'waiting' AND waiter.nested = 0
   AND (waiter.priority > :priority OR (waiter.priority = :priority

@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconciler.errors import NotFound, UsageError
 from reconciler.store import read_history, read_locks
 from reconciler.views.doing import HEALTHY, doing, holder_verdict, release
+from reconciler.views.guesses import accuracy
 from reconciler.views.instants import age, epoch_s, instant_of, span, whole_seconds
 from reconciler.views.lock_state import CYCLE, OVERDUE, WAITS_FOR_PERSON, LockLine, held_of, limit_trouble, state_of
 from reconciler.views.names import node_label, party
@@ -108,6 +109,8 @@ def expected_starts(line: LockLine, pace: Pace, lost: dict[int, str], now_s: flo
         return [], ""
     if times is None:
         return [], f"fewer than {_FEWEST} ended holds of this lock are known"
+    if line.row["kind"] == "Constraint":
+        return [], "its claims want several units each, and it cannot be told which of them fits first"
     if line.row["held_back"] or not line.row["capacity"] or line.held > line.row["capacity"]:
         return [], "the lock admits nobody before a person acts, or its limit was lowered"
     verdicts = [pace.verdict(holder, lost)[0] for holder in line.holders]
@@ -132,7 +135,8 @@ def expected_start(reader: Reader, wait: Row, position: int, now_s: float, boot_
     row = read_locks.list_locks(reader, [wait["lock_id"]])[0]
     line = LockLine(row, read_locks.list_holders(reader, row["id"]), (position, ""))
     starts, how = expected_starts(line, Pace(reader, line.holders, now_s), read_locks.find_lost_steps(reader, boot_id), now_s)
-    return (whole_seconds(instant_of(starts[-1])) if starts else None), how
+    good = accuracy(reader, row["id"], row["capacity"]) if starts else None
+    return (whole_seconds(instant_of(starts[-1])) if starts else None), how + (f"; {good.told()}" if good is not None else "")
 
 
 class LockList:
@@ -203,7 +207,7 @@ def lock_object(
         "holders": [holder_object(reader, holder, row["key"], now_s, lost, pace) for holder in line.holders],
         "queue": [waiter_object(reader, waiter, row["id"], place, place + line.held) for place, waiter in queue],
     }
-    return found if pace is None else found | _expected(line, pace, lost, now_s, found["queue"])
+    return found if pace is None else found | _expected(reader, line, pace, lost, now_s, found["queue"])
 
 
 def _policy(row: Row) -> dict[str, Any]:
@@ -225,19 +229,23 @@ def _policy(row: Row) -> dict[str, Any]:
 
 
 def _expected(
-    line: LockLine, pace: Pace, lost: dict[int, str], now_s: float, queue: list[dict[str, Any]]
+    reader: Reader, line: LockLine, pace: Pace, lost: dict[int, str], now_s: float, queue: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The lock's pace, and its queue with each waiter's expected start."""
+    """The lock's pace, how good its guesses were, and its queue with each waiter's expected start."""
     starts, how = expected_starts(line, pace, lost, now_s)
     times = pace.times(line.row["id"])
     known = next((place for place, waiter in enumerate(queue) if waiter["alsoNeeds"]), len(queue))
     if starts and known < len(queue):
         how += f"; from place {known + 1} on it cannot be told: {queue[known]['run']} needs another lock as well"
+    good = accuracy(reader, line.row["id"], line.row["capacity"]) if starts else None
+    if good is not None:
+        how += f"; {good.told()}"
     texts = [whole_seconds(instant_of(start)) for start in starts[:known]]
     texts += [None] * (len(queue) - len(texts))
     return {
         "pace": None if times is None else {"p50Seconds": round(times[0], 3), "p95Seconds": round(times[1], 3)},
         "expectedBy": how,
+        "guesses": None if good is None else good.as_object(),
         "queue": [waiter | {"expectedStart": text} for waiter, text in zip(queue, texts, strict=True)],
     }
 
