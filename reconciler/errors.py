@@ -36,6 +36,10 @@ class Refused(LineclearError):
     exit_code = 4
 
 
+class Forbidden(Refused):
+    """A concurrency policy forbids a run while another of its group is active."""
+
+
 class Conflict(LineclearError):
     """A guarded write found another state than it expected: read again, decide again."""
 

@@ -16,6 +16,7 @@ from itertools import count, islice
 from reconciler.clock import from_text, to_text
 from reconciler.cron.timetable import Timetable, next_tick, read_timetable
 from reconciler.gitops.plan import plan_revision
+from reconciler.loop import concurrency
 from reconciler.loop.context import Context, Options, Specs
 from reconciler.loop.crons import pass_crons
 from reconciler.loop.revision import apply_revision
@@ -38,9 +39,12 @@ from reconciler.views.plan import (
     AHEAD_KEPT,
     ALREADY_RAN,
     BLOCKED,
+    FORBIDDEN,
     REJECTED,
+    SUPERSEDED,
     SUSPENDED,
     Admission,
+    DisplacedRun,
     Party,
     Plan,
     PlannedChange,
@@ -90,6 +94,10 @@ def foresee(copy: Writer, revision: Revision, *, at: datetime, options: Options,
         admitted=tuple(
             Admission(namespace=namespace, run=run, node=node, key=key)
             for namespace, run, node, key in read_plan.admitted_others(copy)
+        ),
+        displaced=tuple(
+            DisplacedRun(namespace=namespace, run=run, phase=phase, reason=reason)
+            for namespace, run, phase, reason in read_plan.displaced_runs(copy)
         ),
         held=decided.held if is_committed else _without_commit(decided.held, revision.sha),
     )
@@ -156,8 +164,14 @@ class _Look:
     def _run(self, row: read_plan.NewRunRow, claims: list[read_plan.ClaimRow]) -> PlannedRun:
         phase = Phase(row.phase)
         waits = any(claim.level == "run" and claim.state == "waiting" for claim in claims)
-        if phase in (Phase.ERROR, Phase.FAILED) and not row.has_started:
+        reason = row.message if phase in (Phase.ERROR, Phase.FAILED) else ""
+        if row.ended_by in (concurrency.REPLACED, concurrency.SUPERSEDED):
+            state = SUPERSEDED
+        elif phase in (Phase.ERROR, Phase.FAILED) and not row.has_started:
             state = REJECTED
+        elif row.waits_for:
+            state = BLOCKED
+            reason = f"waits until {row.waits_for} has ended: concurrency policy {row.policy} ({row.policy_place})"
         elif waits:
             state = BLOCKED
         else:
@@ -170,7 +184,7 @@ class _Look:
             workflow=(row.definition.partition("|")[0] + "*") if "|" in row.definition else row.definition,
             place=row.place,
             phase=row.phase,
-            reason=row.message if phase in (Phase.ERROR, Phase.FAILED) else "",
+            reason=reason,
             priority=row.priority,
             waiting_steps=row.queued,
             locks=tuple(self._lock(claim) for claim in claims if not claim.is_nested and claim.state != "released"),
@@ -199,14 +213,15 @@ class _Look:
     def refused(self, decided: RevisionPlan) -> Iterator[PlannedRun]:
         """What could not be submitted; also a Workflow of an unchanged file that a new template lets try again."""
         documents = {str(s.document.place): s.document for s in decided.submissions}
-        for namespace, place, reason in read_plan.refusals(self._copy):
+        for namespace, place, reason, is_forbidden in read_plan.refusals(self._copy):
             document = documents.get(place)
             if document is not None:
-                yield _not_run(document, reason)
+                yield replace(_not_run(document, reason), state=FORBIDDEN if is_forbidden else REJECTED)
                 continue
             where = place.rpartition(":")[0]
             name = read_plan.workflow_at(self._copy, where)
-            yield PlannedRun(state=REJECTED, namespace=namespace, name=name, workflow=name, place=where, reason=reason)
+            state = FORBIDDEN if is_forbidden else REJECTED
+            yield PlannedRun(state=state, namespace=namespace, name=name, workflow=name, place=where, reason=reason)
 
     def changes(self, decided: RevisionPlan) -> Iterator[PlannedChange]:
         """The changes of definitions, less those of Workflows that are told with their runs."""

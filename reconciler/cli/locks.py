@@ -189,6 +189,7 @@ def lock_text(found: dict[str, Any]) -> str:
         [
             ("Lock", found["key"]),
             ("Kind", found["type"]),
+            ("Concurrency policy", "; ".join(found.get("concurrencyPolicies", ()))),
             ("State", found["state"]),
             ("Verdict", found["verdict"]),
             ("Held", f"{found['held']} of {limit}" if found["type"] != "Policy" else str(found["held"])),

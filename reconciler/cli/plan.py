@@ -35,12 +35,13 @@ def configure(parser: Parser) -> None:
     parser.option("-o", "--output", metavar="FORMAT", text="table | json | yaml | jsonpath=TEMPLATE")
     parser.note(
         "A commit may be of the clone you are in or of the home's repository. A folder stands for the whole tree: its files as\n"
-        "they are. Exit code 2 if the push would be refused or a run rejected, 4 if it would be held, as it removes very much."
+        "they are. Exit code 2 if the push would be refused or a run rejected, 4 if it would be held, as it removes very\n"
+        "much, or if a concurrency policy forbids a run."
     )
 
 
 def run(args: Args) -> int:
-    """Prints the plan; 0, 2 if something in it is refused, 4 if it would be held."""
+    """Prints the plan; 0, 2 if something in it is refused, 4 if it would be held or a policy forbids a run of it."""
     shape, home = format_of(args), home_of(args)
     if shape == "name":
         raise UsageError("plan has no -o name: most of what it shows does not exist yet")
@@ -66,7 +67,7 @@ def run(args: Args) -> int:
         print_object(shape, _object(candidate, verdict, revision, plan), "")
     if plan.has_refusal or not verdict.accepted:
         return UsageError.exit_code
-    return Refused.exit_code if plan.held else 0
+    return Refused.exit_code if plan.held or plan.has_forbidden else 0
 
 
 def _applied(home: Home) -> str | None:

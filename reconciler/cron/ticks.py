@@ -1,4 +1,4 @@
-"""Which ticks of a cron are due and what each of them does. Owns the concurrency policy and the rule for late ticks.
+"""Which ticks of a cron are due and what each of them does. Owns the rule for late ticks.
 
 It decides on values and never does anything: creating, terminating and remembering are for the loop, in one commit with
 the new watermark. Deviations from Argo, on purpose: a decided tick stays decided, so one that Forbid skipped is not run
@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta, tzinfo
 
+from reconciler.cron.concurrency import decide_start, describe_active
 from reconciler.cron.timetable import (
     Timetable,
     count_ticks,
@@ -19,11 +20,10 @@ from reconciler.cron.timetable import (
     read_timetable,
     until_before,
 )
+from reconciler.model.concurrency import ConcurrencyPolicy
 from reconciler.model.cron import (
     DEFAULT_FAILED_HISTORY,
     DEFAULT_SUCCESSFUL_HISTORY,
-    ActiveRun,
-    ConcurrencyPolicy,
     CronSpec,
     FinishedRun,
     TickDecision,
@@ -37,7 +37,6 @@ from reconciler.model.cron import (
 GRACE = timedelta(seconds=10)
 # Missed ticks are counted up to here and then called "this many or more", so that a year of minutes costs no more.
 COUNT_LIMIT = 1000
-_NAMED_RUNS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,14 +167,16 @@ def _decide_run(look: _Look, tick: datetime) -> TickRecord:
     """What the one tick that may run does: `when` first, then the concurrency policy (Argo: cron/operator.go)."""
     if look.facts.withheld is not None:
         return _record(tick, look.facts.withheld.decision, look.facts.withheld.reason)
-    active, lateness = look.facts.active, _describe_lateness(look, tick)
-    if active and look.spec.concurrency_policy is ConcurrencyPolicy.FORBID:
-        return _record(tick, TickDecision.FORBIDDEN, f"concurrencyPolicy Forbid: {_describe_active(active)}")
-    if active and look.spec.concurrency_policy is ConcurrencyPolicy.REPLACE:
-        reason = f"{lateness}; concurrencyPolicy Replace: {_describe_active(active)}"
-        return _record(tick, TickDecision.REPLACED, reason, terminate=tuple(run.name for run in active))
+    policy, lateness = look.spec.concurrency_policy or ConcurrencyPolicy.ALLOW, _describe_lateness(look, tick)
+    start = decide_start(policy, look.facts.active)
+    if start.is_forbidden:
+        return _record(tick, TickDecision.FORBIDDEN, f"concurrencyPolicy {policy}: {describe_active(look.facts.active)}")
     decision = TickDecision.RAN if _is_on_time(look, tick) else TickDecision.CAUGHT_UP
-    return _record(tick, decision, lateness)
+    if not (start.ends or start.waits_for):
+        return _record(tick, decision, lateness)
+    reason = f"{lateness}; concurrencyPolicy {policy}: {describe_active(look.facts.active)}"
+    decision = TickDecision.REPLACED if start.ends else decision
+    return _record(tick, decision, reason, terminate=tuple(run.name for run in start.ends))
 
 
 def _describe_lateness(look: _Look, tick: datetime) -> str:
@@ -187,17 +188,6 @@ def _describe_lateness(look: _Look, tick: datetime) -> str:
 
 def _record(tick: datetime, decision: TickDecision, reason: str, *, terminate: tuple[str, ...] = ()) -> TickRecord:
     return TickRecord(decision=decision, reason=reason, first_at=tick, last_at=tick, terminate=terminate)
-
-
-def _describe_active(active: tuple[ActiveRun, ...]) -> str:
-    named = "; ".join(_describe_run(run) for run in active[:_NAMED_RUNS])
-    rest = len(active) - _NAMED_RUNS
-    return f"{named}; and {rest} more" if rest > 0 else named
-
-
-def _describe_run(run: ActiveRun) -> str:
-    held = " and holds its locks for the failure" if run.holds_for_failure else ""
-    return f"run {run.name} is {run.state_text}{held}"
 
 
 def _text(lag: timedelta) -> str:

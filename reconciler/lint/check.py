@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from reconciler.lint.circles import check_circles
+from reconciler.lint.concurrency import check_policy
 from reconciler.lint.deployments import check_deployment, check_infrastructure
 from reconciler.lint.holding import Ask, asks_of, check_held
 from reconciler.lint.keys import KeyUse, check_names, check_spelling, note_names, uses_of
@@ -48,6 +49,7 @@ def lint_files(
         check_annotations(tree, document, view)
         if view is None:
             continue
+        check_policy(view)
         check_references(view)
         check_order(view)
         check_outputs(view)

@@ -118,6 +118,15 @@ ANNOTATION = _rule(
     "LC801", _ERROR, "A lineclear.dev annotation is unknown or not supported yet", "Remove it, or correct its name."
 )
 ANNOTATION_VALUE = _rule("LC802", _ERROR, "A lineclear.dev annotation has a value that means nothing", "Use a value named.")
+GROUP_KEY = _rule(
+    "LC803",
+    _ERROR,
+    "A concurrency-key names no group",
+    "Write what its runs have in common; of tags only {{workflow.parameters.NAME}}, with a declared parameter.",
+)
+IDLE_ANNOTATION = _rule(
+    "LC804", _WARNING, "A lineclear.dev annotation does nothing where it stands", "Move it, or remove it, as the message says."
+)
 
 RULES: tuple[Rule, ...] = (
     *reading.RULES,
@@ -161,6 +170,8 @@ RULES: tuple[Rule, ...] = (
     IMAGE_REFUSED,
     ANNOTATION,
     ANNOTATION_VALUE,
+    GROUP_KEY,
+    IDLE_ANNOTATION,
 )
 
 

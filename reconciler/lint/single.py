@@ -10,6 +10,7 @@ from reconciler.lint.scope import Path, Tree, View, dig
 from reconciler.manifest.deployment import STRATEGIES, WORKFLOW_TYPES
 from reconciler.manifest.reading import nearest
 from reconciler.manifest.scalars import go_text
+from reconciler.model.concurrency import KEY_ANNOTATION, POLICY_ANNOTATION, ConcurrencyPolicy
 from reconciler.model.duration import parse_argo_duration
 from reconciler.model.images import Images
 from reconciler.model.spec import Document, Program, Template
@@ -44,6 +45,8 @@ _ANNOTATIONS: Mapping[str, Callable[[str], str]] = {  # what is wrong with a val
     "lineclear.dev/infrastructure": _any,
     "lineclear.dev/pre-deployment": _any,
     "lineclear.dev/resource-constraints": _any,  # what is wrong with it is told by its reader
+    POLICY_ANNOTATION: lambda value: _one_of(value, *ConcurrencyPolicy),
+    KEY_ANNOTATION: lambda _value: "",  # any text, which `concurrency` looks into
 }
 
 

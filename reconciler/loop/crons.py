@@ -1,4 +1,4 @@
-"""Ticks of CronWorkflows: what is due, what was decided, and the runs that follow, with their policy claims.
+"""Ticks of CronWorkflows: what is due, what was decided, and the runs that follow, under the policy that the cron asks for.
 
 (cron, UTC instant) is decided once, for ever: the watermark is written in the transaction of the decision.
 """
@@ -7,28 +7,24 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from reconciler.clock import from_text, to_text
 from reconciler.cron.ticks import decide_ticks, history_to_remove, run_name
-from reconciler.errors import LineclearError, Refused
+from reconciler.errors import InvariantViolated, LineclearError
+from reconciler.loop.concurrency import active_runs, describe
 from reconciler.loop.context import Context
 from reconciler.loop.due import remove_run
-from reconciler.loop.submit import Order, source_of, submit
+from reconciler.loop.submit import Draft, Order, draft, make, source_of
 from reconciler.loop.telling import tell_cron_error, tell_cron_set_aside
+from reconciler.loop.written import Written
 from reconciler.manifest import parse_file
-from reconciler.model.cron import (
-    ActiveRun,
-    ConcurrencyPolicy,
-    CronSpec,
-    FinishedRun,
-    TickDecision,
-    TickFacts,
-)
+from reconciler.model.concurrency import ConcurrencyPolicy, PolicyRule, group_of_definition
+from reconciler.model.cron import CronSpec, FinishedRun, TickDecision, TickFacts, TickPlan
 from reconciler.model.spec import Kind
-from reconciler.model.state import Phase, RunId, RunState
-from reconciler.store import catalogue, claims, crons, runs
+from reconciler.model.state import RunId, RunState
+from reconciler.store import catalogue, crons
 
 log = logging.getLogger(__name__)
 
@@ -62,22 +58,35 @@ def cron_spec(body: Mapping[str, object], *, suspended: bool | None) -> CronSpec
 
 
 def _look(ctx: Context, row: crons.CronRow, spec: CronSpec, definition: catalogue.Definition) -> None:
-    active = active_runs(ctx, row.namespace, row.name)
     facts = TickFacts(
         watermark=None if row.watermark is None else from_text(row.watermark),
         since=from_text(row.since),
-        active=tuple(_describe(ctx, run) for run in active),
         resumed_at=None if row.resumed_at is None else from_text(row.resumed_at),
     )
     plan = decide_ticks(spec, facts, now=ctx.at, local_zone=ctx.options.local_zone)
+    drafted: Draft | LineclearError | None = None
+    if any(record.creates_run for record in plan.records):  # only then it matters who is active, and under which policy
+        drafted = _draft(ctx, definition, spec)
+        rule = drafted.rule if isinstance(drafted, Draft) and drafted.rule is not None else _own_rule(definition, spec)
+        active = tuple(describe(ctx, run) for run in active_runs(ctx, row.namespace, rule.group))
+        ruled, facts = replace(spec, concurrency_policy=rule.policy), replace(facts, active=active)
+        plan = decide_ticks(ruled, facts, now=ctx.at, local_zone=ctx.options.local_zone)
+    _carry_out(ctx, row, definition, drafted, plan)
+
+
+def _carry_out(
+    ctx: Context, row: crons.CronRow, definition: catalogue.Definition, drafted: Draft | LineclearError | None, plan: TickPlan
+) -> None:
+    """Records what was decided about each tick, with the run of the one that has one."""
     for record in plan.records:
         name, decision, reason = "", record.decision, record.reason
         if record.creates_run:
+            order = Order(name=run_name(row.name, record.last_at), scheduled_at=to_text(record.last_at))
             try:
+                if not isinstance(drafted, Draft):
+                    raise drafted or InvariantViolated(f"{row.name} has a tick without a draft")
                 with ctx.writer.savepoint():
-                    order = Order(name=run_name(row.name, record.last_at), scheduled_at=to_text(record.last_at))
-                    run = start_run(ctx, definition, spec, active, order)
-                name = run.name
+                    name = make(ctx, drafted, _of_cron(ctx, definition, order)).name
             except LineclearError as error:
                 decision, reason = TickDecision.ERROR, str(error)
         if decision is TickDecision.ERROR:
@@ -88,74 +97,55 @@ def _look(ctx: Context, row: crons.CronRow, spec: CronSpec, definition: catalogu
     crons.set_decided(ctx.writer, row.namespace, row.name, watermark, next_at)
 
 
-def active_runs(ctx: Context, namespace: str, cron: str) -> list[RunState]:
-    """The cron's runs that have not ended, or have ended and still hold locks for a failure; oldest first."""
-    return [runs.get_run(ctx.writer, run_id) for run_id in crons.active(ctx.writer, namespace, cron)]
+def _draft(ctx: Context, definition: catalogue.Definition, spec: CronSpec) -> Draft | LineclearError:
+    """The cron's next run, or why there can be none: that is told with the tick that would have made it."""
+    try:
+        return _drafted(ctx, definition, spec, Order())
+    except LineclearError as error:
+        return error
 
 
-def _describe(ctx: Context, run: RunState) -> ActiveRun:
-    if run.is_final:
-        return ActiveRun(name=run.name, state_text=run.phase.value, holds_for_failure=True)
-    if run.phase is Phase.PENDING:
-        waits = crons.waited_lock(ctx.writer, run.id)
-        return ActiveRun(name=run.name, state_text=f"waiting for lock {waits}" if waits else "waiting")
-    return ActiveRun(name=run.name, state_text="running")
+def _drafted(ctx: Context, definition: catalogue.Definition, spec: CronSpec, order: Order) -> Draft:
+    own = _own_rule(definition, spec)
+    stated = Written(value=own.policy.value, place=own.place, group=own.group)
+    order = replace(_of_cron(ctx, definition, order), policy=stated if spec.concurrency_policy is not None else None)
+    drafted = draft(ctx, source_of(ctx, definition, "cron"), order)
+    return drafted if drafted.rule is not None else replace(drafted, rule=own)
 
 
-def start_run(
-    ctx: Context, definition: catalogue.Definition, spec: CronSpec, active: Sequence[RunState], asked: Order
-) -> RunState:
-    """Creates a cron's run with its policy claim. Under Replace the active runs are asked to end first."""
-    replaced = active if spec.concurrency_policy is ConcurrencyPolicy.REPLACE else ()
-    waiting = [run for run in replaced if run.phase is Phase.PENDING]
-    predecessor = next((run for run in replaced if run not in waiting), None)
-    for run in replaced:
-        _clear(ctx, run)
-    order = replace(
-        asked,
-        name=asked.name or run_name(definition.name, ctx.at),
+def _of_cron(ctx: Context, definition: catalogue.Definition, order: Order) -> Order:
+    return replace(
+        order,
+        name=order.name or run_name(definition.name, ctx.at),
         cron=definition.name,
-        scheduled_at=asked.scheduled_at or to_text(ctx.at),
-        successor_of=predecessor.id if predecessor is not None else None,
-        queue_order=min((run.queue_order for run in waiting), default=None),
+        scheduled_at=order.scheduled_at or to_text(ctx.at),
     )
-    run = submit(ctx, source_of(ctx, definition, "cron"), order)
-    single = spec.concurrency_policy is not ConcurrencyPolicy.ALLOW
-    claims.request_policy(ctx.writer, run, definition.name, single=single)
-    return run
 
 
-def _clear(ctx: Context, run: RunState) -> None:
-    """Asks a replaced run to end; one that ended and holds locks for a failure lets them go."""
-    if run.is_final:
-        claims.release_all(ctx.writer, run, "replaced by the cron's next run")
-    else:
-        runs.set_shutdown(ctx.writer, run, "Terminate", "replace")
+def _own_rule(definition: catalogue.Definition, spec: CronSpec) -> PolicyRule:
+    """The policy of the cron's own spec over its own runs; where it says nothing, that they may overlap."""
+    return PolicyRule(
+        policy=spec.concurrency_policy or ConcurrencyPolicy.ALLOW,
+        group=group_of_definition(definition.kind.value, definition.name),
+        place=f"{definition.place}, spec.concurrencyPolicy" if spec.concurrency_policy is not None else "the default",
+    )
 
 
 def trigger(ctx: Context, definition: catalogue.Definition, asked: Order) -> RunState:
-    """Starts a cron's run now, by hand, under its own policy. Raises Refused where Forbid forbids it."""
+    """Starts a cron's run now, by hand, under its own policy. Raises Forbidden where that forbids it."""
     spec = cron_spec(definition.body, suspended=None)
-    active = active_runs(ctx, definition.namespace, definition.name)
-    if active and spec.concurrency_policy is ConcurrencyPolicy.FORBID:
-        state = _describe(ctx, active[0]).state_text
-        raise Refused(f"cron {definition.name} forbids a second run while {active[0].name} is {state}; wait for it or end it")
-    return start_run(ctx, definition, spec, active, asked)
+    return make(ctx, _drafted(ctx, definition, spec, asked), _of_cron(ctx, definition, asked))
 
 
-def rejoin(ctx: Context, run: RunState) -> None:
-    """Puts an ended run that is to go on under its cron's policy again. Raises Refused where that leaves no room for it."""
-    if not run.cron:
-        return
-    definition = catalogue.find_definition(ctx.writer, Kind.CRON_WORKFLOW, run.namespace, run.cron)
-    policy = ConcurrencyPolicy.FORBID if definition is None else cron_spec(definition.body, suspended=None).concurrency_policy
-    single = policy is not ConcurrencyPolicy.ALLOW
-    others = [other for other in active_runs(ctx, run.namespace, run.cron) if other.id != run.id]
-    if others and single:
-        state = _describe(ctx, others[0]).state_text
-        raise Refused(f"{run.name} cannot go on while {others[0].name} of the same cron is {state}; wait for it or end it")
-    if not crons.has_policy_claim(ctx.writer, run.id):
-        claims.request_policy(ctx.writer, run, run.cron, single=single)
+def present_rule(ctx: Context, run: RunState) -> PolicyRule | None:
+    """The policy that an ended run comes under if it goes on: a cron's as its spec says it now, else its own."""
+    definition = catalogue.find_definition(ctx.writer, Kind.CRON_WORKFLOW, run.namespace, run.cron) if run.cron else None
+    if definition is None or run.rule is None:
+        return run.rule
+    spec = cron_spec(definition.body, suspended=None)
+    if spec.concurrency_policy is None:
+        return run.rule
+    return replace(run.rule, policy=spec.concurrency_policy, place=_own_rule(definition, spec).place)
 
 
 def keep_history(ctx: Context, run: RunState) -> list[RunId]:

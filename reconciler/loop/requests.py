@@ -10,8 +10,8 @@ from dataclasses import replace
 from typing import Any
 
 from reconciler.errors import Conflict, LineclearError, ManifestError, NotFound, QueueFull, Refused, UsageError
+from reconciler.loop import concurrency, limits, pausing
 from reconciler.loop import crons as cron_runs
-from reconciler.loop import limits, pausing
 from reconciler.loop.context import Context
 from reconciler.loop.due import remove_run
 from reconciler.loop.naming import check_names
@@ -74,7 +74,7 @@ def do_submit(ctx: Context, args: Args) -> Answer:
 def _order(args: Args, taken: RunState | None, **more: Any) -> Order:
     priority = args.get("priority")
     if taken is not None:
-        more = {**more, "queue_order": taken.queue_order}
+        more = {**more, "queue_order": taken.queue_order, "instead_of": taken.id}
         priority = max(taken.priority, int(priority or 0))
     return Order(
         parameters={str(k): str(v) for k, v in (args.get("parameters") or {}).items()},
@@ -113,10 +113,9 @@ def _submit_from(ctx: Context, args: Args, taken: RunState | None) -> RunState:
         known = ", ".join(catalogue.live_names(ctx.writer, kind, home)) or "none"
         where = f"in namespace {namespace}" if home else "live"
         raise NotFound(f"{kind.value} {name!r} is not {where}; there is {known}")
-    if kind is Kind.CRON_WORKFLOW and taken is None:
-        wanted = str(args.get("name") or "")
-        return cron_runs.trigger(ctx, definition, _order(args, None, name=wanted, is_exact=bool(wanted)))
     wanted = str(args.get("name") or "")
+    if kind is Kind.CRON_WORKFLOW:
+        return cron_runs.trigger(ctx, definition, _order(args, taken, name=wanted, is_exact=bool(wanted)))
     prefix = str(args.get("generate_name") or f"{name}-")
     order = _order(args, taken, name=wanted, generate_name="" if wanted else prefix, is_exact=bool(wanted))
     return submit(ctx, replace(source_of(ctx, definition, "submit"), namespace=namespace), order)
@@ -199,27 +198,30 @@ def do_retry(ctx: Context, args: Args) -> Answer:
         raise Refused(f"{run.name} is {run.phase.value}: only a Failed or Error run can be retried; use resubmit for a new run")
     spec = ctx.specs.get(run.spec_digest)
     has_locks = not spec.locks or queue.holds_anything(ctx.writer, run.id)
-    cron_runs.rejoin(ctx, run)
+    concurrency.rejoin(ctx, run, cron_runs.present_rule(ctx, run))
     has_locks = has_locks and run.started_at is not None
     reopen(ctx.writer, run, spec.active_deadline_s, keeps_running=has_locks)
     return {"run": run.id, "message": "retried" if has_locks else "retried; it asks for its locks again"}
 
 
 def do_resubmit(ctx: Context, args: Args) -> Answer:
-    """A new run of the same frozen spec, at the end of the queue."""
+    """A new run of the same frozen spec, under the same policy, at the end of the queue."""
     run = find_run(ctx, args)
     taken = _take_over(ctx, args)
     spec = ctx.specs.get(run.spec_digest)
     given = {**run.arguments, **{str(k): str(v) for k, v in (args.get("parameters") or {}).items()}}
     order = _order({**args, "parameters": {}}, taken)
-    made = runs.resubmit(
+    arguments = resolve_arguments(spec.arguments, given, f"Workflow/{run.name}")
+    new = runs.resubmission(
         ctx.writer,
         run,
         ctx.new_uid(),
-        resolve_arguments(spec.arguments, given, f"Workflow/{run.name}"),
+        arguments,
         priority=run.priority if order.priority is None else order.priority,
         queue_order=order.queue_order,
     )
+    rule = concurrency.rule_again(run, arguments)
+    made = concurrency.start(ctx, replace(new, rule=rule), instead_of=order.instead_of)
     if taken is not None:
         _release_taken(ctx, taken, made, str(args.get("reason") or ""))
     return {"runs": [made.id]}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 
-from reconciler.errors import LineclearError
+from reconciler.errors import Forbidden, LineclearError
 from reconciler.gitops.describe import describe_plan
 from reconciler.gitops.plan import plan_revision
 from reconciler.loop.context import Context
@@ -138,6 +138,11 @@ def _submit_all(ctx: Context, sha: str, submissions: tuple[Submission, ...]) -> 
             with ctx.writer.savepoint():
                 run = submit(ctx, pushed(document, sha), _order(document, sha))
                 catalogue.record_ran(ctx.writer, identity_of(document), document.digest, run.name)
+        except Forbidden as error:
+            failures.append(f"forbidden: {document.place}: {error}")
+            catalogue.record_forbidden(ctx.writer, identity_of(document), document.digest)
+            why = {"why": str(error)}
+            ctx.writer.journal("run.forbidden", namespace=document.namespace, subject=str(document.place), detail=why)
         except LineclearError as error:
             failures.append(f"not run: {document.place}: {error}")
             why = {"why": str(error)}

@@ -12,9 +12,12 @@ from hashlib import sha256
 from typing import Any
 
 from reconciler.errors import ManifestError, NotFound, Refused
+from reconciler.loop.concurrency import rule_of, start
 from reconciler.loop.context import Context
 from reconciler.loop.deploying import freeze_deployment
+from reconciler.loop.written import Layer, Written, merged
 from reconciler.manifest import content_digest, merge_body, references_of, workflow_body_spec
+from reconciler.model.concurrency import PolicyRule, group_of_definition
 from reconciler.model.spec import Kind, WorkflowSpec
 from reconciler.model.state import RunId, RunState
 from reconciler.store import catalogue, runs
@@ -26,7 +29,11 @@ NAME_LIMIT = 63
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where a run comes from. `body` is the document's plain data; `place` path:line, or '' for a file handed in."""
+    """Where a run comes from. `body` is the document's plain data; `place` path:line, or '' for a file handed in.
+
+    `annotations` become the run's own; `definition_annotations` are those of ours on a cron or a template: they count where
+    nothing nearer says otherwise.
+    """
 
     body: Mapping[str, Any]
     namespace: str
@@ -37,11 +44,20 @@ class Source:
     commit_sha: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
+    definition_annotations: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def group(self) -> str:
+        """The runs that a policy written in this document counts together; a generateName's are those of its prefix."""
+        return group_of_definition(self.kind or Kind.WORKFLOW.value, self.name.partition("|")[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """What the asker wants of the run. With `generate_name` a suffix of `seed` follows; `is_exact`: that name or none."""
+    """What the asker wants of the run. With `generate_name` a suffix of `seed` follows; `is_exact`: that name or none.
+
+    `policy` is what a cron's own spec says of its runs; `instead_of` the ended run whose locks the new one is to take over.
+    """
 
     parameters: Mapping[str, str] = field(default_factory=dict)
     name: str = ""
@@ -53,34 +69,67 @@ class Order:
     entrypoint: str = ""
     cron: str = ""
     scheduled_at: str | None = None
-    successor_of: RunId | None = None
+    policy: Written | None = None
+    instead_of: RunId | None = None
     queue_order: int | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """What was frozen for a run, and the policy that it would be under: everything but its name."""
+
+    source: Source
+    spec: WorkflowSpec
+    spec_json: str
+    spec_digest: str
+    arguments: Mapping[str, str]
+    annotations: Mapping[str, str]
+    rule: PolicyRule | None
+
+
 def submit(ctx: Context, source: Source, order: Order) -> RunState:
-    """Creates one Pending run. Raises ManifestError or NotFound, and then nothing was written."""
-    body, spec, inherited = _freeze(ctx, source, order.entrypoint)
-    annotations = {**inherited, **spec.annotations, **source.annotations}
+    """Creates one Pending run, as its policy allows. Raises ManifestError, NotFound or Refused, and then nothing was written."""
+    return make(ctx, draft(ctx, source, order), order)
+
+
+def draft(ctx: Context, source: Source, order: Order) -> Draft:
+    """Freezes what a run will be; writes nothing. Raises ManifestError or NotFound."""
+    body, spec, layers = _freeze(ctx, source, order.entrypoint)
+    annotations = merged(layers)
     deployment = freeze_deployment(ctx, source, spec, annotations)
     if deployment is not None:
         body = {**body, "deployment": deployment}
-        spec = ctx.specs.decoded(content_digest(body), body)
+    digest = content_digest(body)
+    spec = ctx.specs.decoded(digest, body)
     owner = f"{source.kind or Kind.WORKFLOW.value}/{order.name or source.name or order.generate_name}"
     config = config_of(ctx, source.namespace)
     arguments = resolve_arguments(spec.arguments, order.parameters, owner, config)
     if spec.entrypoint not in spec.templates:
         raise ManifestError(f"{source.place or owner}: entrypoint {spec.entrypoint!r} is not one of its templates")
-    uid = ctx.new_uid()
+    return Draft(
+        source=source,
+        spec=spec,
+        spec_json=json.dumps(body, separators=(",", ":")),
+        spec_digest=digest,
+        arguments=arguments,
+        annotations=annotations,
+        rule=rule_of(layers, arguments, order.policy),
+    )
+
+
+def make(ctx: Context, draft: Draft, order: Order) -> RunState:
+    """Creates the run of a draft, as its policy allows. Raises Refused if its name is taken, Forbidden if the policy says no."""
+    source, spec, uid = draft.source, draft.spec, ctx.new_uid()
     new = runs.NewRun(
         uid=uid,
         namespace=source.namespace,
         name=_free_name(ctx, source.namespace, order, uid),
         priority=order.priority if order.priority is not None else spec.priority or 0,
-        spec_digest=content_digest(body),
-        spec_json=json.dumps(body, separators=(",", ":")),
-        arguments=arguments,
+        spec_digest=draft.spec_digest,
+        spec_json=draft.spec_json,
+        arguments=draft.arguments,
         labels={**spec.labels, **source.labels, **order.labels, **_own_labels(source, order)},
-        annotations=annotations,
+        annotations=draft.annotations,
         origin=source.origin,
         origin_kind=source.kind,
         origin_name=source.name,
@@ -88,11 +137,11 @@ def submit(ctx: Context, source: Source, order: Order) -> RunState:
         commit_sha=source.commit_sha,
         cron=order.cron,
         scheduled_at=order.scheduled_at,
-        successor_of=order.successor_of,
         queue_order=order.queue_order,
         suspended=spec.suspend,
+        rule=draft.rule,
     )
-    return runs.get_run(ctx.writer, runs.create_run(ctx.writer, new))
+    return start(ctx, new, instead_of=order.instead_of)
 
 
 def _own_labels(source: Source, order: Order) -> dict[str, str]:
@@ -103,29 +152,45 @@ def _own_labels(source: Source, order: Order) -> dict[str, str]:
     return {}
 
 
-def _freeze(ctx: Context, source: Source, entrypoint: str) -> tuple[dict[str, Any], WorkflowSpec, Mapping[str, str]]:
-    """The spec as plain data and as a value; a template that it names is merged in as it is now.
-
-    The last is what the template's own metadata says under `lineclear.dev/`: it counts where nothing nearer says otherwise.
-    """
-    inherited: dict[str, str] = {}
+def _freeze(ctx: Context, source: Source, entrypoint: str) -> tuple[Mapping[str, Any], WorkflowSpec, list[Layer]]:
+    """The spec as plain data and as a value, a template that it names merged in; and where its settings are written."""
     body = workflow_body_spec(source.body)
     own = ctx.specs.decoded(content_digest(body), body)
     where = source.place or "the manifest"
+    layers = _layers_of(source, own, where)
     if own.template_ref:
         template = find_template(ctx, source.namespace, own.template_ref, cluster=own.template_ref_cluster)
         if template is None:
             known = _known_templates(ctx, source.namespace, cluster=own.template_ref_cluster)
             raise NotFound(f"{where}: workflowTemplateRef names {own.template_ref!r}, which is not live here; there is {known}")
-        body = merge_body(body, workflow_body_spec(template.body))
-        inherited = own_annotations(template.annotations)
+        below = workflow_body_spec(template.body)
+        layers += _layers_of_template(template, ctx.specs.decoded(content_digest(below), below))
+        body = merge_body(body, below)
         own = ctx.specs.decoded(content_digest(body), body)
     if entrypoint:
         body = {**body, "entrypoint": entrypoint}
     stored = _stored_templates(ctx, source.namespace, own, where)
     if stored:
         body = {**body, "storedTemplates": stored}
-    return dict(body), ctx.specs.decoded(content_digest(body), body), inherited
+    return body, ctx.specs.decoded(content_digest(body), body), layers
+
+
+def _layers_of(source: Source, own: WorkflowSpec, where: str) -> list[Layer]:
+    is_cron = source.kind == Kind.CRON_WORKFLOW.value
+    run, inside = ("spec.workflowMetadata", "spec.workflowSpec") if is_cron else ("metadata", "spec")
+    return [
+        Layer(place=f"{where}, {run}", group=source.group, values=source.annotations),
+        Layer(place=f"{where}, {inside}.workflowMetadata", group=source.group, values=own.annotations),
+        Layer(place=f"{where}, metadata", group=source.group, values=source.definition_annotations),
+    ]
+
+
+def _layers_of_template(template: catalogue.Definition, spec: WorkflowSpec) -> list[Layer]:
+    where, group = template.place, group_of_definition(template.kind.value, template.name)
+    return [
+        Layer(place=f"{where}, spec.workflowMetadata", group=group, values=spec.annotations),
+        Layer(place=f"{where}, metadata", group=group, values=own_annotations(template.annotations)),
+    ]
 
 
 def find_template(ctx: Context, namespace: str, name: str, *, cluster: bool) -> catalogue.Definition | None:
@@ -198,7 +263,6 @@ def source_of(ctx: Context, definition: catalogue.Definition, origin: str) -> So
     """A live definition as the source of a run, at the commit that is live now."""
     is_workflow = definition.kind is Kind.WORKFLOW
     metadata = (definition.body.get("spec") or {}).get("workflowMetadata") or {} if definition.kind is Kind.CRON_WORKFLOW else {}
-    of_cron = {**own_annotations(definition.annotations), **(metadata.get("annotations") or {})}
     return Source(
         body=definition.body,
         namespace=definition.namespace,
@@ -208,5 +272,6 @@ def source_of(ctx: Context, definition: catalogue.Definition, origin: str) -> So
         place=definition.place,
         commit_sha=catalogue.applied_sha(ctx.writer) or definition.commit_sha,
         labels=definition.labels if is_workflow else metadata.get("labels") or {},
-        annotations=definition.annotations if is_workflow else of_cron,
+        annotations=definition.annotations if is_workflow else metadata.get("annotations") or {},
+        definition_annotations={} if is_workflow else own_annotations(definition.annotations),
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from reconciler.model.state import ClaimId, Phase, RunId
+from reconciler.model.state import ClaimId, Phase, RunId, RunState
 from reconciler.store import runs
 from reconciler.store.writer import Writer
 
@@ -31,7 +31,7 @@ def waiting_text(writer: Writer, run_id: RunId) -> str:
     if run.phase is not Phase.PENDING:
         return ""
     if run.successor_of is not None:
-        return "waits until the run that it replaces has ended"
+        return f"waits until {_predecessor(writer, run)} has ended: {_policy_text(run)}"
     return _text(writer, writer.db.execute(_OF_RUN, (run_id,)).fetchall())
 
 
@@ -53,6 +53,15 @@ def _text(writer: Writer, rows: list[tuple[Any, ...]]) -> str:
             reason = f"held by {', '.join(holders)}" if holders else "free, but its turn has not come"
         parts.append(f"{key}: {reason}; position {_place(ahead)}")
     return f"waits for {' and '.join(parts)}" if parts else ""
+
+
+def _predecessor(writer: Writer, run: RunState) -> str:
+    before = runs.find_run_by_id(writer, run.successor_of) if run.successor_of is not None else None
+    return before.name if before is not None else "the run before it"
+
+
+def _policy_text(run: RunState) -> str:
+    return f"concurrency policy {run.rule.policy} ({run.rule.place})" if run.rule is not None else "concurrency policy"
 
 
 def _holders(writer: Writer, lock_id: int) -> list[tuple[str, str, bool]]:

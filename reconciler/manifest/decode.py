@@ -22,7 +22,8 @@ from reconciler.manifest.reading import Reading
 from reconciler.manifest.references import calls_in, find_result_calls
 from reconciler.manifest.retries import read_retry
 from reconciler.manifest.templates import read_defaults, read_templates
-from reconciler.model.cron import ConcurrencyPolicy, CronSpec
+from reconciler.model.concurrency import POLICY_ANNOTATION, ConcurrencyPolicy
+from reconciler.model.cron import CronSpec
 from reconciler.model.spec import Kind, Severity, Template, TtlStrategy, WorkflowSpec
 
 _DNS_1123 = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
@@ -241,12 +242,16 @@ def _schedules(r: Reading, fields: Mapping[str, Any], at: Path) -> tuple[str, ..
     return schedules
 
 
-def _policy(r: Reading, value: Any, at: Path) -> ConcurrencyPolicy:
+def _policy(r: Reading, value: Any, at: Path) -> ConcurrencyPolicy | None:
+    """Argo's three; None if nothing is said. Latest is no policy of Argo's: it is asked for by annotation."""
     text = r.text(value, at)
-    if text in ("", *ConcurrencyPolicy):
-        return ConcurrencyPolicy(text) if text else ConcurrencyPolicy.ALLOW
-    r.note(rules.NOT_ALLOWED, at, f'concurrencyPolicy "{text}" is not known; use Allow, Forbid or Replace')
-    return ConcurrencyPolicy.ALLOW
+    if text in ("", *(policy for policy in ConcurrencyPolicy if policy is not ConcurrencyPolicy.LATEST)):
+        return ConcurrencyPolicy(text) if text else None
+    advice = "use Allow, Forbid or Replace"
+    if text == ConcurrencyPolicy.LATEST:
+        advice += f', or remove it and write the annotation {POLICY_ANNOTATION}: "{text}"'
+    r.note(rules.NOT_ALLOWED, at, f'concurrencyPolicy "{text}" is not known; {advice}')
+    return None
 
 
 def _deadline(r: Reading, value: Any, at: Path) -> timedelta | None:

@@ -9,16 +9,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from reconciler.model.concurrency import ActiveRun, ConcurrencyPolicy
+
 DEFAULT_SUCCESSFUL_HISTORY = 3
 DEFAULT_FAILED_HISTORY = 1
-
-
-class ConcurrencyPolicy(StrEnum):
-    """What a due tick does while a run of the same cron is active (Argo: docs/cron-workflows.md)."""
-
-    ALLOW = "Allow"
-    FORBID = "Forbid"
-    REPLACE = "Replace"
 
 
 class TickDecision(StrEnum):
@@ -40,28 +34,16 @@ class CronSpec:
     """The schedule part of a CronWorkflow. `timezone` is an IANA name or None for the machine's local zone.
 
     `starting_deadline` None or zero: a tick that was missed is not run. A negative history limit means the default;
-    zero keeps none.
+    zero keeps none. `concurrency_policy` None: the spec says nothing, so an annotation may, and else runs may overlap.
     """
 
     schedules: tuple[str, ...]
     timezone: str | None = None
-    concurrency_policy: ConcurrencyPolicy = ConcurrencyPolicy.ALLOW
+    concurrency_policy: ConcurrencyPolicy | None = None
     starting_deadline: timedelta | None = None
     suspend: bool = False
     successful_history_limit: int = DEFAULT_SUCCESSFUL_HISTORY
     failed_history_limit: int = DEFAULT_FAILED_HISTORY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActiveRun:
-    """A run of this cron that is not finished, or is finished and still holds locks for a failure.
-
-    `state_text` completes the sentence "the run is ...": `running`, `waiting for lock db/prod`, `failed`.
-    """
-
-    name: str
-    state_text: str
-    holds_for_failure: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
+from reconciler.model.concurrency import PolicyRule
+
 RunId = NewType("RunId", int)
 NodeId = NewType("NodeId", int)
 ClaimId = NewType("ClaimId", int)
@@ -58,7 +60,10 @@ class NodeType(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunState:
-    """One run. Instants are RFC 3339 text in UTC, which sorts; `arguments` are the workflow's resolved parameters."""
+    """One run. Instants are RFC 3339 text in UTC, which sorts; `arguments` are the workflow's resolved parameters.
+
+    `rule` is the concurrency policy that it is under, None if nobody asked for one.
+    """
 
     id: RunId
     uid: str
@@ -84,6 +89,7 @@ class RunState:
     deadline_at: str | None
     suspended: bool = False
     outputs: Mapping[str, str] = field(default_factory=dict)
+    rule: PolicyRule | None = None
 
     @property
     def is_final(self) -> bool:

@@ -65,7 +65,7 @@ def catalogue_for(writer: Writer, revision: Revision) -> Catalogue:
             found[row[:3]] = _live(row)
     ran: dict[tuple[Identity, str], str] = {}
     for identity, digest in wanted_runs(revision, found):
-        sql = "SELECT run_name FROM ran WHERE kind = ? AND namespace = ? AND name = ? AND digest = ?"
+        sql = "SELECT run_name FROM ran WHERE kind = ? AND namespace = ? AND name = ? AND digest = ? AND run_name <> ''"
         earlier = db.execute(sql, (*identity, digest)).fetchone()
         if earlier is not None:
             ran[(identity, digest)] = earlier[0]
@@ -170,7 +170,7 @@ def find_definition(writer: Writer, kind: Kind, namespace: str, name: str) -> De
 
 
 def never_ran(writer: Writer, template: Identity) -> list[Document]:
-    """Live Workflows that name the template and whose content has not run, by path and index."""
+    """Live Workflows that name the template and whose content was never decided: neither run nor forbidden; by path, index."""
     sql = (
         "SELECT d.path, d.body_json, d.line, d.doc_index FROM reference r JOIN definition d ON d.id = r.definition_id"
         " WHERE r.kind = ? AND r.namespace = ? AND r.name = ? AND d.retired_at IS NULL AND d.kind = 'Workflow'"
@@ -194,6 +194,12 @@ def record_ran(writer: Writer, identity: Identity, digest: str, run_name: str) -
     """Remembers, beyond the run's own life, that this content has run."""
     sql = "INSERT INTO ran (kind, namespace, name, digest, run_name, at) VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET"
     writer.db.execute(sql + " run_name = excluded.run_name, at = excluded.at", (*identity, digest, run_name, writer.now))
+
+
+def record_forbidden(writer: Writer, identity: Identity, digest: str) -> None:
+    """Remembers that this content was refused by its policy: it has not run, and runs only if it is pushed anew."""
+    sql = "INSERT INTO ran (kind, namespace, name, digest, run_name, at) VALUES (?, ?, ?, ?, '', ?) ON CONFLICT DO NOTHING"
+    writer.db.execute(sql, (*identity, digest, writer.now))
 
 
 def record_revision(writer: Writer, revision: Revision, state: str, message: str, outcome: Mapping[str, object]) -> None:

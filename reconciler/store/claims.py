@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
 from reconciler.errors import Conflict
+from reconciler.model.concurrency import policy_key
 from reconciler.model.locks import LockKind
 from reconciler.model.own_kinds import OnFailure
 from reconciler.model.plan import Keep
@@ -18,7 +19,6 @@ from reconciler.model.state import ClaimId, LockId, NodeId, Phase, ResolvedLock,
 from reconciler.store import limits, mappings, moves, notices, policies
 from reconciler.store.writer import Writer
 
-UNBOUNDED = 2**31 - 1
 _GRANTED = (
     "SELECT cl.lock_id, l.key, CASE WHEN cl.nested = 0 THEN l.hold_limit_s END, l.ends_hold"
     " FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id WHERE cl.claim_id = ?"
@@ -68,19 +68,21 @@ def _holding_ancestor(writer: Writer, run: RunState, node: NodeId, lock_id: Lock
     return 0 if row is None else int(row[0])
 
 
-def request_policy(writer: Writer, run: RunState, cron: str, *, single: bool) -> ClaimId:
-    """Queues the policy claim of a cron's run. `single` False (Allow) leaves the lock unbounded."""
-    lock = ResolvedLock(f"{run.namespace}/Policy/{cron}", "Policy", run.namespace, cron, cron, ())
+def request_policy(writer: Writer, run: RunState, group: str, *, single: bool) -> ClaimId:
+    """Asks for a run's turn in its group: granted at once if nobody else is of it, or not `single` (Allow); else queued."""
+    lock = ResolvedLock(policy_key(run.namespace, group), LockKind.POLICY.value, run.namespace, group, group, ())
     lock_id = ensure_lock(writer, lock)
-    capacity = 1 if single else UNBOUNDED
-    writer.db.execute("UPDATE lock SET capacity = ? WHERE id = ? AND capacity IS NOT ?", (capacity, lock_id, capacity))
-    if not single:  # claims made under another policy bind nobody any more
-        writer.db.execute("UPDATE claim_lock SET mutex = 0 WHERE lock_id = ? AND mutex = 1", (lock_id,))
+    writer.db.execute("UPDATE lock SET capacity = 1 WHERE id = ? AND capacity IS NOT 1", (lock_id,))
+    sql = "SELECT 1 FROM claim_lock WHERE lock_id = ? AND nested = 0 AND state = "
+    others = f"SELECT EXISTS ({sql}'held') OR EXISTS ({sql}'waiting')"
+    is_alone = not writer.db.execute(others, (lock_id, lock_id)).fetchone()[0]
     claim = _insert(writer, run, None, "policy")
     _insert_want(writer, claim, lock_id, lock, 0, mutex=single)
     writer.marks.lock(lock_id)
     detail = {"claim": claim, "locks": [lock.key], "level": "policy", "priority": run.priority, **_of(None, run.commit_sha)}
     writer.journal("claim.requested", namespace=run.namespace, run=run.name, subject=lock.key, detail=detail)
+    if is_alone or not single:
+        grant(writer, claim)
     return claim
 
 
@@ -212,6 +214,15 @@ def release_lock(writer: Writer, claim: ClaimId, lock_id: LockId, reason: str) -
     ).fetchone()
     detail = {"claim": claim, "locks": [key], "level": level, "reason": reason, **_of(node, commit), "epoch": epoch}
     writer.journal("claim.released", namespace=namespace or "", run=run or "", subject=key, detail=detail)
+
+
+def leave_group(writer: Writer, run: RunState, reason: str) -> None:
+    """Ends the policy claim of a run that is to end before it ever began: it is in nobody's way any more."""
+    row = writer.db.execute(
+        "SELECT id FROM claim WHERE run_id = ? AND level = 'policy' AND state <> 'released'", (run.id,)
+    ).fetchone()
+    if row is not None:
+        end_claim(writer, ClaimId(row[0]), reason)
 
 
 def end_claim_of(writer: Writer, run: RunState, node: NodeId | None, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Rows of crons and ticks: watermarks, overrides, decisions, and the runs that count as active."""
+"""Rows of crons and ticks: watermarks, overrides, decisions, and the runs that its history limits count."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 from reconciler.clock import to_text
 from reconciler.model.cron import TickDecision, TickRecord
-from reconciler.model.state import RunId
 from reconciler.store import moves
 from reconciler.store.writer import Writer
 
@@ -102,12 +101,6 @@ def last_decision(writer: Writer, row: CronRow, before: str) -> tuple[str, str]:
 _HOLDS = "EXISTS (SELECT 1 FROM claim c WHERE c.run_id = run.id AND c.state <> 'released')"
 
 
-def active(writer: Writer, namespace: str, cron: str) -> list[RunId]:
-    """Runs of the cron that have not ended or still hold something, by arrival."""
-    sql = f"SELECT id FROM run WHERE namespace = ? AND cron = ? AND cron <> '' AND (finished_at IS NULL OR {_HOLDS}) ORDER BY id"
-    return [RunId(r[0]) for r in writer.db.execute(sql, (namespace, cron))]
-
-
 def finished(writer: Writer, namespace: str, cron: str) -> list[tuple[int, str, str, str, int]]:
     """Ended runs of the cron: (id, name, phase, finished_at, whether it still holds something)."""
     sql = (
@@ -115,19 +108,3 @@ def finished(writer: Writer, namespace: str, cron: str) -> list[tuple[int, str, 
         " WHERE namespace = ? AND cron = ? AND cron <> '' AND finished_at IS NOT NULL"
     )
     return [(r[0], r[1], r[2], r[3], r[4]) for r in writer.db.execute(sql, (namespace, cron))]
-
-
-def has_policy_claim(writer: Writer, run_id: RunId) -> bool:
-    """True while a run is under its cron's policy."""
-    sql = "SELECT 1 FROM claim WHERE run_id = ? AND level = 'policy' AND state <> 'released'"
-    return writer.db.execute(sql, (run_id,)).fetchone() is not None
-
-
-def waited_lock(writer: Writer, run_id: RunId) -> str:
-    """The key of the first lock that a run waits for, or ''."""
-    sql = (
-        "SELECT l.key FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id"
-        " WHERE cl.run_id = ? AND cl.state = 'waiting' AND l.kind <> 'Policy' ORDER BY l.id LIMIT 1"
-    )
-    row = writer.db.execute(sql, (run_id,)).fetchone()
-    return "" if row is None else str(row[0])

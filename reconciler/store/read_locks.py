@@ -28,6 +28,7 @@ SELECT claim.id AS claim_id, claim.level, claim.state, claim.epoch, claim.priori
   claim.granted_at, claim.wait_until, claim.overtaken, claim.run_id, claim.node_id, claim_lock.lock_id, claim_lock.template,
   claim_lock.resolved_json, claim_lock.units,
   run.namespace, run.name AS run, run.phase, run.finished_at, run.ttl_at, run.ended_by, run.shutdown,
+  run.policy, run.policy_place,
   node.name AS node, node.display, node.phase AS node_phase, node.finished_at AS node_finished_at
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
   LEFT JOIN run ON run.id = claim.run_id LEFT JOIN node ON node.id = claim.node_id

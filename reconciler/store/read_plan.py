@@ -65,7 +65,8 @@ _HOLDERS = _WHO + " AND cl.state = 'held' ORDER BY c.epoch"
 _QUEUE = _WHO + " AND cl.state = 'waiting' ORDER BY cl.priority DESC, cl.queue_order, cl.claim_id"
 _NEW = (
     "SELECT id, namespace, name, phase, message, priority, origin, origin_kind, origin_name, origin_place, cron, suspended,"
-    " started_at IS NOT NULL, (SELECT count(*) FROM attempt a WHERE a.run_id = run.id AND a.state = 'queued')"
+    " started_at IS NOT NULL, (SELECT count(*) FROM attempt a WHERE a.run_id = run.id AND a.state = 'queued'),"
+    " ended_by, policy, policy_place, ifnull((SELECT p.name FROM run p WHERE p.id = run.successor_of), '')"
     " FROM run WHERE id > (SELECT last_run FROM was) ORDER BY id"
 )
 _CLAIMS = (
@@ -90,7 +91,10 @@ class WhoRow:
 
 @dataclass(frozen=True, slots=True)
 class NewRunRow:
-    """A run that the plan would submit, as it stands afterwards. `queued` counts steps that wait for a slot."""
+    """A run that the plan would submit, as it stands afterwards. `queued` counts steps that wait for a slot.
+
+    `waits_for` is the run that must be gone first, as the run's concurrency policy says; '' for none.
+    """
 
     id: int
     namespace: str
@@ -106,6 +110,10 @@ class NewRunRow:
     suspended: bool
     has_started: bool
     queued: int
+    ended_by: str
+    policy: str
+    policy_place: str
+    waits_for: str
 
     @property
     def claimant(self) -> tuple[str, str]:
@@ -230,9 +238,24 @@ def _who(row: Sequence[object]) -> WhoRow:
     return WhoRow(claim, str(namespace), str(run), str(phase), str(node), bool(is_new))
 
 
-def refusals(writer: Writer) -> list[tuple[str, str, str]]:
-    """(namespace, place, reason) of what could not be submitted, in order."""
-    sql = "SELECT namespace, subject, json_extract(detail_json, '$.why') FROM journal WHERE kind = 'run.refused' ORDER BY seq"
+def refusals(writer: Writer) -> list[tuple[str, str, str, bool]]:
+    """(namespace, place, reason, whether its concurrency policy forbade it) of what could not be submitted, in order."""
+    sql = (
+        "SELECT namespace, subject, json_extract(detail_json, '$.why'), kind = 'run.forbidden' FROM journal"
+        " WHERE kind IN ('run.refused', 'run.forbidden') ORDER BY seq"
+    )
+    return [(*row[:3], bool(row[3])) for row in writer.db.execute(sql)]
+
+
+def displaced_runs(writer: Writer) -> list[tuple[str, str, str, str]]:
+    """(namespace, run, phase before, `replaced by X` or `superseded by X`) of earlier runs that end for new ones."""
+    sql = (
+        "SELECT j.namespace, j.run, ifnull(w.phase, r.phase), json_extract(j.detail_json, '$.reason') AS reason FROM journal j"
+        " JOIN run r ON r.namespace = j.namespace AND r.name = j.run LEFT JOIN was_run w ON w.id = r.id"
+        " WHERE r.id <= (SELECT last_run FROM was) AND ((j.kind = 'run.shutdown' AND json_extract(j.detail_json, '$.by') IN"
+        " ('replace', 'superseded')) OR (j.kind = 'claim.released' AND reason GLOB 'replaced by *' AND w.id IS NULL))"
+        " GROUP BY r.id ORDER BY r.id"
+    )
     return writer.db.execute(sql).fetchall()
 
 

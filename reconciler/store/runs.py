@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from reconciler.errors import Conflict, InvariantViolated
+from reconciler.model.concurrency import ConcurrencyPolicy, PolicyRule
 from reconciler.model.state import (
     AttemptState,
     ClaimPhase,
@@ -26,7 +27,7 @@ from reconciler.store.writer import Writer
 _RUN = (
     "SELECT id, uid, namespace, name, phase, message, priority, queue_order, spec_digest, arguments_json, labels_json,"
     " annotations_json, commit_sha, cron, scheduled_at, successor_of, shutdown, ended_by, created_at, started_at, finished_at,"
-    " deadline_at, suspended, outputs_json FROM run"
+    " deadline_at, suspended, outputs_json, policy, policy_group, policy_place FROM run"
 )
 _NODE = (
     "SELECT id, parent_id, name, display, type, template, phase, message, inputs_json, exit_code, started_at, finished_at,"
@@ -35,11 +36,14 @@ _NODE = (
 
 
 def _run(row: tuple) -> RunState:  # type: ignore[type-arg]  # a row
-    parts = list(row)
+    parts = list(row[:24])
+    policy, group, place = row[24:]
     parts[4] = Phase(row[4])
     for index in (9, 10, 11, 23):
         parts[index] = json.loads(row[index]) if row[index] != "{}" else {}
     parts[22] = bool(row[22])
+    if policy:
+        parts.append(PolicyRule(policy=ConcurrencyPolicy(policy), group=group, place=place))
     return RunState(*parts)
 
 
@@ -197,24 +201,26 @@ class NewRun:
     successor_of: RunId | None = None
     queue_order: int | None = None
     suspended: bool = False
+    rule: PolicyRule | None = None
 
 
 def create_run(writer: Writer, new: NewRun) -> RunId:
     """Adds a Pending run, marks it, and records it. Raises sqlite3.IntegrityError if the name is taken."""
-    db = writer.db
+    db, rule = writer.db, new.rule
     db.execute(
         "INSERT INTO spec (digest, spec_json) VALUES (?, ?) ON CONFLICT (digest) DO NOTHING", (new.spec_digest, new.spec_json)
     )
     cursor = db.execute(
         "INSERT INTO run (uid, namespace, name, phase, priority, queue_order, spec_digest, arguments_json, labels_json,"
         " annotations_json, origin, origin_kind, origin_name, origin_place, commit_sha, cron, scheduled_at, successor_of,"
-        " suspended, created_at) VALUES (?, ?, ?, 'Pending', ?,"
+        " suspended, created_at, policy, policy_group, policy_place) VALUES (?, ?, ?, 'Pending', ?,"
         " ifnull(?, 1 + ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'run'), 0)),"
-        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             new.uid, new.namespace, new.name, new.priority, new.queue_order, new.spec_digest, json.dumps(new.arguments),
             json.dumps(new.labels), json.dumps(new.annotations), new.origin, new.origin_kind, new.origin_name, new.origin_place,
             new.commit_sha, new.cron, new.scheduled_at, new.successor_of, int(new.suspended), writer.now,
+            *((rule.policy, rule.group, rule.place) if rule is not None else ("", "", "")),
         ),
     )  # fmt: skip
     run_id = RunId(cursor.lastrowid or 0)
@@ -231,18 +237,19 @@ def spec_json(writer: Writer, digest: str) -> str:
     return str(writer.db.execute("SELECT spec_json FROM spec WHERE digest = ?", (digest,)).fetchone()[0])
 
 
-def set_shutdown(writer: Writer, run: RunState, strategy: str, ended_by: str, *, reason: str = "") -> None:
+def set_shutdown(writer: Writer, run: RunState, strategy: str, ended_by: str, *, reason: str = "", message: str = "") -> None:
     """Writes down that the run is to end, before anything is signalled; Terminate outranks Stop, nothing outranks an end.
 
-    Deletion of a run that is being ended already is written down too.
+    Deletion of a run that is being ended already is written down too. `message` is what the run will say of its end.
     """
     is_deleted = ended_by == "delete" and run.ended_by != "delete"
     if run.is_final or (run.shutdown in ("Terminate", strategy) and not is_deleted):
         return
     writer.forget_run(run.id)
     cursor = writer.db.execute(
-        "UPDATE run SET shutdown = ?, ended_by = ? WHERE id = ? AND finished_at IS NULL AND shutdown = ?",
-        (strategy, ended_by, run.id, run.shutdown),
+        "UPDATE run SET shutdown = ?, ended_by = ?, message = ifnull(nullif(?, ''), message)"
+        " WHERE id = ? AND finished_at IS NULL AND shutdown = ?",
+        (strategy, ended_by, message, run.id, run.shutdown),
     )
     if cursor.rowcount != 1:
         raise Conflict(f"{run.holder} changed meanwhile")
@@ -266,15 +273,15 @@ def give_up_nodes(writer: Writer, run: RunState, message: str) -> int:
     return running
 
 
-def resubmit(
+def resubmission(
     writer: Writer, run: RunState, uid: str, arguments: Mapping[str, str], *, priority: int, queue_order: int | None
-) -> RunState:
-    """A new run of an earlier one's frozen spec."""
+) -> NewRun:
+    """A new run of an earlier one's frozen spec, to be created."""
     row = writer.db.execute(
         "SELECT origin_kind, origin_name, origin_place FROM run WHERE id = ?", (run.id,)
     ).fetchone()
     name = f"{run.name}-{sha256(uid.encode()).hexdigest()[:5]}"
-    new = NewRun(
+    return NewRun(
         uid=uid,
         namespace=run.namespace,
         name=name,
@@ -291,7 +298,6 @@ def resubmit(
         commit_sha=run.commit_sha,
         queue_order=queue_order,
     )
-    return get_run(writer, create_run(writer, new))
 
 
 def delete_run(writer: Writer, run: RunState, reason: str) -> None:

@@ -12,10 +12,12 @@ from reconciler.views.table import fields
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _sqlite3 import Row
+    from collections.abc import Mapping
     from typing import Any
 
     from reconciler.store.read import Reader
 
+_POLICY = "lineclear.dev/concurrency-policy"
 CRON_HEADER = ("NAME", "AGE", "LAST-RUN", "NEXT-RUN", "SCHEDULES", "TIMEZONE", "POLICY", "SUSPENDED")
 HEADER = ("NAME", "AGE", "PLACE", "NOTE")
 
@@ -73,7 +75,7 @@ def cron_row(row: Row, now_s: float) -> tuple[str, ...]:
         until(row["next_at"], now_s) or "N/A",
         ", ".join(schedules_of(spec)),
         str(spec.get("timezone") or "-"),
-        str(spec.get("concurrencyPolicy") or "Allow"),
+        policy_of(body),
         suspended_text(row, spec),
     )
 
@@ -95,7 +97,7 @@ def cron_text(reader: Reader, row: Row, now_s: float) -> str:
             ("Timezone", str(spec.get("timezone") or "")),
             ("Suspended", suspended_text(row, spec)),
             ("StartingDeadline", f"{spec['startingDeadlineSeconds']}s" if spec.get("startingDeadlineSeconds") else ""),
-            ("ConcurrencyPolicy", str(spec.get("concurrencyPolicy") or "Allow")),
+            ("ConcurrencyPolicy", policy_of(body)),
             ("LastScheduledTime", whole_seconds(row["last_run_at"]) or "N/A"),
             ("NextScheduledTime", _next(row, now_s)),
             ("Active Workflows", ", ".join(run["name"] for run in active)),
@@ -105,6 +107,16 @@ def cron_text(reader: Reader, row: Row, now_s: float) -> str:
     if parameters:
         text += "Workflow Parameters:\n" + "".join(clean(f"  {p.get('name')}: {p.get('value')}") + "\n" for p in parameters)
     return text
+
+
+def policy_of(body: Mapping[str, Any]) -> str:
+    """The concurrency policy that a CronWorkflow asks for: in its spec, else by annotation; that of a template is not seen."""
+    spec = body.get("spec") or {}
+    inner = spec.get("workflowSpec") or {}
+    places = (spec.get("workflowMetadata"), inner.get("workflowMetadata"), body.get("metadata"))
+    notes = ((place or {}).get("annotations") or {} for place in places)
+    said = (one[_POLICY] for one in notes if one.get(_POLICY))
+    return str(spec.get("concurrencyPolicy") or next(said, "Allow"))
 
 
 def schedules_of(spec: dict[str, Any]) -> list[str]:

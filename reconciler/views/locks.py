@@ -207,6 +207,8 @@ def lock_object(
         "holders": [holder_object(reader, holder, row["key"], now_s, lost, pace) for holder in line.holders],
         "queue": [waiter_object(reader, waiter, row["id"], place, place + line.held) for place, waiter in queue],
     }
+    if row["kind"] == "Policy":
+        found["concurrencyPolicies"] = _policies(reader, line)
     return found if pace is None else found | _expected(reader, line, pace, lost, now_s, found["queue"])
 
 
@@ -226,6 +228,12 @@ def _policy(row: Row) -> dict[str, Any]:
         "deadlock": "FailYoungest" if row["fails_youngest"] else None,
     }
     return {name: value for name, value in said.items() if value is not None}
+
+
+def _policies(reader: Reader, line: LockLine) -> list[str]:
+    """The policies that the runs of a group are under, and where each is written; one, unless they were told differently."""
+    parties = [*line.holders, *read_locks.list_queue(reader, line.row["id"])]
+    return list(dict.fromkeys(f"{one['policy']} ({one['policy_place']})" for one in parties if one["policy"]))
 
 
 def _expected(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 ACTIVE, BLOCKED, SUSPENDED, REJECTED, ALREADY_RAN = "ACTIVE", "BLOCKED", "SUSPENDED", "REJECTED", "ALREADY_RAN"
+FORBIDDEN, SUPERSEDED = "FORBIDDEN", "SUPERSEDED"
 AHEAD_KEPT = 50
 _NAMED = 3
 _WIDTH = 9
@@ -44,7 +45,8 @@ class PlannedLock:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedRun:
-    """A run that would be submitted, or would not. `reason` says why it is rejected or has ended at once.
+    """A run that would be submitted, or would not. `reason` says why it is rejected, forbidden or has ended at once, or
+    which run its concurrency policy makes it wait for.
 
     `name_is_known` False: its end is made from a commit that does not exist yet. `earlier` is the run that had this content.
     """
@@ -73,6 +75,16 @@ class RemovedRun:
     run: str
     phase: str
     is_cancelled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisplacedRun:
+    """An earlier run that would end for a new one, as the concurrency policy says; `reason` names the new one."""
+
+    namespace: str
+    run: str
+    phase: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,12 +130,18 @@ class Plan:
     removed_runs: tuple[RemovedRun, ...] = ()
     limits: tuple[PlannedLimit, ...] = ()
     admitted: tuple[Admission, ...] = ()
+    displaced: tuple[DisplacedRun, ...] = ()
     held: str = ""
 
     @property
     def has_refusal(self) -> bool:
         """True if something in it would not run that was meant to."""
         return any(run.state == REJECTED or run.phase == "Error" for run in self.runs)
+
+    @property
+    def has_forbidden(self) -> bool:
+        """True if a concurrency policy keeps something in it from running."""
+        return any(run.state == FORBIDDEN for run in self.runs)
 
 
 # objects -------------------------------------------------------------------------------------------------------------------
@@ -145,6 +163,9 @@ def plan_object(plan: Plan) -> dict[str, Any]:
                 "outcome": "cancelled" if x.is_cancelled else "goes on",
             }
             for x in plan.removed_runs
+        ],
+        "displacedRuns": [
+            {"namespace": x.namespace, "run": x.run, "phase": x.phase, "reason": x.reason} for x in plan.displaced
         ],
         "admitted": [{"namespace": x.namespace, "run": x.run, "node": x.node, "key": x.key} for x in plan.admitted],
     }
@@ -221,6 +242,8 @@ def change_lines(plan: Plan) -> Iterator[str]:
     for run in plan.removed_runs:
         what = "it is queued and would be cancelled" if run.is_cancelled else f"it is {run.phase} and goes on"
         yield f"removed with its Workflow {run.namespace}/{run.workflow}: run {run.run}: {what}"
+    for ended in plan.displaced:
+        yield f"ends: run {ended.namespace}/{ended.run}, which is {ended.phase}: {ended.reason}"
     for one in plan.admitted:
         node = f"/{one.node}" if one.node else ""
         yield f"starts at once: {one.namespace}/{one.run}{node}, which waits for {one.key}"
@@ -285,6 +308,7 @@ def summary(plan: Plan) -> str:
     for run in plan.runs:
         counts[run.state] = counts.get(run.state, 0) + 1
     words = {ACTIVE: "ACTIVE", BLOCKED: "BLOCKED", SUSPENDED: "SUSPENDED", REJECTED: "REJECTED", ALREADY_RAN: "not run again"}
+    words |= {FORBIDDEN: "FORBIDDEN", SUPERSEDED: "SUPERSEDED"}
     parts = [f"{counts[state]} {word}" for state, word in words.items() if state in counts]
     told = f"{len(plan.runs)} run{'s' if len(plan.runs) != 1 else ''}" + (f" ({', '.join(parts)})" if parts else "")
     changes = len(plan.changes)

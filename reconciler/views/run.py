@@ -54,6 +54,10 @@ def run_object(reader: Reader, row: Row, now_s: float, room: Room) -> dict[str, 
         annotations["lineclear.dev/commit"] = row["commit_sha"]
     if row["origin_place"]:
         annotations["lineclear.dev/place"] = row["origin_place"]
+    if row["policy"]:
+        annotations["lineclear.dev/concurrency-policy"] = row["policy"]
+        annotations["lineclear.dev/concurrency-group"] = row["policy_group"]
+        annotations["lineclear.dev/concurrency-policy-place"] = row["policy_place"]
     if annotations:
         metadata["annotations"] = annotations
     if row["cron"]:

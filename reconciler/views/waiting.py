@@ -90,6 +90,8 @@ def waiting_message(room: Room, waits: list[Row], namespace: str) -> str:
         behind = first["limit_source"] or "its limit was never read"
     else:
         behind = "free; others are ahead in the queue"
+    if first["kind"] == "Policy":
+        return f"Waiting for its turn in {first['key']}, as its concurrency policy says; {behind}"
     where = f"{first['display']}: " if first["node"] is not None else ""
     return f"{where}Waiting for {first['key']} lock. Lock status: {status}; {behind}"
 

@@ -34,6 +34,10 @@ def explain(reader: Reader, row: Row, now_s: float, boot_id: str) -> dict[str, A
     """
     waits = [wait for wait in read_locks.list_waited_by(reader, row["id"]) if not wait["nested"]]
     found: dict[str, Any] = {"namespace": row["namespace"], "run": row["name"], "phase": row["phase"]}
+    if row["policy"]:
+        found["policy"] = {"policy": row["policy"], "group": row["policy_group"], "place": row["policy_place"]}
+    if waits and waits[0]["kind"] == "Policy":
+        return found | _behind(reader, row, waits[0], now_s)
     if waits:
         described = [_wait(reader, row, wait, now_s, boot_id) for wait in waits]
         who = f"{len(described)} locks, all or none" if len(described) > 1 else "1 lock"
@@ -44,6 +48,38 @@ def explain(reader: Reader, row: Row, now_s: float, boot_id: str) -> dict[str, A
             found["cycle"] = cycle
         return found
     return found | _without_lock(reader, row, now_s)
+
+
+_MEANING = {
+    "Allow": "runs of the group may overlap",
+    "Forbid": "no second run may come while one is active",
+    "Replace": "a newer run takes its place",
+    "Latest": "one runs, and of those behind it only the newest is left",
+}
+
+
+def _behind(reader: Reader, row: Row, wait: Row, now_s: float) -> dict[str, Any]:
+    """What a run waits for that its concurrency policy lets come, but not begin yet."""
+    holders = read_locks.list_holders(reader, wait["lock_id"])
+    who = [
+        {
+            "run": holder["run"],
+            "namespace": holder["namespace"],
+            "phase": holder["phase"],
+            "doing": doing(reader, holder, now_s),
+        }
+        for holder in holders
+    ]
+    since = age(wait["requested_at"], now_s)
+    if not holders:
+        text = f"{row['name']} has its turn in its concurrency group; the daemon takes it up at its next tick"
+        return {"state": "not-started", "summary": text, "next": ["lineclear up"]}
+    first = who[0]
+    being = " is being terminated" if holders[0]["shutdown"] else f" {first['doing']}"
+    more = f", and {len(who) - 1} more" if len(who) > 1 else ""
+    text = f"{row['name']} waits, since {since}, until {first['run']} has ended{more}; {first['run']}{being}"
+    commands = [f"lineclear why {first['run']}" + ("" if row["namespace"] == "default" else f" -n {row['namespace']}")]
+    return {"state": "waiting-for-predecessor", "summary": text, "predecessor": first["run"], "behind": who, "next": commands}
 
 
 def _paused(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
@@ -262,6 +298,9 @@ def _source(tag: str, value: str, declared: dict[str, Any], row: Row) -> str:
 def why_text(found: dict[str, Any]) -> str:
     """The explanation for people."""
     lines = [found["summary"] + "."]
+    if found.get("policy"):
+        rule = found["policy"]
+        lines.append(f"Concurrency policy {rule['policy']} of {rule['group']} ({rule['place']}): {_MEANING[rule['policy']]}.")
     for lock in found.get("locks", []):
         lines += ["", *_lock_lines(lock, found["namespace"])]
     if found.get("cycle"):

@@ -16,7 +16,7 @@ from reconciler.expr.condition import condition
 from reconciler.model.duration import parse_argo_duration
 from reconciler.model.plan import ClaimRequest, Keep, NewNode, RunPlan, RunUpdate
 from reconciler.model.spec import Call, Template, WorkflowSpec
-from reconciler.model.state import NO_OUTPUTS, RULES, ClaimPhase, NodeState, NodeType, Outputs, Phase, RunState
+from reconciler.model.state import NO_OUTPUTS, ClaimPhase, NodeState, NodeType, Outputs, Phase, RunState
 from reconciler.workflow import calls, dag, deployment, hooks, pauses, pods, retry, step_group, steps, task_group
 from reconciler.workflow.outcome import run_end, ttl_s
 from reconciler.workflow.scope import Scope
@@ -103,8 +103,8 @@ class Decision:
         return self.running([node.name for node in self.tree.stored.unfinished()])
 
     def _why_stopped(self) -> str:
-        """What a run says that was asked to end: which rule did, or how it was stopped."""
-        return self.run.message if self.run.ended_by in RULES else f"Stopped with strategy '{self.run.shutdown}'"
+        """What a run says that was asked to end: which rule or which other run did, or how it was stopped."""
+        return self.run.message or f"Stopped with strategy '{self.run.shutdown}'"
 
     def _ask_for_locks(self) -> RunPlan:
         try:

@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 from reconciler.cron.ticks import COUNT_LIMIT, GRACE, decide_ticks, history_to_remove, run_name
 from reconciler.cron.timetable import count_ticks, iterate_ticks, latest_tick, next_tick, read_timetable
+from reconciler.model.concurrency import ActiveRun, ConcurrencyPolicy
 from reconciler.model.cron import (
-    ActiveRun,
-    ConcurrencyPolicy,
     CronSpec,
     FinishedRun,
     TickDecision,

@@ -8,7 +8,8 @@ import pytest
 
 from reconciler.errors import ManifestError
 from reconciler.manifest import content_digest, decode_spec, parse_file, schema, workflow_body_spec
-from reconciler.model.cron import ConcurrencyPolicy, CronSpec
+from reconciler.model.concurrency import ConcurrencyPolicy
+from reconciler.model.cron import CronSpec
 from reconciler.model.locks import LockKind, LockRef
 from reconciler.model.spec import (
     Call,

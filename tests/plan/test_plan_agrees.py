@@ -22,10 +22,16 @@ def body(kind, name, spec_body, **metadata):
     return {"apiVersion": API, "kind": kind, "metadata": {"name": name, **metadata}, "spec": spec_body}
 
 
+POLICIES = st.fixed_dictionaries(
+    {"lineclear.dev/concurrency-policy": st.sampled_from(["Allow", "Forbid", "Replace", "Latest"])},
+    optional={"lineclear.dev/concurrency-key": st.sampled_from(["k0", "k1"])},
+)
+
+
 @st.composite
 def workflows(draw):
     """One Workflow: plain, with locked steps, named by a parameter, from a template, broken, suspended or generated."""
-    wants, shape, name = draw(WANTS), draw(st.integers(0, 8)), draw(NAMES)
+    wants, shape, name = draw(WANTS), draw(st.integers(0, 12)), draw(NAMES)
     made = job(*wants, priority=draw(st.sampled_from([0, 0, 5, -3])))
     metadata = {}
     if shape == 1:
@@ -43,6 +49,8 @@ def workflows(draw):
         metadata = {"annotations": {"lineclear.dev/rerun": "OnChange"}}
     elif shape == 7:
         made = spec(steps("main", [{"name": "one", "template": "one", "when": "1 == 2"}]), pod("one"), locks=wants)
+    elif shape >= 9:
+        metadata = {"annotations": draw(POLICIES)}
     found = body("Workflow", name, made, **metadata)
     if shape == 8:
         found["metadata"] = {"generateName": f"{name}-"}
@@ -140,11 +148,13 @@ def submitted(world, since):
     """(name, state) of the runs that came after that id, in order."""
     sql = (
         "SELECT name, phase, started_at IS NULL, suspended, EXISTS (SELECT 1 FROM claim c WHERE c.run_id = run.id"
-        " AND c.level = 'run' AND c.state = 'waiting') FROM run WHERE id > ? ORDER BY id"
+        " AND c.level IN ('run', 'policy') AND c.state = 'waiting'), ended_by FROM run WHERE id > ? ORDER BY id"
     )
     found = []
-    for name, phase, never_began, suspended, waits in world.rows(sql, since):
-        if phase in ("Error", "Failed") and never_began:
+    for name, phase, never_began, suspended, waits, ended_by in world.rows(sql, since):
+        if ended_by:
+            found.append((name, "SUPERSEDED"))
+        elif phase in ("Error", "Failed") and never_began:
             found.append((name, "REJECTED"))
         elif waits:
             found.append((name, "BLOCKED"))
@@ -181,6 +191,7 @@ def compare(world, push):
     """Plans a push, makes it, and holds the two against each other; the runs' states."""
     revision = revision_of(world, push)
     before, untouched = last_run(world), world.writer.db.total_changes
+    (seq,) = world.one("SELECT ifnull(max(seq), 0) FROM journal")
     plan, planned, copy = foreseen(world, revision)
     ticks = next_ticks(copy)
     copy.close()
@@ -195,6 +206,11 @@ def compare(world, push):
     assert ticks.items() <= next_ticks(world.writer).items()
     new = [run for run in plan.runs if run.phase]
     assert [(run.name, run.state) for run in new] == submitted(world, before)
+    refused = world.rows("SELECT kind FROM journal WHERE seq > ? AND kind IN ('run.forbidden', 'run.refused')", seq)
+    assert sum(run.state == "FORBIDDEN" for run in plan.runs) == sum(kind == "run.forbidden" for (kind,) in refused)
+    sql = "SELECT run FROM journal WHERE seq > ? AND json_extract(detail_json, '$.by') IN ('replace', 'superseded')"
+    ended = {name for (name,) in world.rows(sql, seq)} - {run.name for run in new}
+    assert ended <= {one.run for one in plan.displaced}
     for run in new:
         waits = [lock for lock in run.locks if lock.position and not lock.node]
         told = {lock.key: (lock.position, sorted(party.run for party in lock.holders)) for lock in waits}

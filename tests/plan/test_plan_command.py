@@ -37,8 +37,8 @@ def test_the_keys_of_the_object_are_these(home, plan):
     home.commit({"a.yaml": workflow("a"), "b.yaml": workflow("b")})
     found = json.loads(plan("-o", "json").out)
     assert sorted(found) == [
-        "accepted", "admitted", "applied", "commit", "definitions", "fastForward", "findings", "held", "limits", "removedRuns",
-        "runs", "source",
+        "accepted", "admitted", "applied", "commit", "definitions", "displacedRuns", "fastForward", "findings", "held", "limits",
+        "removedRuns", "runs", "source",
     ]  # fmt: skip
     assert [run["state"] for run in found["runs"]] == ["ACTIVE", "BLOCKED"]
     assert sorted(found["runs"][1]) == [

@@ -253,3 +253,54 @@ def test_a_tick_that_is_due_anyway_is_no_part_of_the_plan(world):
     world.push(cron("c", startingDeadlineSeconds=7200), path="c.yaml")
     world.clock.at = world.clock.at.replace(day=2, hour=4)
     assert states(planned(world, workflow("a", job()))) == [("a", "ACTIVE")]
+
+
+# concurrency policies ------------------------------------------------------------------------------------------------
+
+
+def under(policy, name="w", key="", made=None, version="1"):
+    notes = {"lineclear.dev/concurrency-policy": policy, "lineclear.dev/concurrency-key": key}
+    notes = {name: value for name, value in notes.items() if value}
+    return workflow(name, made or job(), annotations=notes, labels={"version": version})
+
+
+def test_a_run_that_its_policy_forbids_names_the_active_one(world):
+    world.push(under("Forbid"))
+    plan = planned(world, under("Forbid", version="2"), path="all.yaml")
+    assert (states(plan), plan.has_forbidden, plan.has_refusal) == ([("w", "FORBIDDEN")], True, False)
+    (line,) = said(plan)
+    assert line.startswith("FORBIDDEN w (all.yaml:1): w is active: it is running, and concurrency policy Forbid (all.yaml:1, met")
+
+
+def test_a_run_that_its_policy_lets_wait_says_for_whom(world):
+    world.push(under("Latest"))
+    plan = planned(world, under("Latest", version="2"), path="all.yaml")
+    assert [run.state for run in plan.runs] == ["BLOCKED"]
+    assert plan.runs[0].reason == "waits until w has ended: concurrency policy Latest (all.yaml:1, metadata)"
+
+
+@pytest.mark.parametrize(("policy", "verb", "phase"), [("Latest", "superseded", "Pending"), ("Replace", "replaced", "Pending")])
+def test_runs_that_would_end_for_new_ones_are_told(world, policy, verb, phase):
+    world.submit(job("m"), "holder")
+    world.push(under(policy, made=job("m")))
+    plan = planned(world, under(policy, made=job("m"), version="2"), path="all.yaml")
+    (run,) = plan.runs
+    assert [*change_lines(plan)] == [f"ends: run default/w, which is {phase}: {verb} by {run.name}"]
+    assert [(lock.key, lock.position) for lock in run.locks] == [("default/Mutex/m", 1)]
+
+
+def test_a_running_run_and_a_failed_holder_that_would_be_replaced_are_told(world):
+    world.push(under("Replace", "a"), under("Replace", "b", made=job("m")))
+    world.exits("b", "", 1)
+    plan = planned(world, under("Replace", "a", version="2"), under("Replace", "b", made=job("m"), version="2"), path="all.yaml")
+    assert [(one.run, one.phase, one.reason.partition(" ")[0]) for one in plan.displaced] == [
+        ("a", "Running", "replaced"),
+        ("b", "Failed", "replaced"),
+    ]
+    assert [run.state for run in plan.runs] == ["BLOCKED", "ACTIVE"]
+
+
+def test_of_several_versions_in_one_push_the_superseded_are_told(world):
+    plan = planned(world, *(under("Latest", f"w{n}", key="one") for n in range(3)))
+    assert states(plan) == [("w0", "SUPERSEDED"), ("w1", "SUPERSEDED"), ("w2", "ACTIVE")]
+    assert (plan.runs[0].reason, plan.has_refusal) == ("superseded by w1", False)

@@ -10,7 +10,7 @@ import pytest
 
 from reconciler.lint import lint_files
 from reconciler.manifest import parse_file
-from reconciler.model.cron import ConcurrencyPolicy
+from reconciler.model.concurrency import ConcurrencyPolicy
 from reconciler.model.spec import Document, Kind, Program
 
 TEMPLATE = Path(__file__).parents[2] / "repo-template"

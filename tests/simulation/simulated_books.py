@@ -56,7 +56,10 @@ class Shape:
         return spec
 
     def workflow(self, name):
-        note = {"annotations": {"lineclear.dev/on-failure": "Release"}} if self.releases else {}
+        said = {"lineclear.dev/on-failure": "Release"} if self.releases else {}
+        if self.policy:
+            said |= {"lineclear.dev/concurrency-policy": self.policy, "lineclear.dev/concurrency-key": self.name}
+        note = {"annotations": said} if said else {}
         return {"apiVersion": API, "kind": "Workflow", "metadata": {"name": name, **note}, "spec": self.spec()}
 
     def cron(self):
@@ -113,7 +116,7 @@ class Books:
     limits: dict = field(default_factory=dict)
     processes: dict = field(default_factory=dict)  # attempt -> Process
     revoked: set = field(default_factory=set)
-    cleared: set = field(default_factory=set)  # runs whose locks a person, or a cron's Replace, let go
+    cleared: set = field(default_factory=set)  # runs whose locks a person, or a policy's Replace, let go
     retried: set = field(default_factory=set)
     order: list = field(default_factory=list)  # runs by first start
     last_end: dict = field(default_factory=dict)
@@ -154,7 +157,7 @@ class Books:
         for lock in shape.node_mutexes:
             inside = [p.run for p in living if lock in p.shape.node_mutexes]
             assert inside == [], f"{run} began while {inside} hold {lock}"
-        if shape.policy in ("Forbid", "Replace"):
+        if shape.policy in ("Forbid", "Replace", "Latest"):
             inside = [p.run for p in living if p.shape is shape and p.run != run]
             assert inside == [], f"{run} began beside {inside}"
         assert len(living) < PARALLELISM

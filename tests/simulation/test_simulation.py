@@ -118,8 +118,21 @@ class Life:
 
 
 def check_end(life):
+    check_ends(life)
+    machine, created = life.machine, created_in(life.machine)
+    for lock in ("a", "e"):
+        own = [n for n in machine.books.order if lock in machine.shape_of(n).mutexes and n not in machine.books.retried]
+        assert own == sorted(own, key=created.index), f"{lock}: not first come, first served"
+
+
+def created_in(machine):
+    return [name for (name,) in machine.rows("SELECT run FROM journal WHERE kind = 'run.created' ORDER BY seq")]
+
+
+def check_ends(life):
+    """Everything but the order of those who took one mutex: a policy hands places on."""
     machine = life.machine
-    created = [name for (name,) in machine.rows("SELECT run FROM journal WHERE kind = 'run.created' ORDER BY seq")]
+    created = created_in(machine)
     assert len(set(created)) == len(created)
     for name, replies in life.submitted:
         if replies and "ok" in replies[0]:
@@ -127,9 +140,6 @@ def check_end(life):
     for name in created:
         kinds = [k for (k,) in machine.rows("SELECT kind FROM journal WHERE run = ? ORDER BY seq", name) if k.startswith("run.")]
         assert kinds.count("run.finished") == 1 + kinds.count("run.retried"), f"{name}: {kinds}"
-    for lock in ("a", "e"):
-        own = [n for n in machine.books.order if lock in machine.shape_of(n).mutexes and n not in machine.books.retried]
-        assert own == sorted(own, key=created.index), f"{lock}: not first come, first served"
     assert all(process.end is not None for process in machine.books.processes.values())
     epochs = [e for (e,) in machine.rows("SELECT json_extract(detail_json, '$.epoch') FROM journal WHERE kind = 'claim.granted'")]
     assert epochs == sorted(set(epochs))
@@ -176,6 +186,31 @@ def test_crons_keep_their_policy_over_crashes(make_machine, shapes, crons, seed)
     check_end(life)
     ran = machine.rows("SELECT cron, count(*) FROM tick WHERE run_name <> '' GROUP BY cron ORDER BY cron")
     assert [name for name, _ in ran] == ["allow", "forbid", "replace"]
+
+
+@pytest.mark.parametrize("seed", range(BASE, BASE + 6))
+def test_workflows_keep_their_policy_over_crashes(make_machine, make_shape, seed):
+    dice = random.Random(seed)
+    shapes = (
+        make_shape("only", policy="Forbid", codes=(0, 1), seconds=8),
+        make_shape("swap", policy="Replace", mutexes=("a",), codes=(0, 1), seconds=8),
+        make_shape("newest", policy="Latest", mutexes=("b",), codes=(0, 0, 1), seconds=8),
+        make_shape("plain", mutexes=("a", "b")),
+    )
+    machine = make_machine(dice, shapes)
+    life = Life(machine, dice, shapes)
+    machine.crash_chance = 0.05
+
+    for _ in range(150):
+        life.step()
+        waiting = "SELECT policy_group FROM run WHERE phase = 'Pending' AND policy <> '' GROUP BY 1 HAVING count(*) > 1"
+        assert machine.rows(waiting) == [], "more than one waits"
+    life.drain()
+
+    check_ends(life)
+    ended = {by for (by,) in machine.rows("SELECT DISTINCT ended_by FROM run")}
+    forbidden = any("error" in reply for _, replies in life.submitted for reply in replies)
+    assert forbidden or ended & {"replace", "superseded"}, "no policy ever had to decide anything"
 
 
 @pytest.mark.parametrize("seed", range(BASE, BASE + 4))

@@ -138,3 +138,20 @@ def test_positions_in_a_list_are_the_queues_whichever_run_is_asked_first(rows, r
         objects = [run_object(reader, read_runs.find_run(reader, "default", name), NOW, room) for name in names]
         places = {one["metadata"]["name"]: one["status"]["message"].partition("position ")[2][0] for one in objects}
         assert places == {"w3": "1", "w1": "2", "w0": "3", "w2": "4"}
+
+
+def test_a_run_under_a_policy_says_which_and_where_it_is_written(rows, reader):
+    group = rows.lock("Workflow/deploy", kind="Policy")
+    rule = {"policy": "Latest", "policy_group": "Workflow/deploy", "policy_place": "deploy.yaml:1, metadata"}
+    old, new = rows.run("old", "Running", **rule), rows.run("new", **rule)
+    rows.claim(old, "held", [group], level="policy")
+    rows.claim(new, "waiting", [group], level="policy")
+    found = shown(reader, "new")
+    assert found["metadata"]["annotations"] == {
+        "lineclear.dev/concurrency-policy": "Latest",
+        "lineclear.dev/concurrency-group": "Workflow/deploy",
+        "lineclear.dev/concurrency-policy-place": "deploy.yaml:1, metadata",
+    }
+    assert found["status"]["message"].startswith(
+        "Waiting for its turn in default/Policy/Workflow/deploy, as its concurrency policy says; held by old; position 1"
+    )

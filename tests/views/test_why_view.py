@@ -131,6 +131,31 @@ def test_the_other_reasons_have_a_state_of_their_own(rows, reader):
     assert why_text(why(reader, "done")).startswith("done is not waiting: it ended Succeeded 5m ago")
 
 
+LATEST = {"policy": "Latest", "policy_group": "Workflow/deploy", "policy_place": "deploy.yaml:1, metadata"}
+
+
+def test_a_run_behind_another_of_its_group_names_it_and_where_the_policy_is_written(rows, reader):
+    group = rows.lock("Workflow/deploy", kind="Policy")
+    old, new = rows.run("old", "Running", **LATEST), rows.run("new", **LATEST)
+    rows.claim(old, "held", [group], level="policy")
+    rows.claim(new, "waiting", [group], level="policy")
+    rows.attempt(old, rows.node(old, ".work"), "live", boot_id=BOOT)
+    found = why(reader, "new")
+    assert (found["state"], found["predecessor"], found["next"]) == ("waiting-for-predecessor", "old", ["lineclear why old"])
+    assert found["policy"] == {"policy": "Latest", "group": "Workflow/deploy", "place": "deploy.yaml:1, metadata"}
+    told = why_text(found).splitlines()
+    assert told[0] == "new waits, since 10m, until old has ended; old runs work since 10m."
+    assert told[1].startswith("Concurrency policy Latest of Workflow/deploy (deploy.yaml:1, metadata): one runs, and of those")
+
+
+def test_a_run_behind_one_that_is_being_ended_says_so(rows, reader):
+    group = rows.lock("c", kind="Policy")
+    old, new = rows.run("old", "Running", shutdown="Terminate"), rows.run("new")
+    rows.claim(old, "held", [group], level="policy")
+    rows.claim(new, "waiting", [group], level="policy")
+    assert why(reader, "new")["summary"] == "new waits, since 10m, until old has ended; old is being terminated"
+
+
 def test_parallelism_is_not_blamed_while_fewer_steps_run_than_it_lets(rows, reader):
     slot = rows.run("slot", "Running")
     rows.attempt(slot, rows.node(slot, ".step", "Pending"), "queued")

@@ -9,7 +9,7 @@ from typing import Any
 
 from reconciler.store import read_rest, read_screen
 from reconciler.store.read import Reader
-from reconciler.views.definitions import schedules_of
+from reconciler.views.definitions import policy_of, schedules_of
 from reconciler.views.journal import detail_of, detail_text
 from reconciler.views.revisions import outcome_text
 from tui.core.instants import instant, instant_or_none
@@ -134,7 +134,7 @@ def cron_row(reader: Reader, row: Any, body: Mapping[str, Any], active: Mapping[
         name=name,
         schedules=tuple(schedules_of(spec)),
         timezone=str(spec.get("timezone") or ""),
-        policy=str(spec.get("concurrencyPolicy") or "Allow"),
+        policy=policy_of(body),
         suspended=suspended,
         is_override=suspended != written,
         next_at=instant_or_none(row["next_at"]),

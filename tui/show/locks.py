@@ -21,7 +21,7 @@ COLUMNS = (
     Column(key="next", title="NEXT", width=12, flex=2, drop=3, middle=True),
 )
 SORTS = ("", "lock", "for", "queue", "holder")
-_KINDS = {"Mutex": "mutex", "ConfigMap": "sema", "Policy": "cron", "Infrastructure": "infra", "Constraint": "units"}
+_KINDS = {"Mutex": "mutex", "ConfigMap": "sema", "Policy": "group", "Infrastructure": "infra", "Constraint": "units"}
 KIND_WORDS = {"Mutex": "mutex", "ConfigMap": "semaphore", "Policy": "concurrency policy"}
 SHOWN_NEXT = 8
 SHOWN_HISTORY = 8

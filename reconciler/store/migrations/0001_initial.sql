@@ -81,7 +81,7 @@ CREATE TABLE ran (
   namespace TEXT NOT NULL,
   name      TEXT NOT NULL,
   digest    TEXT NOT NULL,
-  run_name  TEXT NOT NULL,
+  run_name  TEXT NOT NULL,                     -- '': its policy forbade the run; a push may try again, nothing else does
   at        TEXT NOT NULL,
   PRIMARY KEY (kind, namespace, name, digest)
 ) STRICT, WITHOUT ROWID;
@@ -101,7 +101,7 @@ CREATE TABLE run (
   phase            TEXT NOT NULL CHECK (phase IN ('Pending', 'Running', 'Succeeded', 'Failed', 'Error')),
   message          TEXT NOT NULL DEFAULT '',
   priority         INTEGER NOT NULL DEFAULT 0,
-  queue_order      INTEGER NOT NULL,          -- arrival; a Replace successor has its predecessor's
+  queue_order      INTEGER NOT NULL,          -- arrival; a Replace or Latest successor has its predecessor's
   spec_digest      TEXT NOT NULL REFERENCES spec (digest),
   arguments_json   TEXT NOT NULL DEFAULT '{}',
   labels_json      TEXT NOT NULL DEFAULT '{}',
@@ -113,19 +113,23 @@ CREATE TABLE run (
   commit_sha       TEXT NOT NULL DEFAULT '',
   cron             TEXT NOT NULL DEFAULT '',
   scheduled_at     TEXT,
-  successor_of     INTEGER,                   -- Replace: the run that must be gone first
+  successor_of     INTEGER,                   -- Replace, Latest: the run that must be gone first
+  policy           TEXT NOT NULL DEFAULT '' CHECK (policy IN ('', 'Allow', 'Forbid', 'Replace', 'Latest')),
+  policy_group     TEXT NOT NULL DEFAULT '',  -- the runs that the policy counts together
+  policy_place     TEXT NOT NULL DEFAULT '',  -- where the policy is written
   removed          INTEGER NOT NULL DEFAULT 0 CHECK (removed IN (0, 1)),  -- its manifest left Git while it ran
   shutdown         TEXT NOT NULL DEFAULT '' CHECK (shutdown IN ('', 'Stop', 'Terminate')),
   suspended        INTEGER NOT NULL DEFAULT 0 CHECK (suspended IN (0, 1)),  -- nothing of it begins until it is resumed
   outputs_json     TEXT NOT NULL DEFAULT '{}',  -- the global output parameters
-  ended_by         TEXT NOT NULL DEFAULT '',  -- '' = by itself; else stop, terminate, delete, replace, removed, or why it was refused
+  ended_by         TEXT NOT NULL DEFAULT '',  -- '' = by itself; else stop, terminate, delete, replace, superseded, removed, or why it was refused
   created_at       TEXT NOT NULL,
   started_at       TEXT,
   finished_at      TEXT,
   deadline_at      TEXT,
   ttl_at           TEXT,
   CHECK ((phase IN ('Succeeded', 'Failed', 'Error')) = (finished_at IS NOT NULL)),
-  CHECK (phase <> 'Running' OR started_at IS NOT NULL)
+  CHECK (phase <> 'Running' OR started_at IS NOT NULL),
+  CHECK ((policy = '') = (policy_group = ''))
 ) STRICT;
 CREATE UNIQUE INDEX run_name ON run (namespace, name);
 CREATE INDEX run_open ON run (id) WHERE finished_at IS NULL;
@@ -192,7 +196,7 @@ CREATE INDEX attempt_run ON attempt (run_id);
 
 CREATE TABLE lock (
   id           INTEGER PRIMARY KEY,
-  key          TEXT NOT NULL UNIQUE,          -- Argo's: NS/Mutex/NAME, NS/ConfigMap/MAP/KEY; ours: NS/Policy/CRON
+  key          TEXT NOT NULL UNIQUE,          -- Argo's: NS/Mutex/NAME, NS/ConfigMap/MAP/KEY; ours: NS/Policy/GROUP
   kind         TEXT NOT NULL CHECK (kind IN (
                  'Mutex', 'ConfigMap', 'DatabaseMutex', 'Database', 'Policy', 'Infrastructure', 'Constraint')),
   namespace    TEXT NOT NULL,
