@@ -39,13 +39,17 @@ class Tangle:
 
     def cycle_through(self, claims: Iterable[int]) -> list[int]:
         """A shortest cycle of locked-up claims through the first of these that is in one; [] if none is."""
+        return self.knot_through(claims)[0]
+
+    def knot_through(self, claims: Iterable[int]) -> tuple[list[int], set[int]]:
+        """The same, and all claims that wait for one another there."""
         edges = self._edges()
         knots = _knots(edges)
         for claim in claims:
             for knot in knots:
                 if claim in knot:
-                    return _shortest(edges, knot, claim)
-        return []
+                    return _shortest(edges, knot, claim), knot
+        return [], set()
 
     def _edges(self) -> dict[int, list[int]]:
         stuck = self.locked_up()

@@ -19,18 +19,17 @@ def pass_deadlocks(ctx: Context) -> None:
     for claim in marked:
         around = tangles.look_around(ctx.writer, claim)
         if around is not None:
-            cycle = around.tangle.cycle_through([claim])
+            cycle, knot = around.tangle.knot_through([claim])
             if cycle:
-                _meet(ctx, tangles.tell_waits(ctx.writer, cycle, around.run_of), around.run_of)
+                waits = tangles.tell_waits(ctx.writer, cycle, around.run_of)
+                _meet(ctx, waits, around.run_of, is_known=tangles.same_knot(ctx.writer, around.waiting(knot)))
 
 
-def _meet(ctx: Context, waits: list[tuple[ClaimId, str]], run_of: dict[int, RunId]) -> None:
+def _meet(ctx: Context, waits: list[tuple[ClaimId, str]], run_of: dict[int, RunId], *, is_known: bool) -> None:
     claims = [claim for claim, _ in waits]
     members = [runs.get_run(ctx.writer, run_id) for run_id in dict.fromkeys(run_of[claim] for claim in claims)]
-    if any(run.shutdown for run in members):
-        return  # one of them is on its way out
-    if tangles.same_knot(ctx.writer, claims):
-        return
+    if is_known or any(run.shutdown for run in members):
+        return  # it was told, or one of them is on its way out
     sentences = [sentence for _, sentence in waits]
     first = members[0]
     detail = {"runs": [run.name for run in members], "waits": sentences}

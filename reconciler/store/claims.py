@@ -134,11 +134,11 @@ def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
         raise Conflict(f"claim {claim} does not wait any more")
     writer.db.execute("UPDATE claim_lock SET state = 'held' WHERE claim_id = ?", (claim,))
     row = writer.db.execute(
-        "SELECT c.run_id, c.level, n.name, r.namespace, r.name, r.commit_sha, c.requested_at FROM claim c"
+        "SELECT c.run_id, c.level, n.name, r.namespace, r.name, r.commit_sha, c.requested_at, c.knot FROM claim c"
         " JOIN run r ON r.id = c.run_id LEFT JOIN node n ON n.id = c.node_id WHERE c.id = ?",
         (claim,),
     ).fetchone()
-    run_id, level, node, namespace, run, commit, asked_at = row
+    run_id, level, node, namespace, run, commit, asked_at, knot = row
     locks = writer.db.execute(_GRANTED, (claim,)).fetchall()
     for lock_id, _, limit_s, ends in locks:
         if limit_s is not None:
@@ -153,6 +153,8 @@ def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
         detail["waited_since"] = asked_at
     writer.journal("claim.granted", namespace=namespace, run=run, subject=locks[0][1], detail=detail)
     moves.note_grant(writer, claim)
+    if knot:
+        _untie(writer, knot)
     writer.marks.run(run_id, *([node] if level == "node" else []))
     return [LockId(lock[0]) for lock in locks]
 
@@ -171,11 +173,11 @@ def locks_of(writer: Writer, claim: ClaimId) -> list[LockId]:
 def end_claim(writer: Writer, claim: ClaimId, reason: str, *, refused: Rule | None = None) -> None:
     """Releases a held claim, or withdraws a waiting one: by record, never by a name computed again."""
     row = writer.db.execute(
-        "SELECT c.run_id, c.state, c.level, r.namespace, r.name, c.epoch, n.name, r.commit_sha FROM claim c"
+        "SELECT c.run_id, c.state, c.level, r.namespace, r.name, c.epoch, n.name, r.commit_sha, c.knot FROM claim c"
         " LEFT JOIN run r ON r.id = c.run_id LEFT JOIN node n ON n.id = c.node_id WHERE c.id = ?",
         (claim,),
     ).fetchone()
-    run_id, state, level, namespace, run, epoch, node, commit = row
+    run_id, state, level, namespace, run, epoch, node, commit, knot = row
     keys = []
     for lock_id, key in writer.db.execute(_OPEN_LOCKS, (claim,)).fetchall():
         keys.append(key)
@@ -192,8 +194,17 @@ def end_claim(writer: Writer, claim: ClaimId, reason: str, *, refused: Rule | No
     if refused:
         detail["refusal"] = refused.value
     writer.journal(kind, namespace=namespace or "", run=run or "", subject=keys[0], detail=detail)
+    if knot and state == "waiting":
+        _untie(writer, knot)
     if level != "policy":
         _let_policy_go(writer, RunId(run_id), reason)
+
+
+def _untie(writer: Writer, knot: int) -> None:
+    """One of the claims that waited for one another does not wait any more: the others are looked at anew."""
+    sql = "UPDATE claim SET knot = 0 WHERE state = 'waiting' AND knot = ? RETURNING id"
+    for (claim,) in writer.db.execute(sql, (knot,)).fetchall():
+        writer.marks.tangled[ClaimId(claim)] = None
 
 
 def release_lock(writer: Writer, claim: ClaimId, lock_id: LockId, reason: str) -> None:

@@ -37,10 +37,15 @@ _CANDIDATES = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What one waiting claim is entangled in. `run_of` knows the run of every claim in `tangle`."""
+    """What one waiting claim is entangled in: the claims of `tangle`, those of them that wait, and the run of each."""
 
     tangle: Tangle
+    waits: frozenset[int] = frozenset()
     run_of: dict[int, RunId] = field(default_factory=dict)
+
+    def waiting(self, claims: Iterable[int]) -> frozenset[int]:
+        """Those of the claims that wait."""
+        return self.waits.intersection(claims)
 
 
 def waiting_inside_holders(writer: Writer) -> list[ClaimId]:
@@ -75,7 +80,7 @@ def look_around(writer: Writer, start: ClaimId) -> Around | None:
                     if other not in inside:
                         inside[other] = _inside(writer, other, owner, node, kind)
                         todo += inside[other]
-    return Around(tangle=Tangle(needs, holders, inside), run_of=run_of)
+    return Around(tangle=Tangle(needs, holders, inside), waits=frozenset(needs), run_of=run_of)
 
 
 def _inside(writer: Writer, holder: int, run: int, node: int | None, kind: str | None) -> list[int]:
@@ -108,13 +113,17 @@ def tell_waits(writer: Writer, cycle: Iterable[int], run_of: dict[int, RunId]) -
     return found
 
 
-def same_knot(writer: Writer, claims: Iterable[ClaimId]) -> bool:
-    """True if these claims were seen in one cycle before; from now on they were."""
-    waiting = list(claims)
-    knot = min(waiting)
+def same_knot(writer: Writer, claims: Iterable[int]) -> bool:
+    """True if some of these waiting claims were seen to wait for one another before; from now on all of them were.
+
+    What is noted is forgotten as soon as one of them waits no more.
+    """
+    waiting = sorted(claims)
     marks = ", ".join("?" * len(waiting))
-    sql = f"UPDATE claim SET knot = ? WHERE id IN ({marks}) AND knot <> ?"
-    return writer.db.execute(sql, (knot, *waiting, knot)).rowcount == 0
+    found = writer.db.execute(f"SELECT max(knot) FROM claim WHERE id IN ({marks})", waiting).fetchone()[0]
+    knot = found or waiting[0]
+    writer.db.execute(f"UPDATE claim SET knot = ? WHERE id IN ({marks}) AND knot <> ?", (knot, *waiting, knot))
+    return bool(found)
 
 
 def policy_against(writer: Writer, claims: Iterable[ClaimId]) -> str:

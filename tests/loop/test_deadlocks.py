@@ -140,3 +140,33 @@ def test_parallel_steps_of_one_run_that_cross_are_found(world):
     world.exits("r0", "[0].a[0].wait")
     world.exits("r0", "[0].b[0].wait")
     assert len(cycles(world)) == 1
+
+
+def test_two_steps_of_one_run_in_one_knot_are_one_cycle_and_a_sweep_finds_nothing_new(world):
+    """Whichever of the two is looked at, they and all they wait for are the same knot."""
+    body = spec(
+        {"name": "main", "steps": [[{"name": "first", "template": "plain"}], [{"name": n, "template": "inner"} for n in "ab"]]},
+        pod("plain"),
+        pod("inner", "m1"),
+    )
+    world.submit({**body, "synchronization": {"mutexes": [{"name": "m0"}]}}, "r0")
+    world.submit(two_levels("m1", "m0"), "r1")
+    world.exits("r1", "[0].first")
+    world.exits("r0", "[0].first")
+    assert len(cycles(world)) == 1
+    assert world.sweep_changes() == 0
+    world.crash()
+    assert len(cycles(world)) == 1
+
+
+def test_when_the_youngest_of_a_knot_has_gone_the_rest_of_it_is_untied_too(world):
+    world.push(policy(deadlock="FailYoungest"), path="p.yaml")
+    world.submit(two_levels("m0", "m1"), "r0")
+    world.submit(two_levels("m1", "m2"), "r1")
+    world.submit(two_levels("m2", "m1"), "r2")
+    for run in ("r0", "r2", "r1"):
+        world.exits(run, "[0].first")
+    assert world.phase("r2") == "Failed"
+    assert world.running("r1") == ["[1].second"]
+    world.exits("r1", "[1].second")
+    assert world.running("r0") == ["[1].second"]

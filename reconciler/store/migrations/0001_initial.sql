@@ -246,7 +246,7 @@ CREATE TABLE claim (                           -- one request for one or more lo
   release_reason TEXT NOT NULL DEFAULT '',
   wait_until     TEXT,                        -- a wait beyond this is refused
   overtaken      INTEGER NOT NULL DEFAULT 0,  -- how many later claims have passed it
-  knot           INTEGER NOT NULL DEFAULT 0,  -- the oldest claim of the cycle in which it was last seen to wait
+  knot           INTEGER NOT NULL DEFAULT 0,  -- the oldest waiting claim of those that were seen to wait for one another
   CHECK ((state = 'waiting') = (granted_at IS NULL AND released_at IS NULL)),
   CHECK ((state = 'released') = (released_at IS NOT NULL)),
   CHECK ((epoch IS NULL) = (granted_at IS NULL)),
@@ -254,7 +254,7 @@ CREATE TABLE claim (                           -- one request for one or more lo
 ) STRICT;
 CREATE UNIQUE INDEX claim_one_open ON claim (run_id, level, ifnull(node_id, 0)) WHERE state <> 'released';
 CREATE INDEX claim_run ON claim (run_id);
-CREATE INDEX claim_knot ON claim (id) WHERE state = 'waiting' AND knot > 0;
+CREATE INDEX claim_knot ON claim (knot) WHERE state = 'waiting' AND knot > 0;
 CREATE INDEX claim_patience ON claim (wait_until) WHERE state = 'waiting' AND wait_until IS NOT NULL;
 CREATE INDEX claim_overdue ON claim (overdue_at) WHERE overdue_at IS NOT NULL AND state = 'held';
 
