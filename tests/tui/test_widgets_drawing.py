@@ -356,3 +356,10 @@ def test_freshness_turns_stale_when_no_answer_comes(play, scenes):
         await stage.sees("◐ stale 14s")
 
     play(act)
+
+
+def test_columns_that_must_stay_give_way_together_the_widest_first():
+    wide, narrow = Column(key="a", title="A", width=16, flex=5), Column(key="b", title="B", width=14, flex=4)
+    columns = [wide, narrow, Column(key="c", title="C", width=6)]
+    assert dict(fit_columns(columns, 32)) == {0: 11, 1: 11, 2: 6}
+    assert dict(fit_columns(columns, 10)) == {0: 4, 1: 4, 2: 6}

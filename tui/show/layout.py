@@ -53,14 +53,16 @@ def _least(columns: Sequence[Column], kept: Sequence[int]) -> int:
 
 
 def _squeezed(columns: Sequence[Column], found: list[tuple[int, int]], width: int) -> list[tuple[int, int]]:
-    """Where even what must stay is too wide, flexible columns give way, to four cells each at worst."""
-    over = sum(cells for _, cells in found) + GAP * max(0, len(found) - 1) - width
-    result = []
-    for index, cells in found:
-        give = min(max(0, over), max(0, cells - 4)) if columns[index].flex else 0
-        over -= give
-        result.append((index, cells - give))
-    return result
+    """Where even what must stay is too wide, flexible columns give way, the widest first, to four cells each at worst."""
+    cells = dict(found)
+    over = sum(cells.values()) + GAP * max(0, len(found) - 1) - width
+    flexible = [index for index in cells if columns[index].flex]
+    for _ in range(over):
+        widest = max(flexible, key=lambda index: cells[index], default=-1)
+        if widest < 0 or cells[widest] <= 4:
+            break
+        cells[widest] -= 1
+    return list(cells.items())
 
 
 def fit(text: str, width: int, *, right: bool = False, middle: bool = False) -> str:
