@@ -5,7 +5,6 @@ from __future__ import annotations
 from reconciler.errors import NotFound, UsageError
 from reconciler.store import read_history, read_locks
 from reconciler.views.doing import HEALTHY, doing, holder_verdict, release
-from reconciler.views.guesses import accuracy
 from reconciler.views.instants import age, epoch_s, instant_of, span, whole_seconds
 from reconciler.views.lock_state import CYCLE, OVERDUE, WAITS_FOR_PERSON, LockLine, held_of, limit_trouble, state_of
 from reconciler.views.names import node_label, party
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from reconciler.store.read import Reader
+    from reconciler.views.guesses import Accuracy
 
 HEADER = ("LOCK", "KIND", "HELD/LIMIT", "WAITING", "OLDEST-WAIT", "HOLDER", "STATE", "VERDICT")
 _RANK = {"stuck": 0, "contended": 1, "held": 2, "free": 3}
@@ -128,6 +128,13 @@ def expected_starts(line: LockLine, pace: Pace, lost: dict[int, str], now_s: flo
     return starts, f"{pace.told(line.row['id'])}; each hold ahead counts {span(half)}, a present one what is left of that"
 
 
+def _accuracy(reader: Reader, row: Row) -> Accuracy | None:
+    """How good the lock's expected starts were; imported only where one is told."""
+    from reconciler.views.guesses import accuracy
+
+    return accuracy(reader, row["id"], row["capacity"])
+
+
 def expected_start(reader: Reader, wait: Row, position: int, now_s: float, boot_id: str) -> tuple[str | None, str]:
     """When one waiter may expect the lock that its row names, or None, and how that was worked out or why it cannot be told."""
     if read_history.needs_more(reader, wait):
@@ -135,7 +142,7 @@ def expected_start(reader: Reader, wait: Row, position: int, now_s: float, boot_
     row = read_locks.list_locks(reader, [wait["lock_id"]])[0]
     line = LockLine(row, read_locks.list_holders(reader, row["id"]), (position, ""))
     starts, how = expected_starts(line, Pace(reader, line.holders, now_s), read_locks.find_lost_steps(reader, boot_id), now_s)
-    good = accuracy(reader, row["id"], row["capacity"]) if starts else None
+    good = _accuracy(reader, row) if starts else None
     return (whole_seconds(instant_of(starts[-1])) if starts else None), how + (f"; {good.told()}" if good is not None else "")
 
 
@@ -245,7 +252,7 @@ def _expected(
     known = next((place for place, waiter in enumerate(queue) if waiter["alsoNeeds"]), len(queue))
     if starts and known < len(queue):
         how += f"; from place {known + 1} on it cannot be told: {queue[known]['run']} needs another lock as well"
-    good = accuracy(reader, line.row["id"], line.row["capacity"]) if starts else None
+    good = _accuracy(reader, line.row) if starts else None
     if good is not None:
         how += f"; {good.told()}"
     texts = [whole_seconds(instant_of(start)) for start in starts[:known]]
