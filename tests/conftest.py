@@ -194,6 +194,10 @@ class House:
         wanted = phases or FINAL
         return poll_until(lambda: (now := self.phase(name)) in wanted and now, lambda: f"{name} in {wanted}: {self.phase(name)}")
 
+    def wait_rows(self, sql, *values):
+        """The rows of a question to the store, once there are any."""
+        return poll_until(lambda: self.rows(sql, *values), sql)
+
     def wait_line(self, name, start=""):
         """The first whole line of one log that starts so."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from reconciler.lint.barriers import Member, check_barriers, check_pipelines
 from reconciler.lint.circles import check_circles
 from reconciler.lint.concurrency import check_policy
 from reconciler.lint.deployments import check_deployment, check_infrastructure
@@ -42,6 +43,7 @@ def lint_files(
     check_identities(tree)
     asks: list[Ask] = []
     uses: list[KeyUse] = []
+    members: list[Member] = []
     for document in tree.documents:
         check_cron(tree, document)
         check_infrastructure(tree, document)
@@ -57,9 +59,11 @@ def lint_files(
         check_needs(view)
         check_locks(view)
         check_deployment(view)
+        members += [member] if (member := check_barriers(view)) is not None else []
         uses += _check_keys(view)
         asks += _check_held(view)
         check_images(view)
+    check_pipelines(members)
     check_circles([*asks, *asks_of_others(tree, asks, others)])
     check_names(tree, uses, others)
     if notes:

@@ -194,7 +194,7 @@ class _Look:
     def _is_single(self, key: str, ask: Ask) -> bool:
         """True if two can never hold the lock at one time."""
         if key not in self._capacities:
-            self._capacities[key] = _capacity(ask.view, _lock_of(key, ask))
+            self._capacities[key] = capacity_of(ask.view, _lock_of(key, ask))
         limit = self._capacities[key]
         return limit is not None and limit <= 1
 
@@ -236,7 +236,7 @@ def _lock_of(key: str, ask: Ask) -> LockRef:
     return frame.locks[frame.keys.index(key)]
 
 
-def _capacity(view: View, lock: LockRef) -> int | None:
+def capacity_of(view: View, lock: LockRef) -> int | None:
     """How many may hold the lock at one time; None if that is not written down."""
     if lock.kind.is_mutex:
         return 1
@@ -308,7 +308,7 @@ def _conditions(circle: _Circle, name: Callable[[str], str]) -> str:
     """What must be so besides, for the locks of a circle that are no plain mutexes."""
     found = ""
     for key, ask in zip(circle.locks, circle.asks, strict=True):
-        limit = _capacity(ask.view, _lock_of(key, ask))
+        limit = capacity_of(ask.view, _lock_of(key, ask))
         if limit is None:
             found += f", once the limit of {name(key)} is reached"
         elif limit > 1:

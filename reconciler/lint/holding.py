@@ -113,7 +113,7 @@ def asks_of(view: View) -> Iterator[Ask]:
     if not (bits & _INSIDE and bits & (_AROUND | _AROUND_ALL)):
         return
     reads_inputs = bits & _READS_INPUTS
-    given = _workflow_values(view.effective)
+    given = workflow_values(view.effective)
     waiting = list(reversed(list(_starts(view, given))))
     seen: dict[tuple[str, str, _Levels, tuple[tuple[str, str], ...]], Frame] = {}
     steps = _MOST_STEPS
@@ -294,10 +294,10 @@ def _step_into(view: View, around: _Step, site: Site, holder: Call | Hook, argum
 
 def _given(arguments: tuple[Parameter, ...], values: _Values) -> dict[str, str]:
     """The values of arguments; what comes from elsewhere stays a tag."""
-    return {p.name: _known(f"{{{{inputs.parameters.{p.name}}}}}" if p.value is None else p.value, values) for p in arguments}
+    return {p.name: known_text(f"{{{{inputs.parameters.{p.name}}}}}" if p.value is None else p.value, values) for p in arguments}
 
 
-def _workflow_values(spec: WorkflowSpec) -> dict[str, str]:
+def workflow_values(spec: WorkflowSpec) -> dict[str, str]:
     """The workflow's parameters whose values are written down, by tag."""
     written = ((p.name, p.default if p.value is None else p.value) for p in spec.arguments if p.value_from is None)
     return {f"workflow.parameters.{name}": value for name, value in written if value is not None}
@@ -310,13 +310,14 @@ def _input_values(template: Template, arguments: _Values, given: _Values) -> dic
         value = arguments.get(parameter.name)
         if value is None and parameter.value_from is None:
             value = parameter.default if parameter.value is None else parameter.value
-            value = None if value is None else _known(value, given)
+            value = None if value is None else known_text(value, given)
         if value is not None:
             found[f"inputs.parameters.{parameter.name}"] = value
     return found
 
 
-def _known(text: str, values: _Values) -> str:
+def known_text(text: str, values: _Values) -> str:
+    """A text with the tags replaced whose values are known."""
     if "{{" not in text:
         return text
     try:
@@ -326,7 +327,7 @@ def _known(text: str, values: _Values) -> str:
 
 
 def _key(view: View, lock: LockRef, values: _Values) -> str:
-    return _known(lock_key(lock, view.document.namespace), values)
+    return known_text(lock_key(lock, view.document.namespace), values)
 
 
 def place_of(view: View, frame: Frame, key: str) -> tuple[Document, Path] | None:

@@ -101,6 +101,19 @@ TWO_CLAIMS = _rule(
     "Take the locks in a template, or do without one of the two.",
 )
 
+BARRIER_ORDER = _rule(
+    "LC520", _ERROR, "Workflows of one pipeline come to their barriers in crossed orders", "Meet in one order everywhere."
+)
+BARRIER_LOCK = _rule(
+    "LC521",
+    _ERROR,
+    "A lock is held at a barrier, and another workflow of the pipeline needs it to come there",
+    "Let go of it before the barrier, or take it after.",
+)
+BARRIER = _rule(
+    "LC522", _ERROR, "What is annotated as a barrier cannot be one", "Annotate a plain suspend template that a step calls."
+)
+
 SCHEDULE = _rule("LC601", _ERROR, "A schedule cannot be read", "Write five fields, @hourly and the like, or @every DURATION.")
 TIME_ZONE = _rule("LC602", _ERROR, "A time zone is not known", "Use an IANA name such as Europe/Berlin.")
 
@@ -163,6 +176,9 @@ RULES: tuple[Rule, ...] = (
     NO_CONSTRAINT,
     TOO_MANY_UNITS,
     TWO_CLAIMS,
+    BARRIER_ORDER,
+    BARRIER_LOCK,
+    BARRIER,
     SCHEDULE,
     TIME_ZONE,
     IMAGE,

@@ -44,6 +44,9 @@ _ANNOTATIONS: Mapping[str, Callable[[str], str]] = {  # what is wrong with a val
     "lineclear.dev/service": _any,
     "lineclear.dev/infrastructure": _any,
     "lineclear.dev/pre-deployment": _any,
+    "lineclear.dev/pipeline": _any,
+    "lineclear.dev/barrier": lambda _value: "",  # the place counts too: see `barriers`
+    "lineclear.dev/barrier-timeout": lambda _value: "",
     "lineclear.dev/resource-constraints": _any,  # what is wrong with it is told by its reader
     POLICY_ANNOTATION: lambda value: _one_of(value, *ConcurrencyPolicy),
     KEY_ANNOTATION: lambda _value: "",  # any text, which `concurrency` looks into

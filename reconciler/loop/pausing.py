@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from reconciler.errors import Refused, UsageError
+from reconciler.loop import meeting
 from reconciler.loop.context import Context
 from reconciler.model.spec import Template
 from reconciler.model.state import NodeState, NodeType, Outputs, Phase, RunState
@@ -46,7 +47,12 @@ def resume(ctx: Context, run: RunState, args: Args) -> Answer:
         raise Refused(f"{run.name} has ended ({run.phase.value}): there is nothing to resume")
     selector = _checked(args)
     ended = [node.id for node in _suspended(ctx, run) if node.deadline_at is not None and node.deadline_at <= ctx.writer.now]
+    barriers = meeting.waits_at(ctx, run)
     waiting = [node for node in _suspended(ctx, run) if node.id not in ended and _fits(run, node, selector)]
+    there = [node for node in waiting if node.name in barriers]
+    waiting = [node for node in waiting if node.name not in barriers]
+    if there and not waiting and (selector or not run.suspended):
+        raise Refused(meeting.how_to_let_pass(ctx, run, there[0], barriers[there[0].name]))
     if not waiting and (selector or not run.suspended):
         where = f" that fits {selector!r}" if selector else ""
         raise Refused(f"{run.name} is not suspended and no suspend node{where} waits in it; see `lineclear get {run.name}`")
@@ -71,13 +77,19 @@ def set_node(ctx: Context, run: RunState, args: Args) -> Answer:
         raise Refused(f"{run.name} has no suspend node that waits and fits {selector!r}; `lineclear get {run.name}` shows them")
     given = {str(key): str(value) for key, value in (args.get("outputs") or {}).items()}
     message = str(args.get("message") or "")
+    barriers = meeting.waits_at(ctx, run)
+    there = [node for node in nodes if node.name in barriers]
+    if there and phase == "Succeeded" and not message:
+        raise Refused(meeting.how_to_let_pass(ctx, run, there[0], barriers[there[0].name]))
     for node in nodes:
         _require_declared(ctx, run, node, given)
         parameters = {**node.outputs.parameters, **given}
         if phase == "Succeeded":
             _require_outputs(ctx, run, node, parameters)
         runs.supply_outputs(ctx.writer, run, node, Outputs(parameters=parameters), message)
-        if phase == "Succeeded":
+        if phase == "Succeeded" and node in there:
+            meeting.let_pass(ctx, run, barriers[node.name], message)
+        elif phase == "Succeeded":
             runs.wake_node(ctx.writer, run, node, "node.set")
         elif phase == "Failed":
             runs.fail_node(ctx.writer, run, node)

@@ -15,6 +15,7 @@ from reconciler.loop import crons as cron_runs
 from reconciler.loop.context import Context
 from reconciler.loop.due import remove_run
 from reconciler.loop.naming import check_names
+from reconciler.loop.pipelines import join
 from reconciler.loop.revision import pushed
 from reconciler.loop.stuck import terminate_stuck_holder, unhold
 from reconciler.loop.submit import Order, source_of, submit
@@ -66,6 +67,7 @@ def do_submit(ctx: Context, args: Args) -> Answer:
         if taken is not None and len(documents) > 1:
             raise UsageError(f"--take-over is for one run, and the files hold {len(documents)}; submit the others apart")
         made = [_submit_document(ctx, document, args, taken) for document in documents]
+        join(ctx, made)
     if taken is not None:
         _release_taken(ctx, taken, made[0], str(args.get("reason") or ""))
     return {"runs": [run.id for run in made]}

@@ -9,6 +9,7 @@ from reconciler.errors import Forbidden, LineclearError
 from reconciler.gitops.describe import describe_plan
 from reconciler.gitops.plan import plan_revision
 from reconciler.loop.context import Context
+from reconciler.loop.pipelines import join_named, pipeline_of
 from reconciler.loop.submit import Order, Source, submit
 from reconciler.loop.telling import tell_sync_failed
 from reconciler.model.source import (
@@ -21,7 +22,7 @@ from reconciler.model.source import (
     identity_of,
 )
 from reconciler.model.spec import Document, Kind, Severity
-from reconciler.model.state import Phase, RunId
+from reconciler.model.state import Phase, RunId, RunState
 from reconciler.store import catalogue, crons, limits, policies, runs
 
 
@@ -131,7 +132,9 @@ def _retire_runs(ctx: Context, namespace: str, name: str) -> None:
 
 def _submit_all(ctx: Context, sha: str, submissions: tuple[Submission, ...]) -> tuple[list[RunId], list[str]]:
     """Submits in order. One that cannot be submitted is told and holds nothing up."""
-    created, failures = [], []
+    created: list[RunState] = []
+    failures: list[str] = []
+    lost: dict[tuple[str, str], str] = {}
     for submission in submissions:
         document = submission.document
         try:
@@ -147,9 +150,13 @@ def _submit_all(ctx: Context, sha: str, submissions: tuple[Submission, ...]) -> 
             failures.append(f"not run: {document.place}: {error}")
             why = {"why": str(error)}
             ctx.writer.journal("run.refused", namespace=document.namespace, subject=str(document.place), detail=why)
+            pipeline = pipeline_of(document)
+            if pipeline is not None:
+                lost[pipeline] = f"{document.place} of the same pipeline could not be run"
         else:
-            created.append(run.id)
-    return created, failures
+            created.append(run)
+    join_named(ctx, created, lost)
+    return [run.id for run in created], failures
 
 
 TEMPLATE_KINDS = (Kind.WORKFLOW_TEMPLATE.value, Kind.CLUSTER_TEMPLATE.value)

@@ -15,9 +15,10 @@ from reconciler.errors import InvariantViolated, LineclearError
 from reconciler.locks.admission import is_admitted, waits_for
 from reconciler.loop.context import Context
 from reconciler.loop.deadlocks import pass_deadlocks
+from reconciler.loop.pipelines import pass_barriers
 from reconciler.model.plan import Keep, RunPlan, RunUpdate
 from reconciler.model.state import AttemptState, ClaimId, LockId, Phase, RunId
-from reconciler.store import attempts, claims, queue, runs, tangles
+from reconciler.store import attempts, barriers, claims, queue, runs, tangles
 from reconciler.store.apply import apply_run_plan
 from reconciler.workflow.calls import seconds
 from reconciler.workflow.engine import decide, scope_of
@@ -36,6 +37,7 @@ def settle(ctx: Context) -> None:
             pass_deadlocks(ctx)
             continue
         workflow_pass(ctx)
+        pass_barriers(ctx)
         lock_pass(ctx)
         slot_pass(ctx)
     raise InvariantViolated("the passes do not come to rest; the tick is rolled back")
@@ -49,6 +51,7 @@ def mark_everything(ctx: Context) -> None:
     for lock in queue.waiting_locks(ctx.writer):
         marks.lock(lock)
     marks.tangled.update(dict.fromkeys(tangles.waiting_inside_holders(ctx.writer)))
+    marks.barriers.update(dict.fromkeys(barriers.open_groups(ctx.writer)))
     marks.slots = True
 
 
@@ -77,6 +80,8 @@ def _decide_run(ctx: Context, run_id: RunId, nodes: dict[str, None]) -> None:
     plan = decide(run, spec, stored, nodes, ctx.writer.now, ctx.options.rules)
     if plan != RunPlan():
         apply_run_plan(ctx.writer, run, plan)
+    if run.pipeline is not None:
+        barriers.mark_waits(ctx.writer, run_id)
 
 
 def _quarantine(ctx: Context, run_id: RunId, reason: str) -> None:

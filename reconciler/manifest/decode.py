@@ -22,6 +22,7 @@ from reconciler.manifest.reading import Reading
 from reconciler.manifest.references import calls_in, find_result_calls
 from reconciler.manifest.retries import read_retry
 from reconciler.manifest.templates import read_defaults, read_templates
+from reconciler.model.barrier import barriers_ahead
 from reconciler.model.concurrency import POLICY_ANNOTATION, ConcurrencyPolicy
 from reconciler.model.cron import CronSpec
 from reconciler.model.spec import Kind, Severity, Template, TtlStrategy, WorkflowSpec
@@ -157,6 +158,7 @@ def read_spec(r: Reading, value: Any, at: Path, *, needs_entrypoint: bool, store
         result_calls=find_result_calls([value, stored]) if r.may_read_results else frozenset(),
         has_timeouts=any(one.timeout for one in templates.values()),
         has_running_hooks=any(call.hooks.keys() - {EXIT} for one in templates.values() for call in calls_in(one)),
+        barriers=barriers_ahead(templates),
     )
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from reconciler.model.barrier import BarrierNews
 from reconciler.model.state import NO_OUTPUTS, NodeType, Outputs, Phase, ResolvedLock
 
 
@@ -102,5 +103,6 @@ class RunPlan:
     stop_attempts: tuple[tuple[str, str], ...] = ()
     claims: tuple[ClaimRequest, ...] = ()
     claim_ends: tuple[ClaimEnd, ...] = ()
+    barriers: tuple[BarrierNews, ...] = ()
     run: RunUpdate | None = None
     run_outputs: Mapping[str, str] = field(default_factory=dict)

@@ -291,6 +291,7 @@ class WorkflowSpec:
     result_calls: frozenset[str] = frozenset()
     has_running_hooks: bool = False  # some call has a hook that an expression starts
     has_timeouts: bool = False  # some template has a timeout
+    barriers: Mapping[str, frozenset[str]] = field(default_factory=dict)  # by template's key: those that it leads to
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

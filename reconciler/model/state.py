@@ -62,7 +62,8 @@ class NodeType(StrEnum):
 class RunState:
     """One run. Instants are RFC 3339 text in UTC, which sorts; `arguments` are the workflow's resolved parameters.
 
-    `rule` is the concurrency policy that it is under, None if nobody asked for one.
+    `rule` is the concurrency policy that it is under, None if nobody asked for one. `pipeline` is set where it shares a barrier
+    with other runs: the first run of its pipeline run.
     """
 
     id: RunId
@@ -90,6 +91,7 @@ class RunState:
     suspended: bool = False
     outputs: Mapping[str, str] = field(default_factory=dict)
     rule: PolicyRule | None = None
+    pipeline: RunId | None = None
 
     @property
     def is_final(self) -> bool:

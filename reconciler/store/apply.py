@@ -10,7 +10,7 @@ from reconciler.clock import from_text, to_text
 from reconciler.errors import Conflict, InvariantViolated
 from reconciler.model.plan import Keep, NewNode, NodeUpdate, RunPlan, RunUpdate
 from reconciler.model.state import FINAL, NodeId, Phase, RunState
-from reconciler.store import claims, notices, places
+from reconciler.store import barriers, claims, notices, places
 from reconciler.store.attempts import outputs_json
 from reconciler.store.writer import Writer
 
@@ -57,8 +57,14 @@ def apply_run_plan(writer: Writer, run: RunState, plan: RunPlan) -> None:
         places.take_place(writer, made, claim.wait_limit_s)
     if plan.run_outputs:
         _keep_run_outputs(writer, run, plan.run_outputs)
+    _note_barriers(writer, run, plan, ids)
     if plan.run is not None:
         _update_run(writer, run, plan.run)
+
+
+def _note_barriers(writer: Writer, run: RunState, plan: RunPlan, ids: dict[str | None, NodeId]) -> None:
+    for news in plan.barriers:
+        barriers.note(writer, run, news, None if news.node is None else _node_id(writer, run, news.node, ids))
 
 
 def _node_id(writer: Writer, run: RunState, name: str, ids: dict[str | None, NodeId]) -> NodeId:
@@ -144,6 +150,8 @@ def _update_run(writer: Writer, run: RunState, update: RunUpdate) -> None:
     writer.journal(kind, namespace=run.namespace, run=run.name, detail=detail)
     if final:
         writer.marks.ended.append(run.id)
+        if run.pipeline is not None:
+            barriers.run_ended(writer, run, update.phase)
         claims.run_ended(writer, run, update.phase, keep=update.keep)
         if update.keep is not Keep.NOTHING:
             notices.post_holds(writer, run, update.phase.value, update.message)

@@ -154,7 +154,7 @@ def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
     writer.journal("claim.granted", namespace=namespace, run=run, subject=locks[0][1], detail=detail)
     moves.note_grant(writer, claim)
     if knot:
-        _untie(writer, knot)
+        untie(writer, knot)
     writer.marks.run(run_id, *([node] if level == "node" else []))
     return [LockId(lock[0]) for lock in locks]
 
@@ -195,16 +195,17 @@ def end_claim(writer: Writer, claim: ClaimId, reason: str, *, refused: Rule | No
         detail["refusal"] = refused.value
     writer.journal(kind, namespace=namespace or "", run=run or "", subject=keys[0], detail=detail)
     if knot and state == "waiting":
-        _untie(writer, knot)
+        untie(writer, knot)
     if level != "policy":
         _let_policy_go(writer, RunId(run_id), reason)
 
 
-def _untie(writer: Writer, knot: int) -> None:
+def untie(writer: Writer, knot: int) -> None:
     """One of the claims that waited for one another does not wait any more: the others are looked at anew."""
-    sql = "UPDATE claim SET knot = 0 WHERE state = 'waiting' AND knot = ? RETURNING id"
-    for (claim,) in writer.db.execute(sql, (knot,)).fetchall():
-        writer.marks.tangled[ClaimId(claim)] = None
+    at_barriers = "UPDATE barrier SET knot = 0 WHERE knot = ? AND knot <> 0 RETURNING -id"
+    for sql in ("UPDATE claim SET knot = 0 WHERE state = 'waiting' AND knot = ? AND knot > 0 RETURNING id", at_barriers):
+        for (claim,) in writer.db.execute(sql, (knot,)).fetchall():
+            writer.marks.tangled[ClaimId(claim)] = None
 
 
 def release_lock(writer: Writer, claim: ClaimId, lock_id: LockId, reason: str) -> None:

@@ -27,10 +27,11 @@ class Move(NamedTuple):
 class Marks:
     """Runs with their changed nodes, locks to admit to, and whether a slot may be free or wanted."""
 
-    __slots__ = ("commits", "ended", "locks", "moves", "notices", "retry_blocked", "runs", "slots", "tangled")
+    __slots__ = ("barriers", "commits", "ended", "locks", "moves", "notices", "retry_blocked", "runs", "slots", "tangled")
 
     def __init__(self) -> None:
         self.runs: dict[RunId, dict[str, None]] = {}
+        self.barriers: dict[tuple[RunId, str], None] = {}  # pipeline run and id: somebody came, failed, or went
         self.locks: dict[LockId, None] = {}
         self.ended: list[RunId] = []
         self.commits: dict[str, None] = {}  # of runs that were made: their trees will be needed
@@ -52,6 +53,7 @@ class Marks:
     def clear(self) -> None:
         """Forget everything: the transaction was rolled back, or is about to be committed with nothing left."""
         self.runs.clear()
+        self.barriers.clear()
         self.locks.clear()
         self.ended.clear()
         self.commits.clear()
@@ -68,9 +70,9 @@ class Marks:
         other.locks, other.ended, other.commits = dict(self.locks), list(self.ended), dict(self.commits)
         other.moves, other.notices = list(self.moves), self.notices
         other.slots, other.retry_blocked = self.slots, self.retry_blocked
-        other.tangled = dict(self.tangled)
+        other.tangled, other.barriers = dict(self.tangled), dict(self.barriers)
         return other
 
     def is_empty(self) -> bool:
         """True if nothing is left to look at."""
-        return not (self.runs or self.locks or self.slots)
+        return not (self.runs or self.locks or self.slots or self.barriers)

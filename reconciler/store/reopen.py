@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
 from reconciler.model.state import NodeType, RunState
-from reconciler.store import runs
+from reconciler.store import barriers, runs
 from reconciler.store.writer import Writer
 from reconciler.workflow.outcome import is_hook
 from reconciler.workflow.values import ACQUIRE, PRE_DEPLOYMENT
@@ -58,6 +58,8 @@ def reopen(writer: Writer, run: RunState, deadline_s: int | None, *, keeps_runni
         " WHERE id = ? AND phase = ?",
         ("Running" if keeps_running else "Pending", ends_at, run.id, run.phase.value),
     )
+    if run.pipeline is not None:
+        barriers.rejoin(writer, run)
     writer.journal("run.retried", namespace=run.namespace, run=run.name, detail={"was": run.phase.value})
     writer.marks.run(run.id, *(node.name for node in runs.StoredNodes(writer, run.id).unfinished()))
 

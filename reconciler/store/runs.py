@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from reconciler.errors import Conflict, InvariantViolated
+from reconciler.model.barrier import Standing
 from reconciler.model.concurrency import ConcurrencyPolicy, PolicyRule
 from reconciler.model.state import (
     AttemptState,
@@ -20,14 +21,14 @@ from reconciler.model.state import (
     RunId,
     RunState,
 )
-from reconciler.store import attempts
+from reconciler.store import attempts, barriers
 from reconciler.store.attempts import outputs_json, read_outputs
 from reconciler.store.writer import Writer
 
 _RUN = (
     "SELECT id, uid, namespace, name, phase, message, priority, queue_order, spec_digest, arguments_json, labels_json,"
     " annotations_json, commit_sha, cron, scheduled_at, successor_of, shutdown, ended_by, created_at, started_at, finished_at,"
-    " deadline_at, suspended, outputs_json, policy, policy_group, policy_place FROM run"
+    " deadline_at, suspended, outputs_json, policy, policy_group, policy_place, pipeline FROM run"
 )
 _NODE = (
     "SELECT id, parent_id, name, display, type, template, phase, message, inputs_json, exit_code, started_at, finished_at,"
@@ -37,13 +38,13 @@ _NODE = (
 
 def _run(row: tuple) -> RunState:  # type: ignore[type-arg]  # a row
     parts = list(row[:24])
-    policy, group, place = row[24:]
+    policy, group, place, pipeline = row[24:]
     parts[4] = Phase(row[4])
     for index in (9, 10, 11, 23):
         parts[index] = json.loads(row[index]) if row[index] != "{}" else {}
     parts[22] = bool(row[22])
-    if policy:
-        parts.append(PolicyRule(policy=ConcurrencyPolicy(policy), group=group, place=place))
+    parts.append(PolicyRule(policy=ConcurrencyPolicy(policy), group=group, place=place) if policy else None)
+    parts.append(pipeline)
     return RunState(*parts)
 
 
@@ -121,7 +122,7 @@ class StoredNodes:
     """One run's nodes, attempts and claims, read as they are asked for (the engine's `Stored`)."""
 
     def __init__(self, writer: Writer, run_id: RunId) -> None:
-        self._db = writer.db
+        self._writer, self._db = writer, writer.db
         self._run = run_id
 
     def node(self, name: str) -> NodeState | None:
@@ -156,6 +157,12 @@ class StoredNodes:
     def expanded(self, parent_id: NodeId, name: str) -> Sequence[NodeState]:
         sql = _NODE + " WHERE parent_id = ? AND name >= ? AND name < ? ORDER BY id"  # '(' and the character after it
         return [_node(row) for row in self._db.execute(sql, (parent_id, f"{name}(", f"{name})"))]
+
+    def barriers(self) -> Mapping[str, Standing]:
+        return barriers.standings(self._writer, self._run)
+
+    def awaited_at(self, barrier: str) -> Sequence[str]:
+        return barriers.awaited_at(self._writer, self._run, barrier)
 
     def config_value(self, namespace: str, name: str, key: str) -> str | None:
         sql = "SELECT body_json FROM definition WHERE kind = 'ConfigMap' AND namespace = ? AND name = ? AND retired_at IS NULL"
@@ -305,6 +312,8 @@ def delete_run(writer: Writer, run: RunState, reason: str) -> None:
     held = writer.db.execute("SELECT 1 FROM claim WHERE run_id = ? AND state <> 'released' LIMIT 1", (run.id,)).fetchone()
     if not run.is_final or held is not None:
         raise Conflict(f"{run.holder} has not ended or still holds a lock")
+    if run.pipeline is not None:
+        barriers.forget(writer, run)
     writer.db.execute("DELETE FROM claim WHERE run_id = ?", (run.id,))
     writer.db.execute("UPDATE node SET parent_id = NULL WHERE run_id = ?", (run.id,))
     writer.forget_run(run.id)

@@ -1,7 +1,12 @@
-"""The part of the wait-for graph around one run: who holds what it waits for, what those wait for, and so on."""
+"""The part of the wait-for graph around one wait: who holds what it waits for, what those wait for, and so on.
+
+A wait is a claim's id or, below 0, that of a barrier's row: a run that has arrived waits until each of the absent ones goes on
+with something. So the spot (-ROW, 0) of an absent run is full while all that the run does is wait.
+"""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -15,10 +20,15 @@ _HOLDERS = (
     "SELECT cl.claim_id, cl.units, cl.run_id, c.node_id, n.type FROM claim_lock cl JOIN claim c ON c.id = cl.claim_id"
     " LEFT JOIN node n ON n.id = c.node_id WHERE cl.lock_id = ? AND cl.state = 'held' AND cl.nested = ? ORDER BY cl.claim_id"
 )
-_OF_RUN = "SELECT DISTINCT claim_id FROM claim_lock WHERE run_id = ? AND state = 'waiting' ORDER BY claim_id"
+_OF_RUN = (
+    "SELECT claim_id FROM claim_lock WHERE run_id = :run AND state = 'waiting'"
+    " UNION SELECT -id FROM barrier WHERE run_id = :run AND state = 'arrived' ORDER BY 1"
+)
 _INSIDE = (
     "WITH RECURSIVE above (claim, node) AS (SELECT c.id, c.node_id FROM claim_lock cl JOIN claim c ON c.id = cl.claim_id"
     " WHERE cl.run_id = :run AND cl.state = 'waiting'"
+    " UNION SELECT -b.id, n.id FROM barrier b JOIN node at ON at.id = b.node_id JOIN node n ON n.run_id = b.run_id"
+    " AND n.type = 'Suspend' AND n.finished_at IS NULL AND n.template = at.template WHERE b.run_id = :run AND b.state = 'arrived'"
     " UNION SELECT claim, n.parent_id FROM above JOIN node n ON n.id = above.node)"
     " SELECT claim FROM above WHERE node = :node AND claim <> :holder ORDER BY claim"
 )
@@ -27,7 +37,22 @@ _IS_INSIDE = (
     " UNION SELECT n.parent_id FROM above JOIN node n ON n.id = above.node)"
     " SELECT 1 FROM claim_lock h JOIN claim c ON c.id = h.claim_id JOIN claim w ON w.id = :claim"
     " WHERE h.run_id = w.run_id AND h.state = 'held' AND c.level <> 'policy' AND c.id <> w.id"
-    " AND (c.node_id IS NULL OR c.node_id IN (SELECT node FROM above)) LIMIT 1"
+    " AND (c.node_id IS NULL OR c.node_id IN (SELECT node FROM above))"
+    " UNION ALL SELECT 1 FROM claim w JOIN barrier mine ON mine.run_id = w.run_id AND mine.state = 'absent'"
+    " JOIN barrier b ON b.pipeline = mine.pipeline AND b.name = mine.name AND b.state = 'arrived' WHERE w.id = :claim LIMIT 1"
+)
+_ABSENT = (
+    "SELECT -b.id, b.run_id FROM barrier mine JOIN barrier b ON b.pipeline = mine.pipeline AND b.name = mine.name"
+    " WHERE mine.id = -? AND mine.state = 'arrived' AND b.state = 'absent' ORDER BY b.id"
+)
+_MAY_GO_ON = (  # something other than its waits can take the run on: a process, an instant, a person, its end
+    "SELECT 1 FROM run r WHERE r.id = :run AND (r.suspended = 1 OR r.shutdown <> '' OR r.successor_of IS NOT NULL"
+    " OR r.finished_at IS NOT NULL"
+    " OR EXISTS (SELECT 1 FROM attempt a WHERE a.run_id = r.id AND a.state IN ('queued', 'intended', 'live'))"
+    " OR EXISTS (SELECT 1 FROM node n WHERE n.run_id = r.id AND n.finished_at IS NULL"
+    " AND (n.wake_at IS NOT NULL OR (n.type = 'Suspend' AND n.phase = 'Running'))"
+    " AND NOT (n.type = 'Suspend' AND n.template IN (SELECT at.template FROM barrier b JOIN node at ON at.id = b.node_id"
+    " WHERE b.run_id = r.id AND b.state = 'arrived'))))"
 )
 _CANDIDATES = (
     "SELECT w.claim_id FROM claim_lock w WHERE w.state = 'waiting' AND w.nested = 0 AND w.node_level = 1"
@@ -35,9 +60,20 @@ _CANDIDATES = (
 )
 
 
+_AT_BARRIER = (
+    "SELECT r.name, b.name, o.name FROM barrier b JOIN run r ON r.id = b.run_id JOIN run o ON o.id = :other WHERE b.id = -:wait"
+)
+_KNOWN = (
+    "SELECT knot FROM claim WHERE id IN (SELECT value FROM json_each(:waits)) AND knot <> 0"
+    " UNION ALL SELECT knot FROM barrier WHERE id IN (SELECT -value FROM json_each(:waits)) AND knot <> 0 LIMIT 1"
+)
+_KNOT = "UPDATE claim SET knot = :knot WHERE id IN (SELECT value FROM json_each(:waits)) AND knot <> :knot"
+_KNOT_AT_BARRIER = "UPDATE barrier SET knot = :knot WHERE id IN (SELECT -value FROM json_each(:waits)) AND knot <> :knot"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What one waiting claim is entangled in: the claims of `tangle`, those of them that wait, and the run of each."""
+    """What one wait is entangled in: the claims of `tangle`, those of them that wait, and the run of each."""
 
     tangle: Tangle
     waits: frozenset[int] = frozenset()
@@ -54,8 +90,8 @@ def waiting_inside_holders(writer: Writer) -> list[ClaimId]:
 
 
 def look_around(writer: Writer, start: ClaimId) -> Around | None:
-    """The part of the graph that a claim's wait leads to; None if it waits no more, or nothing around it holds a lock."""
-    if writer.db.execute(_IS_INSIDE, {"claim": start}).fetchone() is None:
+    """The part of the graph that a wait leads to; None if it waits no more, or nobody could wait for its run."""
+    if start > 0 and writer.db.execute(_IS_INSIDE, {"claim": start}).fetchone() is None:
         return None
     needs: dict[int, list[tuple[Spot, int]]] = {}
     holders: dict[Spot, list[tuple[int, int]]] = {}
@@ -80,13 +116,32 @@ def look_around(writer: Writer, start: ClaimId) -> Around | None:
                     if other not in inside:
                         inside[other] = _inside(writer, other, owner, node, kind)
                         todo += inside[other]
+        for spot, waits in _absent(writer, claim, run_of).items():
+            needs[claim].append((spot, 1))
+            holders[spot] = [(wait, 1) for wait in waits]
+            todo += waits
     return Around(tangle=Tangle(needs, holders, inside), waits=frozenset(needs), run_of=run_of)
+
+
+def _absent(writer: Writer, wait: int, run_of: dict[int, RunId]) -> dict[Spot, list[int]]:
+    """By the spot of each run that is waited for at a barrier and itself does nothing but wait: its waits."""
+    if wait > 0:
+        return {}
+    found: dict[Spot, list[int]] = {}
+    run_of.update((wait, RunId(own[0])) for own in writer.db.execute("SELECT run_id FROM barrier WHERE id = -?", (wait,)))
+    for row, run in writer.db.execute(_ABSENT, (wait,)).fetchall():
+        names = {"run": run}
+        waits = [one[0] for one in writer.db.execute(_OF_RUN, names)]
+        if waits and writer.db.execute(_MAY_GO_ON, names).fetchone() is None:
+            found[row, 0] = waits
+            run_of |= dict.fromkeys(waits, RunId(run))
+    return found
 
 
 def _inside(writer: Writer, holder: int, run: int, node: int | None, kind: str | None) -> list[int]:
     """The claims that wait inside a holding one; a Pod has nothing inside."""
     if node is None:
-        return [row[0] for row in writer.db.execute(_OF_RUN, (run,)).fetchall()]
+        return [row[0] for row in writer.db.execute(_OF_RUN, {"run": run}).fetchall()]
     if kind == "Pod":
         return []
     return [row[0] for row in writer.db.execute(_INSIDE, {"run": run, "node": node, "holder": holder}).fetchall()]
@@ -98,10 +153,14 @@ def _room(writer: Writer, spot: Spot) -> int:
 
 
 def tell_waits(writer: Writer, cycle: Iterable[int], run_of: dict[int, RunId]) -> list[tuple[ClaimId, str]]:
-    """The waiting claims of a cycle, each with `RUN waits for LOCK, held by RUN`."""
+    """The waits of a cycle, each with `RUN waits for LOCK, held by RUN` or `RUN waits at barrier NAME for RUN`."""
     claims = list(cycle)
     found = []
     for claim, after in zip(claims, claims[1:] + claims[:1], strict=True):
+        if claim < 0:
+            row = writer.db.execute(_AT_BARRIER, {"wait": claim, "other": run_of[after]}).fetchone()
+            found.append((ClaimId(claim), f'{row[0]} waits at barrier "{row[1]}" for {row[2]}'))
+            continue
         row = writer.db.execute(
             "SELECT w.name, l.key, h.name FROM claim_lock cl JOIN claim_lock o ON o.lock_id = cl.lock_id AND o.claim_id = ?"
             " AND o.state = 'held' JOIN lock l ON l.id = cl.lock_id JOIN run w ON w.id = cl.run_id JOIN run h ON h.id = o.run_id"
@@ -114,16 +173,17 @@ def tell_waits(writer: Writer, cycle: Iterable[int], run_of: dict[int, RunId]) -
 
 
 def same_knot(writer: Writer, claims: Iterable[int]) -> bool:
-    """True if some of these waiting claims were seen to wait for one another before; from now on all of them were.
+    """True if some of these waits were seen to wait for one another before; from now on all of them were.
 
-    What is noted is forgotten as soon as one of them waits no more.
+    What is noted is forgotten as soon as one of them waits no more. Without a claim the knot is known by a barrier, below 0.
     """
     waiting = sorted(claims)
-    marks = ", ".join("?" * len(waiting))
-    found = writer.db.execute(f"SELECT max(knot) FROM claim WHERE id IN ({marks})", waiting).fetchone()[0]
-    knot = found or waiting[0]
-    writer.db.execute(f"UPDATE claim SET knot = ? WHERE id IN ({marks}) AND knot <> ?", (knot, *waiting, knot))
-    return bool(found)
+    names = {"waits": json.dumps(waiting)}
+    found = writer.db.execute(_KNOWN, names).fetchone()
+    knot = found[0] if found else min((claim for claim in waiting if claim > 0), default=waiting[0])
+    for sql in (_KNOT, _KNOT_AT_BARRIER):
+        writer.db.execute(sql, {**names, "knot": knot})
+    return found is not None
 
 
 def policy_against(writer: Writer, claims: Iterable[ClaimId]) -> str:

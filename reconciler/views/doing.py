@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.store import read_locks, read_runs
+from reconciler.store import read_barriers, read_locks, read_runs
 from reconciler.views.instants import age, epoch_s, span, whole_seconds
 from reconciler.views.names import node_label
 
@@ -69,6 +69,9 @@ def doing(reader: Reader, holder: Row, now_s: float) -> str:
     if read_runs.list_queued_attempts(reader, holder["run_id"]):
         return "waits for a parallelism slot"
     pauses = read_runs.list_pauses(reader, holder["run_id"])
+    barriers = read_barriers.list_barrier_waits(reader, holder["run_id"]) if pauses else []
+    if barriers:
+        return f'waits at barrier "{barriers[0]["barrier"]}" since {age(barriers[0]["started_at"], now_s)}'
     if pauses:
         step = node_label(pauses[0]["name"], pauses[0]["display"])
         return f"waits for a person at {step}" if pauses[0]["type"] == "Suspend" else f"pauses before the next try of {step}"

@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from reconciler.locks.deadlock import Tangle
-from reconciler.store import read_history
+from reconciler.store import read_barriers, read_history
 from reconciler.views.names import node_label
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _sqlite3 import Row
     from collections.abc import Iterable
+    from typing import Any
 
     from reconciler.locks.deadlock import Spot
     from reconciler.store.read import Reader
@@ -54,7 +55,7 @@ class Graph:
 
     def __init__(self, reader: Reader) -> None:
         held, waiting = read_history.list_open_parties(reader)
-        self.locks = {int(row["id"]): row for row in read_history.list_open_locks(reader)}
+        self.locks: dict[int, Any] = {int(row["id"]): row for row in read_history.list_open_locks(reader)}
         self.parties: dict[int, Party] = {}
         self.holders: dict[Spot, list[int]] = {}
         self.queues: dict[Spot, list[int]] = {}
@@ -64,7 +65,30 @@ class Graph:
             self._add(row, self.holders)
         for row in waiting:
             self.waits.setdefault(row["claim_id"], []).append(self._add(row, self.queues))
-        self.inside = _enclosed(held, waiting, read_history.list_enclosing(reader))
+        parents = read_history.list_enclosing(reader)
+        arrived = read_barriers.list_arrived(reader)
+        if arrived:
+            parents |= read_barriers.list_enclosing_barriers(reader) | {-wait["node_id"]: wait["node_id"] for wait in arrived}
+        self.inside = _enclosed(held, waiting, arrived, parents)
+        self._add_barriers(reader, arrived)
+
+    def _add_barriers(self, reader: Reader, arrived: list[Row]) -> None:
+        """Adds waits at barriers as claims below 0. Who is waited for and does nothing but wait is a lock that its waits hold."""
+        for wait in arrived:
+            node = node_label(wait["node"], wait["display"])
+            party = Party(-wait["id"], wait["run_id"], wait["namespace"], wait["run"], node, None, wait["since"])
+            self.parties[party.claim] = party
+            self.waits[party.claim] = []
+        waits_of: dict[int, list[int]] = {}
+        for claim in self.waits:
+            waits_of.setdefault(self.parties[claim].run_id, []).append(claim)
+        for wait in {wait["id"]: wait for wait in arrived}.values():
+            for other in read_barriers.list_awaited(reader, wait):
+                spot, held_up = (-other["id"], 0), [] if other["may_go_on"] else waits_of.get(other["run_id"], [])
+                self.locks[spot[0]] = {"key": wait["barrier"], "capacity": len(held_up), "held_back": ""}
+                self.waits[-wait["id"]].append(spot)
+                self.holders[spot] = held_up
+                self.units |= {(claim, spot): 1 for claim in (-wait["id"], *held_up)}
 
     def _add(self, row: Row, lists: dict[Spot, list[int]]) -> Spot:
         claim, spot = int(row["claim_id"]), (int(row["lock_id"]), int(row["nested"]))
@@ -127,8 +151,10 @@ class Graph:
         return found
 
 
-def _enclosed(held: list[Row], waiting: list[Row], parents: dict[int, int | None]) -> dict[int, list[int]]:
-    """By holding claim, the claims that wait inside its run or node, each once."""
+def _enclosed(
+    held: list[Row], waiting: list[Row], arrived: list[Row], parents: dict[int, int | None]
+) -> dict[int, list[int]]:
+    """By holding claim, what waits inside its run or node, each once; a barrier's wait is a node below the one that waits."""
     of_run: dict[int, list[int]] = {}
     of_node: dict[int, int] = {}
     for claim, run, node in {(row["claim_id"], row["run_id"], row["node_id"]) for row in held}:
@@ -137,7 +163,9 @@ def _enclosed(held: list[Row], waiting: list[Row], parents: dict[int, int | None
         else:
             of_node[node] = claim
     found: dict[int, list[int]] = {}
-    for claim, run, node in sorted({(row["claim_id"], row["run_id"], row["node_id"] or 0) for row in waiting}):
+    inner = {(row["claim_id"], row["run_id"], row["node_id"] or 0) for row in waiting}
+    inner |= {(-row["id"], row["run_id"], -row["node_id"]) for row in arrived}
+    for claim, run, node in sorted(inner):
         for holder in of_run.get(run, ()):
             found.setdefault(holder, []).append(claim)
         above = parents.get(node)
@@ -149,12 +177,17 @@ def _enclosed(held: list[Row], waiting: list[Row], parents: dict[int, int | None
 
 
 def sentences(cycle: Iterable[Wait]) -> list[str]:
-    """`RUN waits for LOCK, held by RUN`, one for each step of a cycle."""
-    return [f"{wait.waiter.run} waits for {wait.key}, held by {wait.holder.run}" for wait in cycle]
+    """`RUN waits for LOCK, held by RUN`, or `RUN waits at barrier NAME for RUN`, one for each step of a cycle."""
+    return [
+        f"{wait.waiter.run} waits for {wait.key}, held by {wait.holder.run}"
+        if wait.waiter.claim > 0
+        else f'{wait.waiter.run} waits at barrier "{wait.key}" for {wait.holder.run}'
+        for wait in cycle
+    ]
 
 
 def find_cycle(reader: Reader, row: Row) -> list[str]:
     """A cycle of runs through the run of this row, which comes first, one sentence for each wait; [] if there is none."""
-    if not read_history.holds_anything(reader, row["id"]):
+    if not (read_history.holds_anything(reader, row["id"]) or read_barriers.has_barriers(reader, row["id"])):
         return []
     return sentences(Graph(reader).cycle_of(row["id"]))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 _SHOWN_HOLDERS = 3
 _DEEPEST = 20
-_STYLES = {"held": "solid", "behind": "dashed", "inside": "dotted"}
+_STYLES = {"held": "solid", "behind": "dashed", "inside": "dotted", "barrier": "bold"}
 
 
 class Drawing:
@@ -39,7 +39,8 @@ class Drawing:
     def graph_object(self) -> dict[str, Any]:
         """Claims as nodes, and edges from who waits to what it waits for.
 
-        `held` leads to a holder of the lock, `behind` to the waiter just before, `inside` from a holder to what waits inside it.
+        `held` leads to a holder of the lock, `behind` to the waiter just before, `inside` from a holder to what waits inside it,
+        `barrier` from who waits at one to the waits of those who have not come. A claim below 0 is a wait at a barrier.
         """
         edges = list(self._edges())
         named = sorted({claim for edge in edges for claim in edge[:2]})
@@ -67,6 +68,10 @@ class Drawing:
                 yield from ((claim, holder, "held", key) for holder in holders)
                 if place:
                     yield claim, queue[place - 1], "behind", key
+        for claim in sorted(claim for claim in graph.waits if claim < 0):
+            seen.add(claim)
+            for spot in graph.waits[claim]:
+                yield from ((claim, other, "barrier", str(graph.locks[spot[0]]["key"])) for other in graph.holders[spot])
         for holder, inner in sorted(graph.inside.items()):
             yield from ((holder, claim, "inside", "") for claim in inner if claim in seen)
 
@@ -78,10 +83,10 @@ class Drawing:
             party = self._graph.parties[claim]
             what = f"epoch {party.epoch}" if party.epoch is not None else f"waits {age(party.since, self._now_s)}"
             red = ", color=red" if claim in self._cycle_of else ""
-            lines.append(f'  c{claim} [label="{_quoted(party.name)}\\n{what}"{red}];')
+            lines.append(f'  {_vertex(claim)} [label="{_quoted(party.name)}\\n{what}"{red}];')
         for start, end, kind, key in edges:
             red = ", color=red" if kind != "behind" and {start, end} <= self._cycle_of.keys() else ""
-            lines.append(f'  c{start} -> c{end} [label="{_quoted(key or kind)}", style={_STYLES[kind]}{red}];')
+            lines.append(f'  {_vertex(start)} -> {_vertex(end)} [label="{_quoted(key or kind)}", style={_STYLES[kind]}{red}];')
         return "\n".join([*lines, "}"]) + "\n"
 
     def text(self, limit: int) -> str:
@@ -103,7 +108,17 @@ class Drawing:
         for root in [*first, *self._spots]:
             if root not in self._drawn:
                 lines += self._tree(root, held_by, limit)
+        lines += self._at_barriers()
         return "".join(clean(line) + "\n" for line in lines) or "Nobody waits for a lock.\n"
+
+    def _at_barriers(self) -> list[str]:
+        lines = []
+        for claim in sorted((claim for claim in self._graph.waits if claim < 0), reverse=True):
+            party, spots = self._graph.parties[claim], self._graph.waits[claim]
+            key = self._graph.locks[spots[0][0]]["key"] if spots else "?"
+            told = f"since {age(party.since, self._now_s)}{self._mark(claim)}"
+            lines.append(f'{party.name} waits at barrier "{key}" for {len(spots)} more, {told}')
+        return lines
 
     def _runs(self, spot: Spot) -> set[int]:
         return {self._graph.parties[claim].run_id for claim in self._graph.holders.get(spot, ())}
@@ -166,6 +181,10 @@ def remedies(cycle: list[Wait]) -> list[str]:
     runs = dict.fromkeys((wait.holder.run, wait.holder.namespace) for wait in latest)
     words = [run if namespace == "default" else f"{run} -n {namespace}" for run, namespace in runs]
     return [f"lineclear why {words[0]}", *(f"lineclear stop {word}" for word in words)]
+
+
+def _vertex(claim: int) -> str:
+    return f"c{claim}" if claim > 0 else f"b{-claim}"
 
 
 def _quoted(text: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from reconciler.store import read_locks, read_runs
+from reconciler.store import read_barriers, read_locks, read_runs
+from reconciler.views.barriers import barrier_message
 from reconciler.views.instants import whole_seconds
 from reconciler.views.names import MUTEXES, SEMAPHORES, SYNC_ID, holder_key, node_id
 from reconciler.views.waiting import Room, node_message, placed_message, sync_id, waits_at
@@ -180,12 +181,16 @@ def node_objects(reader: Reader, row: Row, waits: list[Row], now_s: float, room:
     waiting: dict[int, list[Row]] = {}
     for wait in waits:
         waiting.setdefault(wait["node_id"] or 0, []).append(wait)
+    is_paused = any(node["type"] == "Suspend" and node["finished_at"] is None for node in rows)
+    barriers = {wait["node_id"]: wait for wait in read_barriers.list_barrier_waits(reader, row["id"])} if is_paused else {}
     found: dict[str, Any] = {}
     for node in rows:
         shown = _node(row["name"], node)
         boundary = _boundary(node, by_id)
         if boundary is not None:
             shown["boundaryID"] = node_id(row["name"], boundary["name"])
+        if node["id"] in barriers:
+            shown.setdefault("message", barrier_message(reader, barriers[node["id"]]))
         mine = waits_at(waiting, node)
         if mine:
             shown["message"] = node_message(room, mine, node, row["namespace"], now_s)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.store import read_locks, read_runs
+from reconciler.views.barriers import first_barrier
 from reconciler.views.clean import clean
 from reconciler.views.instants import age, duration, whole_seconds
 from reconciler.views.names import node_label, party
@@ -56,7 +57,7 @@ def run_rows(reader: Reader, rows: list[Row], now_s: float, *, wide: bool = Fals
             age(row["created_at"], now_s),
             duration(row["started_at"], row["finished_at"], now_s),
             str(row["priority"]),
-            _message(room, row, waits.get(row["id"]), keeps=row["id"] in kept),
+            _message(room, row, waits.get(row["id"]), keeps=row["id"] in kept) or first_barrier(reader, row),
         )
         found.append((*cells, *_wide_cells(reader, row)) if wide else cells)
     return found
@@ -86,6 +87,7 @@ def run_text(reader: Reader, row: Row, now_s: float, *, ascii_only: bool = False
     done, pods = read_runs.count_pods(reader, row["id"])
     arguments = json.loads(row["arguments_json"])
     message = row["message"]
+    message = message or first_barrier(reader, row)
     if waits and waits[0]["node"] is None:
         message = placed_message(room, waits, row["namespace"], now_s)
     text = fields(

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import json
 
-from reconciler.store import read_locks, read_runs
+from reconciler.store import read_barriers, read_locks, read_runs
+from reconciler.views.barriers import explain_barrier
 from reconciler.views.clean import clean
 from reconciler.views.doing import FAILED, doing, release, until_text
 from reconciler.views.graph import find_cycle
@@ -28,9 +29,10 @@ _GIVERS = {"submit": "whoever submitted it", "cron": "the cron", "git": "the pus
 
 
 def explain(reader: Reader, row: Row, now_s: float, boot_id: str) -> dict[str, Any]:
-    """The explanation of one run. `state` is one of waiting-for-lock, waiting-for-slot, waiting-for-predecessor,
-    waiting-for-person, waiting-for-retry, suspended, keeps-locks, not-started, running, being-ended, finished; `summary` is a
-    sentence; `next` are commands a person may use.
+    """The explanation of one run; `summary` is a sentence, `next` are commands a person may use.
+
+    `state` is one of waiting-for-lock, waiting-for-slot, waiting-for-predecessor, waiting-at-barrier, waiting-for-person,
+    waiting-for-retry, suspended, keeps-locks, not-started, running, being-ended, finished.
     """
     waits = [wait for wait in read_locks.list_waited_by(reader, row["id"]) if not wait["nested"]]
     found: dict[str, Any] = {"namespace": row["namespace"], "run": row["name"], "phase": row["phase"]}
@@ -90,6 +92,11 @@ def _paused(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
         return {"state": "suspended", "summary": text, "next": [_command("resume", row)]}
     pauses = read_runs.list_pauses(reader, row["id"])
     people = [node for node in pauses if node["type"] == "Suspend"]
+    barriers = read_barriers.list_barrier_waits(reader, row["id"]) if people else []
+    people = [node for node in people if node["name"] not in {wait["node"] for wait in barriers}]
+    if barriers and not people:
+        found = explain_barrier(reader, row, barriers[0], now_s)
+        return found | ({"cycle": cycle} if (cycle := find_cycle(reader, row)) else {})
     if people:
         node = people[0]
         step, since = node_label(node["name"], node["display"]), age(node["started_at"], now_s)

@@ -13,11 +13,12 @@ from typing import Protocol
 
 from reconciler.errors import ManifestError
 from reconciler.expr.condition import condition
+from reconciler.model.barrier import barrier_of
 from reconciler.model.duration import parse_argo_duration
 from reconciler.model.plan import ClaimRequest, Keep, NewNode, RunPlan, RunUpdate
 from reconciler.model.spec import Call, Template, WorkflowSpec
 from reconciler.model.state import NO_OUTPUTS, ClaimPhase, NodeState, NodeType, Outputs, Phase, RunState
-from reconciler.workflow import calls, dag, deployment, hooks, pauses, pods, retry, step_group, steps, task_group
+from reconciler.workflow import barriers, calls, dag, deployment, hooks, pauses, pods, retry, step_group, steps, task_group
 from reconciler.workflow.outcome import run_end, ttl_s
 from reconciler.workflow.scope import Scope
 from reconciler.workflow.tree import Stored, Tree
@@ -148,7 +149,7 @@ class Decision:
         if root is not None and not root.is_final and not self._is_paused():
             hooks.fire_for_run(self, self.scope.base)
         self._after_main()
-        return self.tree.plan(self._update, self._outputs)
+        return self.tree.plan(self._update, self._outputs, barriers.report(self))
 
     def _advance_all(self, names: Iterable[str]) -> None:
         for name in names:
@@ -268,7 +269,8 @@ class Decision:
 
     def retry_of(self, template: Template) -> bool:
         """True if the template's nodes are tried again: its own retryStrategy, or the workflow's (Argo: for all templates)."""
-        return template.retry is not None or (self.spec.retry is not None and calls.can_be_tried(template))
+        is_own = template.retry is not None and not barrier_of(template)  # at a barrier all have failed
+        return is_own or (self.spec.retry is not None and calls.can_be_tried(template))
 
     def create(self, making: calls.Making, kind: NodeType, template: str, inputs: Values, **more: float | None) -> NodeState:
         """Adds a Pending node."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from reconciler.errors import ManifestError
-from reconciler.model.spec import Parameter, Suspend
+from reconciler.model.barrier import barrier_of
+from reconciler.model.spec import Parameter, Suspend, Template
 from reconciler.model.state import NodeState, NodeType, Outputs, Phase
+from reconciler.workflow import barriers
 from reconciler.workflow.calls import seconds
 from reconciler.workflow.producers import default_of
 
@@ -20,6 +23,9 @@ def advance(d: Decision, node: NodeState) -> None:
         return
     template = d.scope.template(node)
     assert isinstance(template.body, Suspend)
+    if barrier_of(template):
+        _at_barrier(d, node, template)
+        return
     if node.wake_at is not None:
         if d.now >= node.wake_at:
             _time_is_up(d, node, template.outputs)
@@ -32,6 +38,17 @@ def advance(d: Decision, node: NodeState) -> None:
         d.finish(node, Phase.ERROR, str(error))
         return
     d.tree.update(node, node.phase, wake_s=max(0.001, length or 0.0))
+
+
+def _at_barrier(d: Decision, node: NodeState, template: Template) -> None:
+    fate = barriers.fate(d, node, template)
+    if fate is None:
+        return
+    phase, message = fate
+    if phase is Phase.SUCCEEDED:
+        _time_is_up(d, replace(node, message=message), template.outputs)
+    else:
+        d.finish(node, phase, message)
 
 
 def child_ended(_d: Decision, _node: NodeState, _child: NodeState) -> None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Protocol
 
+from reconciler.model.barrier import BarrierNews, Standing
 from reconciler.model.plan import ClaimEnd, ClaimRequest, NewNode, NodeUpdate, RunPlan, RunUpdate
 from reconciler.model.state import FINAL, AttemptState, ClaimPhase, NodeId, NodeState, NodeType, Outputs, Phase
 
@@ -42,6 +43,12 @@ class Stored(Protocol):
 
     def config_value(self, namespace: str, name: str, key: str) -> str | None:
         """One value of a live ConfigMap, or None."""
+
+    def barriers(self) -> Mapping[str, Standing]:
+        """Where the run stands with each barrier that other runs of its pipeline run have too."""
+
+    def awaited_at(self, barrier: str) -> Sequence[str]:
+        """Names of the runs that have not come to a barrier of the run's."""
 
     def attempt(self, node_id: NodeId) -> AttemptState | None:
         """The attempt of a Pod node, or None if none was queued."""
@@ -120,6 +127,15 @@ class Tree:
         ended = sum(1 for update in self._updates if self._nodes[update].is_final)
         names = self.stored.unfinished_children(node.id, ended + 1)
         return any(name not in self._nodes or not self._nodes[name].is_final for name in names)
+
+    def changed(self) -> list[NodeState]:
+        """The nodes that this decision made or changed, as they will be."""
+        return list(self._nodes.values())
+
+    def unfinished(self) -> list[NodeState]:
+        """The nodes that will not have ended."""
+        stored = [self._nodes.get(node.name, node) for node in self.stored.unfinished()]
+        return [node for node in (*stored, *(self._nodes[name] for name in self._new)) if not node.is_final]
 
     def create(self, new: NewNode) -> NodeState:
         """Adds a node; it has no id until it is stored."""
@@ -206,7 +222,7 @@ class Tree:
         """True if this decision asked for the node's locks."""
         return any(claim.node == name for claim in self._claims)
 
-    def plan(self, run: RunUpdate | None, outputs: Mapping[str, str]) -> RunPlan:
+    def plan(self, run: RunUpdate | None, outputs: Mapping[str, str], barriers: tuple[BarrierNews, ...] = ()) -> RunPlan:
         """Everything collected."""
         return RunPlan(
             new_nodes=tuple(self._new.values()),
@@ -216,6 +232,7 @@ class Tree:
             stop_attempts=tuple(self._stops),
             claims=tuple(self._claims),
             claim_ends=tuple(self._claim_ends),
+            barriers=barriers,
             run=run,
             run_outputs=outputs,
         )

@@ -32,7 +32,7 @@ def test_the_order_of_the_files_does_not_matter(texts, expected):
 def test_every_rule_across_documents_has_a_row():
     words = {
         word
-        for _, _, expected in (*ROWS, *read_rows("locks.txt"))
+        for _, _, expected in (*ROWS, *read_rows("locks.txt"), *read_rows("barriers.txt"))
         for line in expected
         for word in line.replace(":", " ").split()
     }

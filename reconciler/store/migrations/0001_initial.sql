@@ -127,6 +127,7 @@ CREATE TABLE run (
   finished_at      TEXT,
   deadline_at      TEXT,
   ttl_at           TEXT,
+  pipeline         INTEGER,                   -- the first run of its pipeline run, where it shares a barrier with others
   CHECK ((phase IN ('Succeeded', 'Failed', 'Error')) = (finished_at IS NOT NULL)),
   CHECK (phase <> 'Running' OR started_at IS NOT NULL),
   CHECK ((policy = '') = (policy_group = ''))
@@ -191,6 +192,23 @@ CREATE TABLE attempt (                         -- one process of a Pod node, sta
 CREATE INDEX attempt_queue ON attempt (priority DESC, queue_order, id, run_id) WHERE state = 'queued';
 CREATE INDEX attempt_active ON attempt (id) WHERE state IN ('intended', 'live');
 CREATE INDEX attempt_run ON attempt (run_id);
+
+CREATE TABLE barrier (                         -- a run of a pipeline run, at a barrier that others of it have too
+  id       INTEGER PRIMARY KEY,
+  pipeline INTEGER NOT NULL,                  -- the pipeline run: the id of its first run
+  name     TEXT NOT NULL,                     -- the barrier's own id, as it is annotated
+  run_id   INTEGER NOT NULL REFERENCES run (id) ON DELETE CASCADE,
+  node_id  INTEGER,                           -- the node that waits there
+  state    TEXT NOT NULL CHECK (state IN ('absent', 'arrived', 'reached', 'passed', 'failed')),
+  message  TEXT NOT NULL DEFAULT '',          -- why it failed, or who let it pass
+  knot     INTEGER NOT NULL DEFAULT 0,        -- as claim.knot
+  CHECK (state <> 'arrived' OR node_id IS NOT NULL)
+) STRICT;
+CREATE UNIQUE INDEX barrier_member ON barrier (pipeline, name, run_id);
+CREATE INDEX barrier_run ON barrier (run_id);
+CREATE INDEX barrier_open ON barrier (pipeline, name) WHERE state IN ('absent', 'arrived');
+CREATE INDEX barrier_knot ON barrier (knot) WHERE knot <> 0;
+CREATE INDEX barrier_arrived ON barrier (id) WHERE state = 'arrived';
 
 -- Locks -------------------------------------------------------------------------------------------------------------------
 
