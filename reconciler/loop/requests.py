@@ -14,10 +14,11 @@ from reconciler.loop import concurrency, limits, pausing
 from reconciler.loop import crons as cron_runs
 from reconciler.loop.context import Context
 from reconciler.loop.due import remove_run
+from reconciler.loop.holds import hold, refuse_hold, unhold
 from reconciler.loop.naming import check_names
 from reconciler.loop.pipelines import join
 from reconciler.loop.revision import pushed
-from reconciler.loop.stuck import terminate_stuck_holder, unhold
+from reconciler.loop.stuck import terminate_stuck_holder
 from reconciler.loop.submit import Order, source_of, submit
 from reconciler.model.spec import Document, Kind
 from reconciler.model.state import Phase, RunState
@@ -156,7 +157,9 @@ def _release_taken(ctx: Context, taken: RunState, heir: RunState, reason: str) -
 
 def do_suspend(ctx: Context, args: Args) -> Answer:
     """Nothing more of a run begins until it is resumed."""
-    return pausing.suspend(ctx, find_run(ctx, args))
+    run = find_run(ctx, args)
+    refuse_hold(ctx, run, "suspended")
+    return pausing.suspend(ctx, run)
 
 
 def do_resume(ctx: Context, args: Args) -> Answer:
@@ -196,6 +199,7 @@ def _shut_down(ctx: Context, args: Args, strategy: str, verb: str) -> Answer:
 def do_retry(ctx: Context, args: Args) -> Answer:
     """Runs again what did not succeed, in the same run, with the locks that it still holds."""
     run = find_run(ctx, args)
+    refuse_hold(ctx, run, "retried")
     if run.phase not in (Phase.FAILED, Phase.ERROR):
         raise Refused(f"{run.name} is {run.phase.value}: only a Failed or Error run can be retried; use resubmit for a new run")
     spec = ctx.specs.get(run.spec_digest)
@@ -209,6 +213,7 @@ def do_retry(ctx: Context, args: Args) -> Answer:
 def do_resubmit(ctx: Context, args: Args) -> Answer:
     """A new run of the same frozen spec, under the same policy, at the end of the queue."""
     run = find_run(ctx, args)
+    refuse_hold(ctx, run, "submitted again")
     taken = _take_over(ctx, args)
     spec = ctx.specs.get(run.spec_digest)
     given = {**run.arguments, **{str(k): str(v) for k, v in (args.get("parameters") or {}).items()}}
@@ -299,6 +304,7 @@ VERBS: Mapping[str, Callable[[Context, Args], Answer]] = {
     "limit_delete": limits.delete_limit,
     "sync_approve": do_sync_approve,
     "terminate_stuck_holder": terminate_stuck_holder,
+    "hold": hold,
     "unhold": unhold,
 }
 

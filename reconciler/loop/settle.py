@@ -115,7 +115,7 @@ def lock_pass(ctx: Context) -> None:
 def _admit(ctx: Context, lock: LockId) -> None:
     writer = ctx.writer
     blocked = _admit_inside(ctx, lock)
-    while queue.room(writer, lock) > 0:
+    while queue.admits_somebody(writer, lock):
         head = queue.first_waiter(writer, lock)
         if head is None:
             break

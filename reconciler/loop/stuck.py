@@ -34,6 +34,8 @@ def terminate_stuck_holder(ctx: Context, args: Mapping[str, Any]) -> dict[str, A
     if run.is_final:
         claims.release_all(ctx.writer, run, f"terminated: {reason}")
         return _answer(ctx, run, lock_id, "released", f"the lock was released; {run.name} stays {run.phase.value}")
+    if ctx.specs.get(run.spec_digest).hold:
+        raise Refused(f"{key} is held for maintenance by {run.name}, which is not stuck: `lineclear unhold {key}` ends it early")
     evidence = _evidence(ctx, run)
     alive = [e for e in evidence if e.state == "alive"]
     if alive and not args.get("not_stuck"):
@@ -112,16 +114,3 @@ def _answer(ctx: Context, run: RunState, lock_id: LockId, state: str, message: s
     following = queue.first_waiter(ctx.writer, lock_id)
     follower = None if following is None else runs.get_run(ctx.writer, queue.run_of(ctx.writer, following)).name
     return {"message": message, "state": state, "next": follower, "holder": run.name}
-
-
-def unhold(ctx: Context, args: Mapping[str, Any]) -> dict[str, Any]:
-    """Opens a lock again that was held back."""
-    key = str(args.get("lock") or "")
-    row = ctx.writer.db.execute("SELECT id, held_back FROM lock WHERE key = ?", (key,)).fetchone()
-    if row is None:
-        raise NotFound(f"lock {key!r} does not exist; `lineclear locks` lists them")
-    if not row[1]:
-        raise Refused(f"{key} is not held back")
-    claims.hold_back(ctx.writer, LockId(row[0]), "")
-    ctx.writer.journal("lock.unhold", subject=key, detail={"reason": str(args.get("reason") or ""), "was": row[1]})
-    return {"message": f"{key} admits again"}

@@ -18,6 +18,7 @@ from reconciler.loop.context import Context, Options, Specs
 from reconciler.loop.crons import keep_history, pass_crons
 from reconciler.loop.due import next_due, pass_deadlines, pass_journal, pass_ttl, remove_run, shift_limits
 from reconciler.loop.effects import Effects
+from reconciler.loop.holds import pass_holds_until
 from reconciler.loop.inbox import Inbox, Look, Noted, Ping, Pushed, Request, Told, Work
 from reconciler.loop.observe import take_over
 from reconciler.loop.outside import Outside, RuntimeEnds
@@ -195,6 +196,7 @@ class Loop:
             for message in messages:
                 self._take(ctx, message, answers, applied, removed)
             pass_deadlines(ctx)
+            pass_holds_until(ctx)
             settle(ctx)
             pass_holds(ctx)
             if not ctx.offline:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from reconciler.model.state import ClaimId, Phase, RunId, RunState
 from reconciler.store import runs
 from reconciler.store.writer import Writer
 
+OWNER = "lineclear.dev/hold-owner"  # whose maintenance hold a run is
+REASON = "lineclear.dev/hold-reason"
 COUNTED = 1000  # a queue is counted up to here: an answer costs the same whatever waits
 _FIRST = (
     "SELECT cl.lock_id, l.key, l.held_back, ifnull(l.capacity, -1), cl.priority, cl.queue_order, cl.claim_id, l.limit_source"
@@ -16,7 +19,8 @@ _FIRST = (
 )
 _OF_RUN, _OF_CLAIM = _FIRST.format("run_id"), _FIRST.format("claim_id")
 _HOLDERS = (
-    "SELECT r.name, r.phase, r.finished_at IS NOT NULL FROM claim_lock cl JOIN run r ON r.id = cl.run_id"
+    "SELECT r.name, r.phase, r.finished_at IS NOT NULL, CASE WHEN r.origin = 'hold' THEN r.annotations_json END"
+    " FROM claim_lock cl JOIN run r ON r.id = cl.run_id"
     " WHERE cl.lock_id = ? AND cl.state = 'held' AND cl.nested = 0 ORDER BY cl.claim_id"
 )
 _AHEAD = (
@@ -44,10 +48,10 @@ def _text(writer: Writer, rows: list[tuple[Any, ...]]) -> str:
     parts = []
     for lock_id, key, held_back, capacity, priority, order, claim, source in rows:
         ahead = writer.db.execute(_AHEAD, (lock_id, priority, priority, order, claim)).fetchone()[0]
-        holders = [f"{n} ({p}, holds it for its failure)" if end else f"{n} ({p})" for n, p, end in _holders(writer, lock_id)]
+        holders = [_holder(*row) for row in writer.db.execute(_HOLDERS, (lock_id,))]
         if held_back:
             reason = f"held back: {held_back}"
-        elif capacity < 0:
+        elif capacity < 0 and not holders:
             reason = f"its limit was never read: {source}"
         else:
             reason = f"held by {', '.join(holders)}" if holders else "free, but its turn has not come"
@@ -64,8 +68,11 @@ def _policy_text(run: RunState) -> str:
     return f"concurrency policy {run.rule.policy} ({run.rule.place})" if run.rule is not None else "concurrency policy"
 
 
-def _holders(writer: Writer, lock_id: int) -> list[tuple[str, str, bool]]:
-    return [(name, phase, bool(ended)) for name, phase, ended in writer.db.execute(_HOLDERS, (lock_id,))]
+def _holder(name: str, phase: str, has_ended: bool, hold: str | None) -> str:  # noqa: FBT001  # a row's values
+    if hold is not None:
+        said = json.loads(hold)
+        return f"{name} for maintenance by {said.get(OWNER) or 'somebody'}: {said.get(REASON, '')}"
+    return f"{name} ({phase}, holds it for its failure)" if has_ended else f"{name} ({phase})"
 
 
 def _place(ahead: int) -> str:

@@ -5,6 +5,7 @@ The room's face. It never applies anything, never follows a reference between do
 
 from reconciler.manifest.decode import decode_spec
 from reconciler.manifest.deployment import deployment_to_json, read_deployment
+from reconciler.manifest.locks import read_lock_key
 from reconciler.manifest.merge import merge_body, merge_template, workflow_body_spec
 from reconciler.manifest.own_kinds import read_lock_policy
 from reconciler.manifest.parse import content_digest, parse_file
@@ -22,6 +23,7 @@ __all__ = [
     "named_templates",
     "parse_file",
     "read_deployment",
+    "read_lock_key",
     "read_lock_policy",
     "references_of",
     "workflow_body_spec",

@@ -16,7 +16,7 @@ from reconciler.errors import ManifestError
 from reconciler.manifest import rules, schema
 from reconciler.manifest.calls import EXIT, Site, read_arguments, read_hooks
 from reconciler.manifest.deployment import deployment_from_json
-from reconciler.manifest.locks import read_locks
+from reconciler.manifest.locks import read_lock_key, read_locks
 from reconciler.manifest.positions import Path
 from reconciler.manifest.reading import Reading
 from reconciler.manifest.references import calls_in, find_result_calls
@@ -37,6 +37,7 @@ _LONGEST_DEADLINE_S = 10**9
 DEFAULT_NAMESPACE = "default"
 STORED = "storedTemplates"
 DEPLOYMENT = "deployment"
+HOLD = "hold"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,18 +55,20 @@ def decode_spec(body_spec: Mapping[str, Any]) -> WorkflowSpec:
     """The value of the `spec` of a Workflow or WorkflowTemplate, or of a CronWorkflow's `workflowSpec`, as plain data.
 
     A frozen spec may also have `storedTemplates`: the documents that it refers to as {"namespaced/NAME" or "cluster/NAME":
-    {"templates": [...]}}, whose templates get keys of that scope; and `deployment`, what it says of infrastructure.
-    The spec's own templateDefaults count for these too, and no others, as in Argo. Raises ManifestError, naming each field, if
-    the data is no spec that can be run.
+    {"templates": [...]}}, whose templates get keys of that scope; `deployment`, what it says of infrastructure; and `hold`,
+    the keys of the locks that a maintenance hold takes. The spec's own templateDefaults count for these too, and no others,
+    as in Argo. Raises ManifestError, naming each field, if the data is no spec that can be run.
     """
     r = Reading()
     own = body_spec
-    stored, deployment = body_spec.get(STORED), body_spec.get(DEPLOYMENT)
-    if stored is not None or deployment is not None:
-        own = {name: value for name, value in body_spec.items() if name not in (STORED, DEPLOYMENT)}
+    stored, deployment, held = body_spec.get(STORED), body_spec.get(DEPLOYMENT), body_spec.get(HOLD)
+    if stored is not None or deployment is not None or held is not None:
+        own = {name: value for name, value in body_spec.items() if name not in (STORED, DEPLOYMENT, HOLD)}
     spec = read_spec(r, own, (), needs_entrypoint=False, stored=stored)
     if deployment is not None:
         spec = replace(spec, deployment=deployment_from_json(deployment))
+    if held is not None:
+        spec = replace(spec, hold=tuple(read_lock_key(key) for key in held))
     wrong = [note for note in r.notes if note.rule.severity is Severity.ERROR]
     if wrong:
         told = "; ".join(f"{dotted(note.at)}: {note.message}" for note in wrong)

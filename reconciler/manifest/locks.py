@@ -8,10 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from reconciler.errors import ManifestError
 from reconciler.manifest import rules, schema
 from reconciler.manifest.positions import Path
 from reconciler.manifest.reading import Reading
-from reconciler.model.locks import LockKind, LockRef
+from reconciler.model.locks import LockKind, LockRef, WholeLock
+
+
+def read_lock_key(key: str) -> WholeLock:
+    """The lock that a key of the lock table names. Raises ManifestError for text that is none."""
+    namespace, _, rest = key.partition("/")
+    kind, _, name = rest.partition("/")
+    if not namespace or kind not in set(LockKind) or not name.strip("/ "):
+        kinds = ", ".join(one for one in LockKind if one is not LockKind.POLICY)
+        raise ManifestError(f"lock {key!r} is not NAMESPACE/KIND/NAME, such as default/Mutex/prod; KIND is one of {kinds}")
+    return WholeLock(key=key, kind=LockKind(kind), namespace=namespace, name=name)
 
 
 def read_locks(r: Reading, value: Any, at: Path) -> tuple[LockRef, ...]:

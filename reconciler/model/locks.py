@@ -24,6 +24,16 @@ class LockKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class WholeLock:
+    """A lock that a maintenance hold takes whole, named as the lock table names it: `key` is NAMESPACE/KIND/NAME."""
+
+    key: str
+    kind: LockKind
+    namespace: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LockRef:
     """One wanted lock, its name still templated.
 

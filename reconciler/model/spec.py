@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from reconciler.model.cron import CronSpec
 from reconciler.model.deployment import Deployment
-from reconciler.model.locks import LockRef
+from reconciler.model.locks import LockRef, WholeLock
 from reconciler.model.own_kinds import OwnKind
 
 
@@ -286,6 +286,7 @@ class WorkflowSpec:
     template_ref: str = ""
     template_ref_cluster: bool = False
     deployment: Deployment | None = None  # of a frozen spec only
+    hold: tuple[WholeLock, ...] = ()  # of a maintenance hold only
     labels: Mapping[str, str] = field(default_factory=dict)  # workflowMetadata
     annotations: Mapping[str, str] = field(default_factory=dict)  # workflowMetadata
     result_calls: frozenset[str] = frozenset()

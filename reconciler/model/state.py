@@ -39,6 +39,7 @@ class Rule(StrEnum):
     WAIT_TIMEOUT = "wait-timeout"
     DEADLOCK = "deadlock"
     HOLD_LIMIT = "hold-limit"
+    HOLD_OVER = "hold-over"
 
 
 RULES = frozenset(rule.value for rule in Rule)

@@ -16,11 +16,12 @@ from reconciler.model.locks import LockKind
 from reconciler.model.own_kinds import OnFailure
 from reconciler.model.plan import Keep
 from reconciler.model.state import ClaimId, LockId, NodeId, Phase, ResolvedLock, Rule, RunId, RunState
+from reconciler.model.whole import WHOLE
 from reconciler.store import limits, mappings, moves, notices, policies
 from reconciler.store.writer import Writer
 
 _GRANTED = (
-    "SELECT cl.lock_id, l.key, CASE WHEN cl.nested = 0 THEN l.hold_limit_s END, l.ends_hold"
+    f"SELECT cl.lock_id, l.key, CASE WHEN cl.nested = 0 AND cl.units < {WHOLE} THEN l.hold_limit_s END, l.ends_hold"
     " FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id WHERE cl.claim_id = ?"
 )
 _OPEN_LOCKS = (

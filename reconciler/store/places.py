@@ -1,6 +1,7 @@
 """The places in a lock's queue: how many there are, who goes when there are more, and how long one may be kept.
 
-Places count holders and waiters. Turns inside an ancestor that holds the lock take none.
+Places count holders and waiters. Turns inside an ancestor that holds the lock take none, nor do maintenance holds, which nobody
+turns away.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from datetime import timedelta
 from reconciler.clock import from_text, to_text
 from reconciler.model.own_kinds import Overflow
 from reconciler.model.state import ClaimId, LockId, Rule
+from reconciler.model.whole import WHOLE
 from reconciler.store.refusals import refuse
 from reconciler.store.writer import Writer
 
@@ -17,14 +19,18 @@ _LIMITED = (
     "SELECT l.id, l.key, l.policy, l.queue_limit, l.overflow, l.reserved, l.wait_limit_s, r.origin IN ('submit', 'resubmit'),"
     " r.name"
     " FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id JOIN run r ON r.id = cl.run_id"
-    " WHERE cl.claim_id = ? AND cl.nested = 0 AND (l.queue_limit IS NOT NULL OR l.wait_limit_s IS NOT NULL) ORDER BY l.id"
+    f" WHERE cl.claim_id = ? AND cl.nested = 0 AND cl.units < {WHOLE}"
+    " AND (l.queue_limit IS NOT NULL OR l.wait_limit_s IS NOT NULL) ORDER BY l.id"
 )
 _TAKEN = (
-    "SELECT (SELECT count(*) FROM (SELECT 1 FROM claim_lock WHERE lock_id = :lock AND state = 'held' AND nested = 0 LIMIT :most))"
-    " + (SELECT count(*) FROM (SELECT 1 FROM claim_lock WHERE lock_id = :lock AND state = 'waiting' AND nested = 0 LIMIT :most))"
+    "SELECT (SELECT count(*) FROM (SELECT 1 FROM claim_lock WHERE lock_id = :lock AND state = 'held' AND nested = 0"
+    f" AND units < {WHOLE} LIMIT :most))"
+    " + (SELECT count(*) FROM (SELECT 1 FROM claim_lock WHERE lock_id = :lock AND state = 'waiting' AND nested = 0"
+    f" AND units < {WHOLE} LIMIT :most))"
 )
 _OTHERS = (
     "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = 0 AND claim_id <> ?"
+    f" AND units < {WHOLE}"
     " ORDER BY claim_id LIMIT ?"
 )
 

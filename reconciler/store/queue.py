@@ -6,8 +6,12 @@ instead of units, each ancestor with a queue of its own.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from reconciler.locks.admission import Want
+from reconciler.model.own_kinds import NO_BOUND
 from reconciler.model.state import ClaimId, LockId, RunId
+from reconciler.model.whole import WHOLE
 from reconciler.store.writer import Writer
 
 _BEFORE = (
@@ -15,6 +19,7 @@ _BEFORE = (
     " AND (o.priority > m.priority OR (o.priority = m.priority AND (o.queue_order, o.claim_id) < (m.queue_order, m.claim_id)))"
     " JOIN claim c ON c.id = o.claim_id WHERE m.claim_id = ? AND m.nested = 0"
 )
+_PASSED = f"SELECT max(CASE WHEN o.units >= {WHOLE} THEN {NO_BOUND} ELSE c.overtaken END) {_BEFORE} AND m.lock_id = ?"
 LOOKAHEAD = 64  # where overtaking is allowed so many waiters are looked at, so that a release costs the same however many wait
 
 
@@ -27,6 +32,50 @@ def room(writer: Writer, lock_id: LockId) -> int:
     )
     capacity, held = writer.db.execute(sql, (lock_id,)).fetchone()
     return int(capacity) - int(held)
+
+
+def admits_somebody(writer: Writer, lock_id: LockId) -> bool:
+    """True if a unit is free, or if nobody holds a lock whose first waiter takes it whole, whatever the limit."""
+    sql = (
+        "SELECT held_back = '' AND (ifnull(capacity, 0) > held OR (ifnull(capacity, 0) = 0 AND held = 0"
+        " AND EXISTS (SELECT 1 FROM claim_lock WHERE lock_id = now.id AND state = 'waiting' AND units = 2147483647)))"
+        " FROM (SELECT id, held_back, capacity, (SELECT ifnull(sum(units), 0) FROM claim_lock"
+        " WHERE lock_id = lock.id AND state = 'held' AND nested = 0) AS held FROM lock WHERE id = ?) AS now"
+    )
+    return bool(writer.db.execute(sql, (lock_id,)).fetchone()[0])
+
+
+def room_for(writer: Writer, lock_id: LockId, units: int) -> int:
+    """As `room`; for a claim that takes the lock whole all that it needs once nobody holds it, and 0 before."""
+    if units < WHOLE:
+        return room(writer, lock_id)
+    sql = (
+        "SELECT held_back = '' AND NOT EXISTS"
+        " (SELECT 1 FROM claim_lock WHERE lock_id = lock.id AND state = 'held' AND nested = 0)"
+        " FROM lock WHERE id = ?"
+    )
+    return WHOLE if writer.db.execute(sql, (lock_id,)).fetchone()[0] else 0
+
+
+def lack(writer: Writer, lock_id: LockId, units: int) -> int:
+    """How many units have to come free before there is room for so many; at most 0 if there is room."""
+    if units < WHOLE:
+        return units - room(writer, lock_id)
+    sql = "SELECT ifnull(sum(units), 0) FROM claim_lock WHERE lock_id = ? AND state = 'held' AND nested = 0"
+    return int(writer.db.execute(sql, (lock_id,)).fetchone()[0])
+
+
+def front(writer: Writer, locks: Sequence[LockId]) -> tuple[int, int] | None:
+    """(priority, order) of a place before every waiter of the locks; None if nobody waits."""
+    sql = (
+        "SELECT priority, queue_order FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = 0"
+        " ORDER BY priority DESC, queue_order, claim_id LIMIT 1"
+    )
+    heads = [row for lock in locks for row in writer.db.execute(sql, (lock,)).fetchall()]
+    if not heads:
+        return None
+    highest = max(priority for priority, _ in heads)
+    return highest, min(order for priority, order in heads if priority == highest) - 1
 
 
 def room_inside(writer: Writer, lock_id: LockId, ancestor: int) -> int:
@@ -83,11 +132,11 @@ def _overtake(writer: Writer, lock_id: LockId) -> int:
 
 
 def may_pass(writer: Writer, lock_id: LockId, claim: ClaimId) -> bool:
-    """True if the lock's policy lets this claim pass every waiter before it once more."""
+    """True if the lock's policy lets this claim pass every waiter before it once more; nobody passes one that takes it whole."""
     most = _overtake(writer, lock_id)
     if not most:
         return False
-    passed = writer.db.execute(f"SELECT max(c.overtaken) {_BEFORE} AND m.lock_id = ?", (claim, lock_id)).fetchone()[0]
+    passed = writer.db.execute(_PASSED, (claim, lock_id)).fetchone()[0]
     return passed is None or passed < most
 
 
@@ -131,7 +180,7 @@ def wants(writer: Writer, claim: ClaimId) -> list[Want]:
             found.append(Want(lock=lock_id, room=room_inside(writer, lock_id, inside), is_head=is_head))
         else:
             is_head = first_waiter(writer, lock_id) == claim
-            found.append(Want(lock=lock_id, room=room(writer, lock_id), is_head=is_head, units=units))
+            found.append(Want(lock=lock_id, room=room_for(writer, lock_id, units), is_head=is_head, units=units))
     return found
 
 
@@ -154,7 +203,7 @@ def holders_and_queue(writer: Writer, claim: ClaimId) -> tuple[list[RunId], list
     for lock_id, inside, own, priority, order, units in writer.db.execute(sql, (claim,)).fetchall():
         if inside and not room_inside(writer, lock_id, inside):
             runs.append(RunId(own))  # its turn is taken by a node of its own run
-        elif not inside and room(writer, lock_id) < units:
+        elif not inside and lack(writer, lock_id, units) > 0:
             sql = "SELECT run_id FROM claim_lock WHERE lock_id = ? AND state = 'held' AND nested = 0"
             runs += [RunId(r[0]) for r in writer.db.execute(sql, (lock_id,)).fetchall()]
         before += _just_before(writer, (lock_id, inside, priority, order, claim))

@@ -25,6 +25,7 @@ SELECT claim_lock.lock_id, (julianday(claim.released_at) - julianday(claim.grant
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
 WHERE claim_lock.claim_id > :low AND claim_lock.claim_id <= :high AND claim_lock.state = 'released' AND claim_lock.nested = 0
   AND claim_lock.lock_id IN (SELECT value FROM json_each(:ids)) AND claim.granted_at IS NOT NULL
+  AND claim_lock.units < 2147483647
 ORDER BY claim_lock.claim_id DESC LIMIT :limit"""
 
 
@@ -50,6 +51,7 @@ def list_hold_spans(reader: Reader, ids: list[int], most: int) -> dict[int, list
 _GRANTS = """
 SELECT claim.requested_at, claim.granted_at, claim.released_at FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
 WHERE claim_lock.lock_id = :lock AND claim_lock.nested = 0 AND claim_lock.claim_id > :low AND claim.epoch IS NOT NULL
+  AND claim_lock.units < 2147483647
 ORDER BY claim.epoch DESC LIMIT :limit"""
 
 

@@ -79,7 +79,8 @@ SELECT lock.id, lock.key, lock.kind, sum(claim_lock.units), sum(claim_lock.mutex
   max(claim.granted_at)
 FROM claim_lock NOT INDEXED JOIN claim ON claim.id = claim_lock.claim_id JOIN lock ON lock.id = claim_lock.lock_id
 WHERE claim_lock.state = 'held' AND claim_lock.nested = 0 GROUP BY lock.id
-HAVING sum(claim_lock.units) > ifnull(lock.capacity, 0) OR sum(claim_lock.mutex) > 1 ORDER BY 1"""
+HAVING (sum(claim_lock.units) > ifnull(lock.capacity, 0) AND (count(*) > 1 OR max(claim_lock.units) < 2147483647))
+  OR sum(claim_lock.mutex) > 1 ORDER BY 1"""
 _LIMITS = """
 SELECT at, detail_json FROM journal WHERE subject = :key AND kind = 'lock.limit' AND at <= :until ORDER BY seq"""
 _LIVE = "SELECT id, run_id FROM attempt NOT INDEXED WHERE state = 'live' ORDER BY id"

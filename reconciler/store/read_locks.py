@@ -29,6 +29,9 @@ SELECT claim.id AS claim_id, claim.level, claim.state, claim.epoch, claim.priori
   claim_lock.resolved_json, claim_lock.units,
   run.namespace, run.name AS run, run.phase, run.finished_at, run.ttl_at, run.ended_by, run.shutdown,
   run.policy, run.policy_place,
+  CASE WHEN run.origin = 'hold' THEN run.annotations_json END AS hold_json,
+  CASE WHEN run.origin = 'hold' THEN ifnull(run.until_at,
+    (SELECT min(wake_at) FROM node AS pause WHERE pause.run_id = run.id AND pause.finished_at IS NULL)) END AS hold_until,
   node.name AS node, node.display, node.phase AS node_phase, node.finished_at AS node_finished_at
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
   LEFT JOIN run ON run.id = claim.run_id LEFT JOIN node ON node.id = claim.node_id
@@ -55,6 +58,15 @@ _AHEAD = (
     AND (claim_lock.queue_order, claim_lock.claim_id) < (:queue_order, :claim)))
 ORDER BY claim_lock.priority DESC, claim_lock.queue_order, claim_lock.claim_id LIMIT :limit"""
 )
+_QUEUED_HOLDS = """
+SELECT (SELECT count(*) FROM claim_lock AS ahead
+    WHERE ahead.lock_id = mine.lock_id AND ahead.state = 'waiting' AND ahead.nested = 0
+    AND (ahead.priority > mine.priority OR (ahead.priority = mine.priority
+      AND (ahead.queue_order, ahead.claim_id) < (mine.queue_order, mine.claim_id)))),
+  json_extract(spec.spec_json, '$.templates[0].suspend.duration'), run.until_at
+FROM claim_lock AS mine JOIN run ON run.id = mine.run_id JOIN spec ON spec.digest = run.spec_digest
+WHERE mine.lock_id = :lock AND mine.state = 'waiting' AND mine.units = 2147483647
+ORDER BY mine.priority DESC, mine.queue_order, mine.claim_id LIMIT :limit"""
 _QUEUE_CLAIMS = """
 SELECT claim_id FROM claim_lock WHERE lock_id = :lock AND state = 'waiting' AND nested = 0
 ORDER BY priority DESC, queue_order, claim_id"""
@@ -135,6 +147,12 @@ def list_holders_of(reader: Reader, ids: list[int]) -> dict[int, list[Row]]:
     for row in reader.rows(_HOLDERS_OF, ids=str(ids)):
         found.setdefault(row["lock_id"], []).append(row)
     return found
+
+
+def list_queued_holds(reader: Reader, lock_id: int, most: int) -> list[tuple[int, float | None, str | None]]:
+    """(place from 0, seconds that it will last, or the instant of its end) of the first holds in a lock's queue, in order."""
+    found = reader.tuples(_QUEUED_HOLDS, lock=lock_id, limit=most)
+    return [(place, None if length is None else float(str(length).rstrip("s")), until) for place, length, until in found]
 
 
 def list_queue(reader: Reader, lock_id: int, limit: int = -1) -> list[Row]:

@@ -7,7 +7,8 @@ if TYPE_CHECKING:
     from reconciler.store.read import Reader
 
 _LOCKS = """
-SELECT lock.key, sum(found.held), sum(found.waiting) FROM (
+SELECT lock.key, sum(CASE WHEN found.held = 2147483647 THEN max(1, ifnull(lock.capacity, 1)) ELSE found.held END),
+  sum(found.waiting) FROM (
   SELECT lock_id, units AS held, 0 AS waiting FROM claim_lock WHERE state = 'held' AND nested = 0
   UNION ALL SELECT lock_id, 0, 1 FROM claim_lock WHERE state = 'waiting' AND nested = 0) AS found
 JOIN lock ON lock.id = found.lock_id GROUP BY lock.id ORDER BY lock.id"""

@@ -32,7 +32,7 @@ _ENDED = _LIST + " AND finished_at IS NOT NULL AND id NOT IN (SELECT run_id FROM
 _RUN = f"""
 SELECT {_PAUSED}, id, uid, namespace, name, phase, message, priority, queue_order, spec_digest, labels_json, annotations_json,
   arguments_json, cron, shutdown, ended_by, origin, origin_kind, origin_name, origin_place, commit_sha, scheduled_at,
-  successor_of, removed, created_at, started_at, finished_at, deadline_at, ttl_at, suspended, outputs_json,
+  successor_of, removed, created_at, started_at, finished_at, deadline_at, ttl_at, until_at, suspended, outputs_json,
   policy, policy_group, policy_place
 FROM run """
 _BY_NAME = _RUN + "WHERE namespace = :namespace AND name = :name"

@@ -209,6 +209,7 @@ class NewRun:
     queue_order: int | None = None
     suspended: bool = False
     rule: PolicyRule | None = None
+    until_at: str | None = None
 
 
 def create_run(writer: Writer, new: NewRun) -> RunId:
@@ -220,13 +221,13 @@ def create_run(writer: Writer, new: NewRun) -> RunId:
     cursor = db.execute(
         "INSERT INTO run (uid, namespace, name, phase, priority, queue_order, spec_digest, arguments_json, labels_json,"
         " annotations_json, origin, origin_kind, origin_name, origin_place, commit_sha, cron, scheduled_at, successor_of,"
-        " suspended, created_at, policy, policy_group, policy_place) VALUES (?, ?, ?, 'Pending', ?,"
+        " suspended, until_at, created_at, policy, policy_group, policy_place) VALUES (?, ?, ?, 'Pending', ?,"
         " ifnull(?, 1 + ifnull((SELECT seq FROM sqlite_sequence WHERE name = 'run'), 0)),"
-        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             new.uid, new.namespace, new.name, new.priority, new.queue_order, new.spec_digest, json.dumps(new.arguments),
             json.dumps(new.labels), json.dumps(new.annotations), new.origin, new.origin_kind, new.origin_name, new.origin_place,
-            new.commit_sha, new.cron, new.scheduled_at, new.successor_of, int(new.suspended), writer.now,
+            new.commit_sha, new.cron, new.scheduled_at, new.successor_of, int(new.suspended), new.until_at, writer.now,
             *((rule.policy, rule.group, rule.place) if rule is not None else ("", "", "")),
         ),
     )  # fmt: skip

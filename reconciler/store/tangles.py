@@ -106,7 +106,7 @@ def look_around(writer: Writer, start: ClaimId) -> Around | None:
         for lock, nested, units, run in writer.db.execute(_WAITS, (claim,)).fetchall():
             run_of[claim] = RunId(run)
             spot = (lock, nested)
-            lack = units - _room(writer, spot)
+            lack = _lack(writer, spot, units)
             needs[claim].append((spot, lack))
             if lack > 0 and spot not in holders:
                 holders[spot] = []
@@ -147,9 +147,9 @@ def _inside(writer: Writer, holder: int, run: int, node: int | None, kind: str |
     return [row[0] for row in writer.db.execute(_INSIDE, {"run": run, "node": node, "holder": holder}).fetchall()]
 
 
-def _room(writer: Writer, spot: Spot) -> int:
+def _lack(writer: Writer, spot: Spot, units: int) -> int:
     lock, nested = LockId(spot[0]), spot[1]
-    return queue.room_inside(writer, lock, nested) if nested else queue.room(writer, lock)
+    return units - queue.room_inside(writer, lock, nested) if nested else queue.lack(writer, lock, units)
 
 
 def tell_waits(writer: Writer, cycle: Iterable[int], run_of: dict[int, RunId]) -> list[tuple[ClaimId, str]]:

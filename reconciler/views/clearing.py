@@ -8,7 +8,7 @@ from __future__ import annotations
 from reconciler.errors import NotFound, Refused, UsageError
 from reconciler.store import read_locks
 from reconciler.views.clean import clean
-from reconciler.views.doing import HEALTHY, HOLDING_FOR_FAILURE, WINDING_UP
+from reconciler.views.doing import HEALTHY, HOLDING_FOR_FAILURE, MAINTENANCE, WINDING_UP
 from reconciler.views.lock_state import OVERDUE, WAITS_FOR_PERSON, line_of
 from reconciler.views.locks import Pace, lock_object
 from reconciler.views.names import node_label
@@ -66,6 +66,8 @@ def plan_clearing(reader: Reader, row: Row, choice: Choice, now_s: float, boot_i
 
 def _refusal(choice: Choice, holder: dict[str, Any], live: list[Row]) -> str:
     """Why the daemon will not do it as things are; '' if it will, or cannot tell before it has looked at the processes."""
+    if holder["verdict"] == MAINTENANCE:
+        return f"{holder['run']} is a maintenance hold, which is not stuck: `lineclear unhold` ends it early"
     if choice.is_not_stuck or choice.is_unproven or not live or holder["verdict"] not in _ALIVE:
         return ""
     return f"unless --not-stuck is given: {holder['run']} is not stuck, its steps are alive as far as is known"

@@ -18,6 +18,7 @@ LEAKED = "leaked"
 HOLDER_LOST = "holder lost"
 WINDING_UP = "being ended"
 HEALTHY = "healthy"
+MAINTENANCE = "held for maintenance"
 STUCK = frozenset({HOLDING_FOR_FAILURE, LEAKED, HOLDER_LOST})
 LET_GO_AT_ANY_END = ("Infrastructure", "Constraint")
 
@@ -48,7 +49,31 @@ def holder_verdict(holder: Row, lost: dict[int, str]) -> tuple[str, str]:
         return HOLDER_LOST, f"its step {lost[holder['run_id']]} was started before the machine's last boot"
     if holder["shutdown"]:
         return WINDING_UP, f"it was told to {holder['shutdown'].lower()}"
+    if holder["hold_json"]:
+        return MAINTENANCE, hold_text(holder)
     return HEALTHY, "its run has not ended"
+
+
+def hold_text(row: Row) -> str:
+    """`held for maintenance by WHO until INSTANT: REASON`, of a holder or waiter that is a maintenance hold."""
+    until = f" until {whole_seconds(row['hold_until'])}" if row["hold_until"] else ""
+    return f"{MAINTENANCE} by {owner_of(row['hold_json'])}{until}: {reason_of(row['hold_json'])}"
+
+
+def owner_of(annotations_json: str) -> str:
+    """Who asked for a maintenance hold."""
+    return _said(annotations_json, "owner") or "somebody"
+
+
+def reason_of(annotations_json: str) -> str:
+    """Why it was asked for."""
+    return _said(annotations_json, "reason")
+
+
+def _said(annotations_json: str, what: str) -> str:
+    from json import loads
+
+    return str(loads(annotations_json).get(f"lineclear.dev/hold-{what}", ""))
 
 
 def doing(reader: Reader, holder: Row, now_s: float) -> str:
@@ -57,6 +82,9 @@ def doing(reader: Reader, holder: Row, now_s: float) -> str:
         return "is gone"
     if holder["finished_at"] is not None:
         return _ended(reader, holder, now_s)
+    if holder["hold_json"]:
+        left = f" {until_text(holder['hold_until'], now_s)}" if holder["hold_until"] else " when `lineclear unhold` says so"
+        return f"is a maintenance hold by {owner_of(holder['hold_json'])}, over{left}: {reason_of(holder['hold_json'])}"
     live = read_locks.list_live_attempts(reader, holder["run_id"])
     if live:
         names = ", ".join(node_label(row["node"], row["display"]) for row in live[:3])
@@ -112,6 +140,9 @@ def release(holder: Row, key: str, verdict: str) -> tuple[str, list[str]]:
         return ways, [f"lineclear logs {run}", f"lineclear retry {run}", take_over, clear]
     if verdict in STUCK:
         return "when the daemon has proof that the holder is gone, or a person clears it", [f"{clear} --dry-run", clear]
+    if verdict == MAINTENANCE:
+        until = f"at {whole_seconds(holder['hold_until'])}" if holder["hold_until"] else "when somebody ends it"
+        return f"{until}, when the maintenance is over, or before that by `unhold`", [f"lineclear unhold {key} --reason TEXT"]
     if verdict == WINDING_UP:
         return f"when the processes of {holder['run']} are proved gone", [f"lineclear get {run}"]
     is_let_go = holder["level"] == "run" and key.split("/")[1] in LET_GO_AT_ANY_END

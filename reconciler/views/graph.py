@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from reconciler.locks.deadlock import Tangle
+from reconciler.model.whole import WHOLE
 from reconciler.store import read_barriers, read_history
 from reconciler.views.names import node_label
 
@@ -103,7 +104,7 @@ class Graph:
     def is_full(self, spot: Spot) -> bool:
         """True if a holder has to let go before anybody is admitted; not where a person opens a gate."""
         row = self.locks[spot[0]]
-        if not spot[1] and (row["held_back"] or not row["capacity"]):
+        if not spot[1] and (row["held_back"] or not row["capacity"]) and self.held(spot) < WHOLE:
             return False
         return not self.has_room(spot)
 
@@ -131,6 +132,8 @@ class Graph:
     def _lack(self, claim: int, spot: Spot) -> int:
         """How many units have to come free at a spot before there is room for this waiter."""
         row = self.locks[spot[0]]
+        if self.units[claim, spot] >= WHOLE:
+            return self.held(spot)
         if not spot[1] and (row["held_back"] or not row["capacity"]):
             return 0
         return max(0, self.held(spot) + self.units[claim, spot] - (1 if spot[1] else int(row["capacity"])))

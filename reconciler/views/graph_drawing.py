@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.model.whole import shown_units
 from reconciler.views.clean import clean
 from reconciler.views.graph import sentences
 from reconciler.views.instants import age
@@ -162,7 +163,11 @@ class Drawing:
         shown = ", ".join(self._holder(self._graph.parties[claim], spot) for claim in holders[:_SHOWN_HOLDERS])
         more = f" and {len(holders) - _SHOWN_HOLDERS} more" if len(holders) > _SHOWN_HOLDERS else ""
         closed = "; held back until `lineclear unhold`" if row["held_back"] else "; closed: its limit is 0" if limit == 0 else ""
-        return f"{name} ({self._graph.held(spot)}/{limit}) held by {shown or 'nobody'}{more}{closed}"
+        return f"{name} ({self._shown(spot)}/{limit}) held by {shown or 'nobody'}{more}{closed}"
+
+    def _shown(self, spot: Spot) -> int:
+        """The units that are taken; of a lock that is held whole all that there are."""
+        return shown_units(self._graph.held(spot), self._graph.locks[spot[0]]["capacity"])
 
     def _holder(self, party: Party, spot: Spot) -> str:
         return f"{self._who(party, spot)} (epoch {party.epoch}, since {age(party.since, self._now_s)}{self._mark(party.claim)})"

@@ -229,7 +229,7 @@ def summary_text(found: dict[str, Any]) -> str:
 def past_instant(word: str, now_s: float) -> str:
     """The instant that a word names, as the store's text: RFC 3339, or a span before now; raises UsageError."""
     try:
-        seconds = now_s - parse_span(word) if "T" not in word.upper() else _parse_instant(word)
+        seconds = now_s - parse_span(word) if "T" not in word.upper() else parse_instant(word)
     except ValueError as error:
         text = f"could not read the instant {word!r}: write 2026-03-01T12:00:00Z, or with an offset, or a span ago such as 2h"
         raise UsageError(text) from error
@@ -238,7 +238,8 @@ def past_instant(word: str, now_s: float) -> str:
     return instant_of(seconds)
 
 
-def _parse_instant(word: str) -> float:
+def parse_instant(word: str) -> float:
+    """Seconds since 1970 of an RFC 3339 text with its offset; raises ValueError for anything else."""
     from datetime import datetime
 
     instant = datetime.fromisoformat(word.strip().upper())

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from reconciler.model.whole import WHOLE, shown_units
 from reconciler.store import read_locks
-from reconciler.views.doing import HEALTHY, STUCK, WINDING_UP, holder_verdict
+from reconciler.views.doing import HEALTHY, MAINTENANCE, STUCK, WINDING_UP, holder_verdict
 from reconciler.views.names import SEMAPHORES
 
 TYPE_CHECKING = False
@@ -26,7 +27,7 @@ class LockLine:
     def __init__(self, row: Row, holders: list[Row], waiting: tuple[int, str]) -> None:
         self.row = row
         self.holders = holders
-        self.held = sum(holder["units"] for holder in holders)
+        self.held = sum(shown_units(holder["units"], row["capacity"]) for holder in holders)
         self.waiting, self.oldest = waiting
 
 
@@ -42,6 +43,8 @@ def state_of(reader: Reader, line: LockLine, lost: dict[int, str], pace: Pace | 
         verdict, _ = holder_verdict(holder, lost)
         if verdict in STUCK:
             return "stuck", verdict
+        if verdict == MAINTENANCE:
+            return ("contended" if line.waiting else "held"), MAINTENANCE
     if line.row["held_back"]:
         return "stuck", "held back until `lineclear unhold`"
     capacity = line.row["capacity"]
@@ -88,7 +91,9 @@ def limit_trouble(row: Row) -> str:
 def _head_needs(reader: Reader, line: LockLine) -> str:
     """What the first waiter lacks although the lock has room: units, or another lock; '' if nothing."""
     for head in read_locks.list_queue(reader, line.row["id"], 1):
-        if head["units"] > line.row["capacity"] - line.held:
+        if head["units"] >= WHOLE and line.held:
+            return "is a maintenance hold, which waits until nobody holds it"
+        if WHOLE > head["units"] > line.row["capacity"] - line.held:
             return f"needs {head['units']} units, and {line.row['capacity'] - line.held} are free"
         for key in read_locks.list_other_locks(reader, head["claim_id"], line.row["id"]):
             other = read_locks.find_lock(reader, key)

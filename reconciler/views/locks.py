@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from reconciler.errors import NotFound, UsageError
+from reconciler.model.whole import shown_units
 from reconciler.store import read_history, read_locks
-from reconciler.views.doing import HEALTHY, doing, holder_verdict, release
+from reconciler.views.doing import HEALTHY, MAINTENANCE, doing, hold_text, holder_verdict, owner_of, reason_of, release
 from reconciler.views.instants import age, epoch_s, instant_of, span, whole_seconds
 from reconciler.views.lock_state import CYCLE, OVERDUE, WAITS_FOR_PERSON, LockLine, held_of, limit_trouble, state_of
 from reconciler.views.names import node_label, party
+from reconciler.views.turns import FEWEST, expected_starts
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -19,7 +21,6 @@ if TYPE_CHECKING:
 
 HEADER = ("LOCK", "KIND", "HELD/LIMIT", "WAITING", "OLDEST-WAIT", "HOLDER", "STATE", "VERDICT")
 _RANK = {"stuck": 0, "contended": 1, "held": 2, "free": 3}
-_FEWEST = 5  # fewer earlier holds than these tell nothing
 _MOST = 100
 
 
@@ -33,7 +34,7 @@ class Pace:
 
     def __init__(self, reader: Reader, holders: list[Row], now_s: float) -> None:
         spans = read_history.list_hold_spans(reader, sorted({holder["lock_id"] for holder in holders}), _MOST)
-        self._spans = {lock: sorted(found) for lock, found in spans.items() if len(found) >= _FEWEST}
+        self._spans = {lock: sorted(found) for lock, found in spans.items() if len(found) >= FEWEST}
         self._idle = read_history.find_idle(reader, sorted({holder["run_id"] for holder in holders}))
         self._reader, self._now_s = reader, now_s
         self._cycles = _claims_in_cycles(reader)
@@ -98,36 +99,6 @@ def quantile(ordered: list[float], percent: int) -> float:
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
 
 
-def expected_starts(line: LockLine, pace: Pace, lost: dict[int, str], now_s: float) -> tuple[list[float], str]:
-    """When each place in the lock's queue may expect its turn, in seconds since 1970, and how that was worked out.
-
-    Every hold ahead counts as long as half of the earlier ones took, the present ones less what has passed. ([], why) if it
-    cannot be told: too little is known, or a holder does not let go by itself or is over that time by far.
-    """
-    times = pace.times(line.row["id"])
-    if not line.waiting:
-        return [], ""
-    if times is None:
-        return [], f"fewer than {_FEWEST} ended holds of this lock are known"
-    if line.row["kind"] == "Constraint":
-        return [], "its claims want several units each, and it cannot be told which of them fits first"
-    if line.row["held_back"] or not line.row["capacity"] or line.held > line.row["capacity"]:
-        return [], "the lock admits nobody before a person acts, or its limit was lowered"
-    verdicts = [pace.verdict(holder, lost)[0] for holder in line.holders]
-    bad = next((verdict for verdict in verdicts if verdict != HEALTHY), "")
-    if bad:
-        return [], f"a holder's verdict is {bad}"
-    half = times[0]
-    free = [max(now_s, epoch_s(holder["granted_at"]) + half) for holder in line.holders]
-    free += [now_s] * min(line.waiting, line.row["capacity"] - line.held)
-    free.sort()
-    starts = []
-    for place in range(line.waiting):
-        starts.append(free[place])  # units come free in the order in which they are taken: all holds count alike
-        free.append(free[place] + half)
-    return starts, f"{pace.told(line.row['id'])}; each hold ahead counts {span(half)}, a present one what is left of that"
-
-
 def _accuracy(reader: Reader, row: Row) -> Accuracy | None:
     """How good the lock's expected starts were; imported only where one is told."""
     from reconciler.views.guesses import accuracy
@@ -141,9 +112,11 @@ def expected_start(reader: Reader, wait: Row, position: int, now_s: float, boot_
         return None, "it, or a waiter ahead, needs another lock as well"
     row = read_locks.list_locks(reader, [wait["lock_id"]])[0]
     line = LockLine(row, read_locks.list_holders(reader, row["id"]), (position, ""))
-    starts, how = expected_starts(line, Pace(reader, line.holders, now_s), read_locks.find_lost_steps(reader, boot_id), now_s)
+    lost = read_locks.find_lost_steps(reader, boot_id)
+    starts, how = expected_starts(reader, line, Pace(reader, line.holders, now_s), lost, now_s)
     good = _accuracy(reader, row) if starts else None
-    return (whole_seconds(instant_of(starts[-1])) if starts else None), how + (f"; {good.told()}" if good is not None else "")
+    how += f"; {good.told()}" if good is not None else ""
+    return (whole_seconds(instant_of(starts[-1])) if len(starts) == position else None), how
 
 
 class LockList:
@@ -183,7 +156,8 @@ def table_row(line: LockLine, state: str, verdict: str, now_s: float) -> tuple[s
     oldest = age(line.oldest, now_s) if line.waiting else "-"
     name = party(line.holders[0], row["namespace"]) if line.holders else "-"
     more = f" (+{line.held - 1})" if line.held > 1 else ""
-    return (row["key"], row["kind"], held_of(line), str(line.waiting), oldest, name + more, state, verdict or "-")
+    told = hold_text(line.holders[0]) if verdict == MAINTENANCE else verdict
+    return (row["key"], row["kind"], held_of(line), str(line.waiting), oldest, name + more, state, told or "-")
 
 
 def lock_object(
@@ -211,8 +185,8 @@ def lock_object(
         "waiting": line.waiting,
         "state": state,
         "verdict": verdict,
-        "holders": [holder_object(reader, holder, row["key"], now_s, lost, pace) for holder in line.holders],
-        "queue": [waiter_object(reader, waiter, row["id"], place, place + line.held) for place, waiter in queue],
+        "holders": [holder_object(reader, holder, row, now_s, lost, pace) for holder in line.holders],
+        "queue": [waiter_object(reader, waiter, row, place, place + line.held) for place, waiter in queue],
     }
     if row["kind"] == "Policy":
         found["concurrencyPolicies"] = _policies(reader, line)
@@ -247,7 +221,7 @@ def _expected(
     reader: Reader, line: LockLine, pace: Pace, lost: dict[int, str], now_s: float, queue: list[dict[str, Any]]
 ) -> dict[str, Any]:
     """The lock's pace, how good its guesses were, and its queue with each waiter's expected start."""
-    starts, how = expected_starts(line, pace, lost, now_s)
+    starts, how = expected_starts(reader, line, pace, lost, now_s)
     times = pace.times(line.row["id"])
     known = next((place for place, waiter in enumerate(queue) if waiter["alsoNeeds"]), len(queue))
     if starts and known < len(queue):
@@ -266,9 +240,10 @@ def _expected(
 
 
 def holder_object(
-    reader: Reader, holder: Row, key: str, now_s: float, lost: dict[int, str], pace: Pace | None = None
+    reader: Reader, holder: Row, lock: Row, now_s: float, lost: dict[int, str], pace: Pace | None = None
 ) -> dict[str, Any]:
-    """One holder: who, since when, which epoch, what it does, and what is to be thought of it."""
+    """One holder of a lock: who, since when, which epoch, what it does, and what is to be thought of it."""
+    key = lock["key"]
     verdict, evidence = holder_verdict(holder, lost) if pace is None else pace.verdict(holder, lost)
     found = {
         "namespace": holder["namespace"],
@@ -283,7 +258,8 @@ def holder_object(
         "doing": doing(reader, holder, now_s),
         "verdict": verdict,
         "evidence": evidence,
-        "units": holder["units"],
+        "units": shown_units(holder["units"], lock["capacity"]),
+        **_maintenance(holder),
     }
     return found if pace is None else found | {"next": remedies(holder, key, verdict)}
 
@@ -303,7 +279,15 @@ def remedies(holder: Row, key: str, verdict: str) -> list[str]:
     return release(holder, key, verdict)[1]
 
 
-def waiter_object(reader: Reader, waiter: Row, lock_id: int, position: int, order: int) -> dict[str, Any]:
+def _maintenance(party: Row) -> dict[str, Any]:
+    """Whose maintenance hold a holder or waiter is, why, and until when as far as that is known; {} for any other."""
+    if not party["hold_json"]:
+        return {}
+    told = {"owner": owner_of(party["hold_json"]), "reason": reason_of(party["hold_json"])}
+    return {"maintenance": {**told, "until": whole_seconds(party["hold_until"])}}
+
+
+def waiter_object(reader: Reader, waiter: Row, lock: Row, position: int, order: int) -> dict[str, Any]:
     """One waiter: position counts waiters from 1, order counts the holders too."""
     return {
         "position": position,
@@ -312,11 +296,12 @@ def waiter_object(reader: Reader, waiter: Row, lock_id: int, position: int, orde
         "run": waiter["run"],
         "node": None if waiter["node"] is None else node_label(waiter["node"], waiter["display"]),
         "priority": waiter["priority"],
-        "units": waiter["units"],
+        "units": shown_units(waiter["units"], lock["capacity"]),
         "since": whole_seconds(waiter["requested_at"]),
         "overtaken": waiter["overtaken"],
         "givesUpAt": whole_seconds(waiter["wait_until"]),
-        "alsoNeeds": read_locks.list_other_locks(reader, waiter["claim_id"], lock_id),
+        "alsoNeeds": read_locks.list_other_locks(reader, waiter["claim_id"], lock["id"]),
+        **_maintenance(waiter),
     }
 
 

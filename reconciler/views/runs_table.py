@@ -5,6 +5,7 @@ from __future__ import annotations
 from reconciler.store import read_locks, read_runs
 from reconciler.views.barriers import first_barrier
 from reconciler.views.clean import clean
+from reconciler.views.doing import owner_of, reason_of
 from reconciler.views.instants import age, duration, whole_seconds
 from reconciler.views.names import node_label, party
 from reconciler.views.table import fields, table
@@ -36,6 +37,8 @@ def status_text(row: Row) -> str:
         return f"{row['phase']} ({_ENDED.get(row['ended_by'], row['ended_by'])})"
     if row["shutdown"] and row["finished_at"] is None:
         return f"{row['phase']} ({row['shutdown']})"
+    if row["origin"] == "hold" and row["phase"] == "Running":
+        return f"{row['phase']} (Maintenance)"
     if row["is_paused"]:
         return f"{row['phase']} (Suspended)"
     return str(row["phase"])
@@ -64,6 +67,9 @@ def run_rows(reader: Reader, rows: list[Row], now_s: float, *, wide: bool = Fals
 
 
 def _message(room: Room, row: Row, waits: list[Row] | None, *, keeps: bool) -> str:
+    if row["origin"] == "hold" and row["finished_at"] is None:
+        told = f"maintenance hold by {owner_of(row['annotations_json'])}: {reason_of(row['annotations_json'])}"
+        return f"{told}; {waiting_message(room, waits, row['namespace'])}" if waits else told
     if waits:
         return waiting_message(room, waits, row["namespace"])
     if keeps and row["finished_at"] is not None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from reconciler.model.whole import WHOLE
 from reconciler.store import read_locks
+from reconciler.views.doing import hold_text
 from reconciler.views.instants import age
 from reconciler.views.names import label_safe, party
 
@@ -36,6 +38,12 @@ class Room:
         held: int = sum(holder["units"] for holder in self.holders(claim["lock_id"]))
         return max(0, (claim["capacity"] or 0) - held)
 
+    def lacks(self, claim: Row) -> bool:
+        """True if units have to come free before the row's claim has room."""
+        if claim["units"] >= WHOLE:
+            return bool(self.holders(claim["lock_id"]))
+        return self.available(claim) < int(claim["units"])
+
     def position(self, claim: Row) -> int:
         """The claim's place in the queue of the row's lock, from 1. From the second question on a queue is read whole, once."""
         lock = claim["lock_id"]
@@ -63,7 +71,7 @@ def waited_by_run(reader: Reader, run_ids: list[int]) -> dict[int, list[Row]]:
 
 def blocking(room: Room, waits: list[Row]) -> Row:
     """The first lock that blocks: the first without room, else the first (others are ahead in its queue)."""
-    return next((row for row in waits if room.available(row) < row["units"]), waits[0])
+    return next((row for row in waits if room.lacks(row)), waits[0])
 
 
 def sync_id(room: Room, waits: list[Row]) -> str:
@@ -79,7 +87,7 @@ def waiting_message(room: Room, waits: list[Row], namespace: str) -> str:
     holders = room.holders(first["lock_id"])
     if holders:
         more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
-        behind = f"held by {party(holders[0], namespace)}{more}"
+        behind = hold_text(holders[0]) if holders[0]["hold_json"] else f"held by {party(holders[0], namespace)}{more}"
         if holders[0]["finished_at"] is not None:
             behind += f", which ended {holders[0]['phase']}"
     elif first["held_back"]:

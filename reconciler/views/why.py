@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 
+from reconciler.model.whole import WHOLE, lacking
 from reconciler.store import read_barriers, read_locks, read_runs
 from reconciler.views.barriers import explain_barrier
 from reconciler.views.clean import clean
-from reconciler.views.doing import FAILED, doing, release, until_text
+from reconciler.views.doing import FAILED, doing, owner_of, reason_of, release, until_text
 from reconciler.views.graph import find_cycle
 from reconciler.views.instants import age, whole_seconds
 from reconciler.views.lock_state import limit_trouble
@@ -32,7 +33,7 @@ def explain(reader: Reader, row: Row, now_s: float, boot_id: str) -> dict[str, A
     """The explanation of one run; `summary` is a sentence, `next` are commands a person may use.
 
     `state` is one of waiting-for-lock, waiting-for-slot, waiting-for-predecessor, waiting-at-barrier, waiting-for-person,
-    waiting-for-retry, suspended, keeps-locks, not-started, running, being-ended, finished.
+    waiting-for-retry, suspended, keeps-locks, holding-for-maintenance, not-started, running, being-ended, finished.
     """
     waits = [wait for wait in read_locks.list_waited_by(reader, row["id"]) if not wait["nested"]]
     found: dict[str, Any] = {"namespace": row["namespace"], "run": row["name"], "phase": row["phase"]}
@@ -114,6 +115,18 @@ def _paused(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
     return {}
 
 
+def _holding(reader: Reader, row: Row) -> dict[str, Any]:
+    """A maintenance hold that was granted: what it keeps, for whom, and how it ends."""
+    held = read_locks.list_held_by(reader, row["id"])
+    until = row["until_at"] or next((pause["wake_at"] for pause in read_runs.list_pauses(reader, row["id"])), None)
+    keys = ", ".join(hold["key"] for hold in held)
+    end = f" until {whole_seconds(until)}" if until else ""
+    who, reason = owner_of(row["annotations_json"]), reason_of(row["annotations_json"])
+    text = f"{row['name']} is not waiting: it keeps {keys} for maintenance{end}, for {who}: {reason}"
+    unhold = [f"lineclear unhold {hold['key']} --reason TEXT" for hold in held[:1]]
+    return {"state": "holding-for-maintenance", "summary": text, "until": whole_seconds(until), "next": unhold}
+
+
 def _owed(reader: Reader, row: Row, node: Row) -> list[str]:
     """The outputs of a suspend node that somebody has to supply before it can be resumed."""
     spec = json.loads(read_runs.read_spec(reader, row["spec_digest"]))
@@ -152,6 +165,8 @@ def _without_lock(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
     if row["shutdown"]:
         text = f"{name} was told to {row['shutdown'].lower()} and is not waiting; its steps are being ended"
         return {"state": "being-ended", "summary": text}
+    if row["origin"] == "hold" and row["phase"] == "Running":
+        return _holding(reader, row)
     paused = _paused(reader, row, now_s)
     if paused and not live:
         return paused
@@ -254,12 +269,14 @@ def _gate(row: Row, wait: Row, holders: list[Row], first: list[Row]) -> tuple[st
     """What opens a lock that no holder's end would open; ('', []) where a holder's end does."""
     if wait["held_back"]:
         return f"when a person opens it again: {wait['held_back']}", [f"lineclear unhold {wait['key']}"]
-    if wait["capacity"] is None:
+    if holders and holders[0]["hold_json"]:
+        return "", []
+    if wait["capacity"] is None and wait["units"] < WHOLE:
         reason = f": {wait['limit_source']}" if wait["limit_source"] else ""
         return f"when its limit can be read from the ConfigMap{reason}", ["lineclear get configmap", "lineclear sync"]
-    if wait["capacity"] == 0:
+    if wait["capacity"] == 0 and wait["units"] < WHOLE:
         return "when its limit is raised from 0: push the ConfigMap with a higher value", ["lineclear get configmap"]
-    if sum(holder["units"] for holder in holders) + wait["units"] <= wait["capacity"]:
+    if lacking(wait["units"], wait["capacity"] or 0, sum(holder["units"] for holder in holders)) <= 0:
         if first:
             before = party(first[0], row["namespace"])
             return f"it has room; {before} is ahead and needs another lock as well", [f"lineclear why {first[0]['run']}"]

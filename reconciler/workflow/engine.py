@@ -31,6 +31,7 @@ from reconciler.workflow.values import (
     is_in_handler,
     is_in_run_handler,
     resolve_locks,
+    whole_locks,
 )
 from reconciler.workflow.variables import Variables
 
@@ -96,7 +97,7 @@ class Decision:
             return self._end(Phase.FAILED, self._why_stopped())
         if claim is ClaimPhase.WAITING or (self.run.suspended and claim is None):
             return RunPlan()
-        if claim is None and (self.spec.locks or self._locks_first):
+        if claim is None and (self.spec.locks or self.spec.hold or self._locks_first):
             return self._ask_for_locks()
         self._update = RunUpdate(
             expected=Phase.PENDING, phase=Phase.RUNNING, deadline_s=self.spec.active_deadline_s
@@ -109,7 +110,7 @@ class Decision:
 
     def _ask_for_locks(self) -> RunPlan:
         try:
-            locks = resolve_locks(self.spec.locks, self.scope.base, self.run.namespace)
+            locks = whole_locks(self.spec.hold) or resolve_locks(self.spec.locks, self.scope.base, self.run.namespace)
             if self._locks_first:
                 locks += deployment.locks_of(self)
         except (UnresolvedTag, ManifestError) as error:

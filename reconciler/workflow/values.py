@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from reconciler.errors import ManifestError
 from reconciler.expr.errors import AbsentValue
 from reconciler.expr.language import evaluate, to_text
 from reconciler.expr.tags import UnresolvedTag, Variables, resolve, substitute
-from reconciler.model.locks import LockRef
+from reconciler.model.locks import LockRef, WholeLock
 from reconciler.model.spec import Parameter, ValueFrom
 from reconciler.model.state import NodeState, ResolvedLock, RunState
+from reconciler.model.whole import WHOLE
 from reconciler.workflow.tree import Stored
 
 Values = Variables | Mapping[str, str]
@@ -207,6 +208,11 @@ def resolve_locks(refs: Sequence[LockRef], scope: Values, namespace: str) -> tup
             raise ManifestError(f"lock {lock.key} is named twice in one synchronization block; remove one of the two")
         found[lock.key] = lock
     return tuple(found.values())
+
+
+def whole_locks(locks: Iterable[WholeLock]) -> tuple[ResolvedLock, ...]:
+    """What a maintenance hold asks for: each of its locks with all the units that there may ever be."""
+    return tuple(ResolvedLock(one.key, one.kind.value, one.namespace, one.name, one.name, (), units=WHOLE) for one in locks)
 
 
 def _resolve_lock(ref: LockRef, scope: Values, own_namespace: str) -> ResolvedLock:

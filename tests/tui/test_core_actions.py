@@ -236,8 +236,18 @@ def test_a_sync_is_asked_for_and_an_approval_only_of_what_is_held(home, source):
 
 def test_a_lock_that_is_not_held_back_cannot_be_opened(failed):
     plan = plan_unhold(failed, KEY)
-    assert plan.refused == f"{KEY} is not held back"
+    assert plan.refused == f"{KEY} is neither held for maintenance nor held back"
     assert carry_out(failed, plan, "because").kind is OutcomeKind.REFUSED
+
+
+def test_a_maintenance_hold_is_ended_by_the_plan_that_opens_its_lock(home, source):
+    home.daemon.start()
+    home.ask("hold", locks=[KEY], for_s=3600, reason="disk swap")
+    plan = plan_unhold(source, KEY)
+    told = dict(plan.lines)["Held"]
+    assert (plan.refused, told.endswith(": disk swap"), "held for maintenance by" in told) == ("", True, True)
+    assert carry_out(source, plan, "done").kind is OutcomeKind.DONE
+    assert "neither" in plan_unhold(source, KEY).refused
 
 
 def test_without_a_daemon_a_holder_is_still_cleared_and_the_rest_is_refused(home, failed):

@@ -15,7 +15,7 @@ from reconciler.errors import NotFound
 from reconciler.store import read_locks, read_rest, read_runs, read_screen
 from reconciler.store.read import Reader
 from reconciler.views import clearing, waiting
-from reconciler.views.doing import STUCK, holder_verdict, read_boot_id
+from reconciler.views.doing import STUCK, hold_text, holder_verdict, read_boot_id
 from reconciler.views.names import party
 from tui.core.model import CronRow, Failure, RunKey
 from tui.core.record import CronList
@@ -303,7 +303,7 @@ def plan_sync(source: Source, sha: str = "") -> Plan | Failure:
 
 
 def plan_unhold(source: Source, key: str) -> Plan | Failure:
-    """The plan to open a lock again that was let go without proof."""
+    """The plan to end a lock's maintenance hold, or to open a lock again that was let go without proof."""
 
     def question(reader: Reader) -> Plan:
         row = read_locks.find_lock(reader, key)
@@ -311,14 +311,16 @@ def plan_unhold(source: Source, key: str) -> Plan | Failure:
             raise NotFound(f"there is no lock {key} any more")
         head = read_screen.list_queue_page(reader, row["id"], 1)
         following = party(head[0], row["namespace"]) if head else "nobody waits"
+        holds = [hold_text(one) for one in read_locks.list_holders(reader, row["id"], 1) if one["hold_json"]]
+        closed = ("Held", holds[0]) if holds else ("Held back", row["held_back"])
         return Plan(
             title="Open the lock again",
             target=key,
-            lines=(("Lock", key), ("Held back", row["held_back"]), ("Next", following)),
+            lines=(("Lock", key), closed, ("Next", following)),
             verb="unhold",
             values={"lock": key},
             argv=("unhold", key, "--reason", REASON),
-            refused="" if row["held_back"] else f"{key} is not held back",
+            refused="" if holds or row["held_back"] else f"{key} is neither held for maintenance nor held back",
             needs_reason=True,
             reason_field="reason",
             lock=key,

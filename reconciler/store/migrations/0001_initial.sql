@@ -106,7 +106,7 @@ CREATE TABLE run (
   arguments_json   TEXT NOT NULL DEFAULT '{}',
   labels_json      TEXT NOT NULL DEFAULT '{}',
   annotations_json TEXT NOT NULL DEFAULT '{}',
-  origin           TEXT NOT NULL CHECK (origin IN ('git', 'submit', 'cron', 'resubmit')),
+  origin           TEXT NOT NULL CHECK (origin IN ('git', 'submit', 'cron', 'resubmit', 'hold')),
   origin_kind      TEXT NOT NULL DEFAULT '',  -- the definition that it came from
   origin_name      TEXT NOT NULL DEFAULT '',
   origin_place     TEXT NOT NULL DEFAULT '',  -- path:line
@@ -128,6 +128,7 @@ CREATE TABLE run (
   deadline_at      TEXT,
   ttl_at           TEXT,
   pipeline         INTEGER,                   -- the first run of its pipeline run, where it shares a barrier with others
+  until_at         TEXT,                      -- when a maintenance hold is over by the wall clock, granted or not
   CHECK ((phase IN ('Succeeded', 'Failed', 'Error')) = (finished_at IS NOT NULL)),
   CHECK (phase <> 'Running' OR started_at IS NOT NULL),
   CHECK ((policy = '') = (policy_group = ''))
@@ -138,6 +139,7 @@ CREATE INDEX run_cron ON run (namespace, cron, id) WHERE cron <> '';
 CREATE INDEX run_deadline ON run (deadline_at) WHERE deadline_at IS NOT NULL AND finished_at IS NULL;
 CREATE INDEX run_commit ON run (commit_sha);
 CREATE INDEX run_ttl ON run (ttl_at) WHERE ttl_at IS NOT NULL;
+CREATE INDEX run_until ON run (until_at) WHERE until_at IS NOT NULL AND finished_at IS NULL;
 CREATE INDEX run_successor ON run (successor_of) WHERE successor_of IS NOT NULL;
 CREATE INDEX run_origin ON run (namespace, origin_kind, origin_name, id) WHERE finished_at IS NULL;
 
@@ -284,7 +286,7 @@ CREATE TABLE claim_lock (
   node_level  INTEGER NOT NULL DEFAULT 0 CHECK (node_level IN (0, 1)),
   template    TEXT NOT NULL,                  -- the name as written
   resolved_json TEXT NOT NULL DEFAULT '[]',   -- [[tag, value], ...] that made the name
-  units       INTEGER NOT NULL DEFAULT 1 CHECK (units > 0),
+  units       INTEGER NOT NULL DEFAULT 1 CHECK (units > 0),  -- 2147483647: a maintenance hold, which takes the lock whole
   due_at      TEXT,                           -- when something happens to a hold of it:
   due_what    TEXT NOT NULL DEFAULT '' CHECK (due_what IN ('', 'alarm', 'end', 'release')),
   -- copies of the claim's own columns, so that one index is the queue; written by the same statements only
@@ -301,6 +303,8 @@ CREATE INDEX held ON claim_lock (lock_id) WHERE state = 'held' AND nested = 0;
 CREATE INDEX queue_inside ON claim_lock (lock_id, nested, priority DESC, queue_order, claim_id) WHERE state = 'waiting' AND nested > 0;
 CREATE UNIQUE INDEX one_turn_inside ON claim_lock (lock_id, nested) WHERE state = 'held' AND nested > 0;
 CREATE UNIQUE INDEX mutex_has_one_holder ON claim_lock (lock_id) WHERE state = 'held' AND nested = 0 AND mutex = 1;
+CREATE INDEX queue_of_holds ON claim_lock (lock_id, priority DESC, queue_order, claim_id)
+  WHERE state = 'waiting' AND units = 2147483647;
 CREATE INDEX held_by_run ON claim_lock (run_id) WHERE state = 'held';
 CREATE INDEX held_until ON claim_lock (due_at) WHERE state = 'held' AND due_at IS NOT NULL;
 CREATE INDEX waiting_by_run ON claim_lock (run_id) WHERE state = 'waiting';
