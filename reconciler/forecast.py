@@ -287,6 +287,8 @@ def _closed(claim: read_plan.ClaimRow) -> str:
     """Why the lock admits nobody, whoever holds it; '' if it does."""
     if claim.held_back:
         return f"held back until `lineclear unhold`: {claim.held_back}"
+    if claim.frozen:
+        return claim.frozen
     if claim.capacity is None:
         return f"its limit was never read: {claim.limit_source}"
     return "closed: its limit is 0" if claim.capacity == 0 else ""

@@ -36,8 +36,8 @@ def pairs(args: Args, name: str) -> dict[str, str]:
 def take_over(args: Args) -> dict[str, str]:
     """The arguments that --take-over and --reason make; raises UsageError for one without the other."""
     if not args.given("take-over"):
-        if args.given("reason"):
-            raise UsageError("--reason belongs to --take-over")
+        if args.given("reason") and not args.given("override-freeze"):
+            raise UsageError("--reason belongs to --take-over, or to --override-freeze of `submit`")
         return {}
     if not args.text("reason").strip():
         raise UsageError("--take-over wants --reason TEXT: the journal says who took a lock over, and why")

@@ -195,6 +195,7 @@ def lock_text(found: dict[str, Any]) -> str:
             ("Held", f"{found['held']} of {limit}" if found["type"] != "Policy" else str(found["held"])),
             ("Limit from", found["limitTrouble"] or found["limitSource"]),
             ("Held back", found["heldBack"]),
+            ("Frozen", f"until {found['frozenUntil']} by {found['frozenBy']}" if found["frozenUntil"] else ""),
             ("Policy", _policy(found["policy"])),
             ("Waiting", str(found["waiting"])),
             ("Expected starts", found["expectedBy"]),

@@ -27,6 +27,7 @@ def configure(parser: Parser) -> None:
     parser.option("--generate-name", metavar="PREFIX", text="the beginning of the run's name")
     parser.option("--entrypoint", metavar="TEMPLATE", text="another template to begin with")
     parser.option("--priority", metavar="N", text="higher is served first; default as the manifest says, else 0")
+    parser.flag("--override-freeze", text="let the run in although a LockPolicy's freeze window is open; wants --reason")
     parser.option("-l", "--labels", metavar="A=B[,...]", text="labels of the run", many=True)
     parser.option("-o", "--output", metavar="FORMAT", text="table | json | yaml | name")
     add_following(parser)
@@ -42,6 +43,10 @@ def add_following(parser: Parser) -> None:
 def run(args: Args) -> int:
     """Submits; 0, or with --wait the exit code that the runs' ends make."""
     values: dict[str, Any] = {**_source(args), **asking.take_over(args)}
+    if args.flag("override-freeze"):
+        if not args.text("reason").strip():
+            raise UsageError("--override-freeze wants --reason TEXT: the journal says who passed a freeze, and why")
+        values |= {"override_freeze": True, "reason": args.text("reason")}
     parameters = asking.pairs(args, "parameter")
     if parameters:
         values["parameters"] = parameters

@@ -17,7 +17,7 @@ from reconciler.lint.others import LockUsers, asks_of_others
 from reconciler.lint.outputs import check_outputs
 from reconciler.lint.references import check_identities, check_references
 from reconciler.lint.scope import Known, Tree, View
-from reconciler.lint.single import HOST_IMAGES, check_annotations, check_cron, check_images
+from reconciler.lint.single import HOST_IMAGES, check_annotations, check_cron, check_freeze, check_images
 from reconciler.lint.tags import check_tags
 from reconciler.model.images import Images
 from reconciler.model.source import Identity
@@ -47,6 +47,7 @@ def lint_files(
     for document in tree.documents:
         check_cron(tree, document)
         check_infrastructure(tree, document)
+        check_freeze(tree, document)
         view = View(tree, document, document.spec) if document.spec is not None else None
         check_annotations(tree, document, view)
         if view is None:

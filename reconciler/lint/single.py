@@ -13,6 +13,7 @@ from reconciler.manifest.scalars import go_text
 from reconciler.model.concurrency import KEY_ANNOTATION, POLICY_ANNOTATION, ConcurrencyPolicy
 from reconciler.model.duration import parse_argo_duration
 from reconciler.model.images import Images
+from reconciler.model.own_kinds import LockPolicy
 from reconciler.model.spec import Document, Program, Template
 
 HOST_IMAGES = Images()
@@ -38,6 +39,7 @@ def _duration(value: str) -> str:
 _ANNOTATIONS: Mapping[str, Callable[[str], str]] = {  # what is wrong with a value, '' if nothing
     "lineclear.dev/on-failure": lambda value: _one_of(value, "Hold", "Release"),
     "lineclear.dev/rerun": lambda value: _one_of(value, "OnChange"),
+    "lineclear.dev/override-freeze": lambda value: "" if value.strip() else "is empty; say why freeze windows may not stop it",
     "lineclear.dev/wait-timeout": _duration,
     "lineclear.dev/concurrency-strategy": lambda value: _one_of(value, *STRATEGIES),
     "lineclear.dev/workflow-type": lambda value: _one_of(value, *WORKFLOW_TYPES),
@@ -70,6 +72,18 @@ def check_cron(tree: Tree, document: Document) -> None:
             load_zone(cron.timezone)
         except ValueError as error:
             tree.report(rules.TIME_ZONE, document, ("spec", "timezone"), str(error))
+
+
+def check_freeze(tree: Tree, document: Document) -> None:
+    """The schedules and time zones of a LockPolicy's freeze windows."""
+    if not isinstance(document.own, LockPolicy):
+        return
+    for number, window in enumerate(document.own.freeze):
+        for name, check, rule in (("schedule", parse_schedule, rules.SCHEDULE), ("timezone", load_zone, rules.TIME_ZONE)):
+            try:
+                check(getattr(window, name))
+            except ValueError as error:
+                tree.report(rule, document, ("spec", "freeze", number, name), str(error))
 
 
 def check_images(view: View) -> None:

@@ -21,6 +21,7 @@ _NEXT = (
     " UNION ALL SELECT min(ttl_at) FROM run WHERE ttl_at > :after"
     " UNION ALL SELECT min(overdue_at) FROM claim WHERE overdue_at > :after AND state = 'held'"
     " UNION ALL SELECT min(until_at) FROM run WHERE until_at > :after AND finished_at IS NULL"
+    " UNION ALL SELECT min(freeze_at) FROM lock WHERE freeze_at > :after"
     " UNION ALL SELECT min(next_at) FROM cron WHERE next_at > :after"
     " UNION ALL SELECT min(wait_until) FROM claim WHERE wait_until > :after AND state = 'waiting'"
     " UNION ALL SELECT min(due_at) FROM claim_lock WHERE due_at > :after AND state = 'held')"

@@ -84,8 +84,19 @@ def _order(args: Args, taken: RunState | None, **more: Any) -> Order:
         labels={str(k): str(v) for k, v in (args.get("labels") or {}).items()},
         priority=None if priority is None else int(priority),
         entrypoint=str(args.get("entrypoint") or ""),
+        annotations=_override(args),
         **more,
     )
+
+
+def _override(args: Args) -> dict[str, str]:
+    """The annotation that lets a run pass freeze windows, with the reason for it."""
+    if not args.get("override_freeze"):
+        return {}
+    reason = str(args.get("reason") or "").strip()
+    if not reason:
+        raise UsageError("--override-freeze wants a reason: the journal says who passed a freeze, and why")
+    return {runs.OVERRIDE: reason}
 
 
 def _submit_document(ctx: Context, document: Document, args: Args, taken: RunState | None) -> RunState:

@@ -72,6 +72,7 @@ class Order:
     policy: Written | None = None
     instead_of: RunId | None = None
     queue_order: int | None = None
+    annotations: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +96,7 @@ def submit(ctx: Context, source: Source, order: Order) -> RunState:
 def draft(ctx: Context, source: Source, order: Order) -> Draft:
     """Freezes what a run will be; writes nothing. Raises ManifestError or NotFound."""
     body, spec, layers = _freeze(ctx, source, order.entrypoint)
-    annotations = merged(layers)
+    annotations = {**merged(layers), **order.annotations}
     deployment = freeze_deployment(ctx, source, spec, annotations)
     if deployment is not None:
         body = {**body, "deployment": deployment}

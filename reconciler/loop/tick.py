@@ -33,6 +33,7 @@ from reconciler.model.source import BranchMissing, Revision
 from reconciler.model.state import RULES, RunId
 from reconciler.store import attempts, catalogue, runs
 from reconciler.store.apply import request_stop
+from reconciler.store.freezes import look_at_windows
 from reconciler.store.moves import counted
 from reconciler.store.writer import Writer
 
@@ -197,6 +198,7 @@ class Loop:
                 self._take(ctx, message, answers, applied, removed)
             pass_deadlines(ctx)
             pass_holds_until(ctx)
+            look_at_windows(ctx.writer, everywhere=sweep)
             settle(ctx)
             pass_holds(ctx)
             if not ctx.offline:

@@ -13,7 +13,9 @@ OWNER = "lineclear.dev/hold-owner"  # whose maintenance hold a run is
 REASON = "lineclear.dev/hold-reason"
 COUNTED = 1000  # a queue is counted up to here: an answer costs the same whatever waits
 _FIRST = (
-    "SELECT cl.lock_id, l.key, l.held_back, ifnull(l.capacity, -1), cl.priority, cl.queue_order, cl.claim_id, l.limit_source"
+    "SELECT cl.lock_id, l.key, l.held_back, ifnull(l.capacity, -1), cl.priority, cl.queue_order, cl.claim_id, l.limit_source,"
+    " CASE WHEN cl.thaws = 0 AND l.frozen_until IS NOT NULL THEN 'frozen until ' || substr(l.frozen_until, 1, 19) || 'Z by '"
+    " || l.frozen_why ELSE '' END"
     " FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id"
     " WHERE cl.{} = ? AND cl.state = 'waiting' AND cl.nested = 0 ORDER BY l.kind = 'Policy', l.id"
 )
@@ -46,11 +48,13 @@ def claim_text(writer: Writer, claim: ClaimId) -> str:
 
 def _text(writer: Writer, rows: list[tuple[Any, ...]]) -> str:
     parts = []
-    for lock_id, key, held_back, capacity, priority, order, claim, source in rows:
+    for lock_id, key, held_back, capacity, priority, order, claim, source, frozen in rows:
         ahead = writer.db.execute(_AHEAD, (lock_id, priority, priority, order, claim)).fetchone()[0]
         holders = [_holder(*row) for row in writer.db.execute(_HOLDERS, (lock_id,))]
         if held_back:
             reason = f"held back: {held_back}"
+        elif frozen:
+            reason = frozen
         elif capacity < 0 and not holders:
             reason = f"its limit was never read: {source}"
         else:

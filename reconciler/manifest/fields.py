@@ -28,7 +28,7 @@ _ORDER = (
     ("Containers and scripts", (schema.CONTAINER, schema.SCRIPT, schema.ENV_VAR, schema.ENV_SOURCE, schema.SECRET_KEY)),
     ("Locks", (schema.SYNCHRONIZATION, schema.MUTEX, schema.SEMAPHORE, schema.CONFIG_KEY, schema.DATABASE_KEY)),
     ("Other kinds", (schema.CRON_SPEC, schema.CONFIG_MAP)),
-    ("Kinds of lineclear.dev", (schema.LOCK_POLICY, schema.INFRASTRUCTURE, schema.CONSTRAINT)),
+    ("Kinds of lineclear.dev", (schema.LOCK_POLICY, schema.FREEZE, schema.INFRASTRUCTURE, schema.CONSTRAINT)),
 )
 _HEAD = """\
 # Fields

@@ -16,6 +16,7 @@ from reconciler.manifest.reading import Reading, shown
 from reconciler.model.duration import parse_argo_duration
 from reconciler.model.own_kinds import (
     NO_BOUND,
+    FreezeWindow,
     InfrastructureDefinition,
     LockPolicy,
     OnFailure,
@@ -28,6 +29,7 @@ from reconciler.model.spec import Kind
 _PATTERN = re.compile(r"[^\s\x00-\x1f]+")
 _FIELD = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _OVERTAKE = 3
+_LONGEST_FREEZE_S = 366 * 86400
 _AT: Path = ("spec",)
 
 
@@ -94,6 +96,7 @@ def _lock_policy(r: Reading, value: Any) -> LockPolicy:
         ends_hold=_word(r, spec, "holdLimitAction", ("Alarm", "End")) == "End",
         overtake=passes if order == "Overtake" else 0,
         fails_youngest=_word(r, spec, "deadlock", ("Report", "FailYoungest")) == "FailYoungest",
+        freeze=_windows(r, spec),
     )
 
 
@@ -127,6 +130,22 @@ def _patterns(r: Reading, spec: Mapping[str, Any]) -> tuple[str, ...]:
     return patterns
 
 
+def _windows(r: Reading, spec: Mapping[str, Any]) -> tuple[FreezeWindow, ...]:
+    at: Path = (*_AT, "freeze")
+    found = []
+    for number, item in enumerate(r.items(spec.get("freeze"), at)):
+        path: Path = (*at, number)
+        fields = r.fields(item, path, schema.FREEZE)
+        schedule, timezone = (r.needed_text(fields, name, path, "a freeze window") for name in ("schedule", "timezone"))
+        if fields.get("duration") is None:
+            r.missing("duration", path, "a freeze window")
+        length = _seconds(r, fields, "duration", path) or 1
+        if length > _LONGEST_FREEZE_S:
+            r.note(rules.NOT_ALLOWED, (*path, "duration"), "duration is longer than a year; a limit of 0 closes for good")
+        found.append(FreezeWindow(schedule, length, timezone, r.text(fields.get("reason"), (*path, "reason"))))
+    return tuple(found)
+
+
 def _word(r: Reading, spec: Mapping[str, Any], name: str, allowed: tuple[str, ...]) -> str:
     text = r.text(spec.get(name), (*_AT, name))
     if text and text not in allowed:
@@ -135,18 +154,18 @@ def _word(r: Reading, spec: Mapping[str, Any], name: str, allowed: tuple[str, ..
     return text
 
 
-def _seconds(r: Reading, spec: Mapping[str, Any], name: str) -> int | None:
+def _seconds(r: Reading, spec: Mapping[str, Any], name: str, at: Path = _AT) -> int | None:
     """A duration as whole seconds, rounded up; None if it is not given, or wrong."""
-    text = r.text(spec.get(name), (*_AT, name), style="f")
+    text = r.text(spec.get(name), (*at, name), style="f")
     if not text:
         return None
     try:
         length = math.ceil(parse_argo_duration(text).total_seconds())
     except ValueError as error:
-        r.note(rules.NOT_ALLOWED, (*_AT, name), f"{name} {error}; correct it")
+        r.note(rules.NOT_ALLOWED, (*at, name), f"{name} {error}; correct it")
         return None
     if length == 0:
-        r.note(rules.NOT_ALLOWED, (*_AT, name), f"{name} is no time at all; give it a duration such as 30m")
+        r.note(rules.NOT_ALLOWED, (*at, name), f"{name} is no time at all; give it a duration such as 30m")
         return None
     return min(length, NO_BOUND)
 

@@ -66,8 +66,9 @@ CONSTRAINT = _shape("a ResourceConstraint", "capacity strategy")
 LOCK_POLICY = _shape(
     "a LockPolicy",
     "locks onFailure holdFor queueLimit overflow reservedPlaces waitLimit holdLimit holdLimitAction order overtakeAtMost"
-    " deadlock",
+    " deadlock freeze",
 )
+FREEZE = _shape("a freeze window", "schedule duration timezone reason")
 METADATA = _shape(
     "metadata",
     "name generateName namespace labels annotations",

@@ -24,6 +24,16 @@ class OnFailure(StrEnum):
     RELEASE = "Release"
 
 
+@dataclass(frozen=True, slots=True)
+class FreezeWindow:
+    """A window in which a lock admits nobody: it begins at each tick of a schedule and lasts so many seconds."""
+
+    schedule: str
+    duration_s: int
+    timezone: str
+    reason: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LockPolicy:
     """How the locks behave whose name fits one of `locks` (shell patterns; `KIND/PATTERN` for one kind). None: no such rule.
@@ -31,7 +41,7 @@ class LockPolicy:
     `queue_limit` counts holders and waiters; its last `reserved` places are for runs that a person submitted. `hold_for_s` is how
     long a failed run keeps a lock; `ends_hold` says that a hold beyond `hold_limit_s` is ended, not only told. `overtake` is how
     often a waiter that cannot go may be passed by later ones that can. `fails_youngest`: of runs that wait for one another the
-    youngest is ended.
+    youngest is ended. `freeze`: windows in which nobody is admitted.
     """
 
     locks: tuple[str, ...] = ()
@@ -45,6 +55,7 @@ class LockPolicy:
     ends_hold: bool = False
     overtake: int = 0
     fails_youngest: bool = False
+    freeze: tuple[FreezeWindow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -202,6 +202,7 @@ class ResolvedLock:
     values: tuple[tuple[str, str], ...]
     nested: bool = False
     units: int = 1
+    thaws: bool = False  # it is let in although the lock is frozen
     mapping: InfraMapping | None = None
 
 

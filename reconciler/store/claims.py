@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
@@ -18,11 +19,16 @@ from reconciler.model.plan import Keep
 from reconciler.model.state import ClaimId, LockId, NodeId, Phase, ResolvedLock, Rule, RunId, RunState
 from reconciler.model.whole import WHOLE
 from reconciler.store import limits, mappings, moves, notices, policies
+from reconciler.store.runs import OVERRIDE
 from reconciler.store.writer import Writer
 
 _GRANTED = (
     f"SELECT cl.lock_id, l.key, CASE WHEN cl.nested = 0 AND cl.units < {WHOLE} THEN l.hold_limit_s END, l.ends_hold"
     " FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id WHERE cl.claim_id = ?"
+)
+_FROZEN = (
+    "SELECT l.key, l.frozen_until, l.frozen_why FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id"
+    " WHERE cl.claim_id = ? AND cl.nested = 0 AND cl.thaws = 1 AND l.frozen_until IS NOT NULL ORDER BY l.id"
 )
 _OPEN_LOCKS = (
     "SELECT cl.lock_id, l.key FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id"
@@ -34,8 +40,10 @@ def request(writer: Writer, run: RunState, node: NodeId | None, locks: Sequence[
     """Queues a claim of a run (node None) or of a node; marks every lock that it waits for."""
     level = "run" if node is None else "node"
     claim = _insert(writer, run, node, level)
+    is_exempt = OVERRIDE in run.annotations
+    wanted = [replace(lock, thaws=True) for lock in locks] if is_exempt else locks
     turns = []
-    for lock in locks:
+    for lock in wanted:
         lock_id = ensure_lock(writer, lock)
         inside = _holding_ancestor(writer, run, node, lock_id) if lock.nested and node is not None else 0
         _insert_want(writer, claim, lock_id, lock, inside, mutex=LockKind(lock.kind).is_mutex)
@@ -99,11 +107,12 @@ def _insert(writer: Writer, run: RunState, node: NodeId | None, level: str) -> C
 def _insert_want(
     writer: Writer, claim: ClaimId, lock_id: LockId, lock: ResolvedLock, inside: int, *, mutex: bool
 ) -> None:
+    thaws = int(lock.thaws or lock.units >= WHOLE)
     writer.db.execute(
-        "INSERT INTO claim_lock (claim_id, lock_id, nested, mutex, node_level, template, resolved_json, units, state, priority,"
-        " queue_order, run_id)"
-        " SELECT id, ?, ?, ?, level = 'node', ?, ?, ?, state, priority, queue_order, run_id FROM claim WHERE id = ?",
-        (lock_id, inside, int(mutex), lock.template, json.dumps(lock.values), lock.units, claim),
+        "INSERT INTO claim_lock (claim_id, lock_id, nested, mutex, node_level, template, resolved_json, units, thaws, state,"
+        " priority, queue_order, run_id)"
+        " SELECT id, ?, ?, ?, level = 'node', ?, ?, ?, ?, state, priority, queue_order, run_id FROM claim WHERE id = ?",
+        (lock_id, inside, int(mutex), lock.template, json.dumps(lock.values), lock.units, thaws, claim),
     )
 
 
@@ -156,8 +165,18 @@ def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
     moves.note_grant(writer, claim)
     if knot:
         untie(writer, knot)
+    for key, until, by in writer.db.execute(_FROZEN, (claim,)).fetchall():
+        told = {"claim": claim, "until": until, "by": by, "reason": _reason(writer, run_id)}
+        writer.journal("freeze.overridden", namespace=namespace, run=run, subject=key, detail=told)
     writer.marks.run(run_id, *([node] if level == "node" else []))
     return [LockId(lock[0]) for lock in locks]
+
+
+def _reason(writer: Writer, run_id: int) -> str | None:
+    """Why freeze windows do not stop a run; None for a hold, which they never do."""
+    text = writer.db.execute("SELECT annotations_json FROM run WHERE id = ?", (run_id,)).fetchone()[0]
+    said: str | None = json.loads(text).get(OVERRIDE)
+    return said
 
 
 def _of(node: str | None, commit: str | None) -> dict[str, object]:

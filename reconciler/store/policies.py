@@ -13,6 +13,7 @@ from reconciler.manifest import read_lock_policy
 from reconciler.model.locks import LockKind
 from reconciler.model.own_kinds import CONSTRAINT_POLICY, INFRASTRUCTURE_POLICY, NO_BOUND, LockPolicy
 from reconciler.model.state import LockId
+from reconciler.store.freezes import refresh, windows_json
 from reconciler.store.writer import Writer
 
 _POLICIES = (
@@ -21,7 +22,7 @@ _POLICIES = (
 )
 _COLUMNS = (
     "policy, queue_limit, overflow, reserved, wait_limit_s, hold_limit_s, ends_hold, overtake, on_failure, hold_for_s,"
-    " fails_youngest"
+    " fails_youngest, freeze_json"
 )
 _OF_KIND = {LockKind.INFRASTRUCTURE: INFRASTRUCTURE_POLICY, LockKind.CONSTRAINT: CONSTRAINT_POLICY}
 _NONE = LockPolicy()
@@ -58,13 +59,14 @@ def _take(writer: Writer, lock_id: LockId, policies: list[_Named]) -> None:
     after = [
         named, policy.queue_limit, policy.overflow.value, policy.reserved, policy.wait_limit_s, policy.hold_limit_s,
         int(policy.ends_hold), policy.overtake, policy.on_failure.value if policy.on_failure else "", policy.hold_for_s,
-        int(policy.fails_youngest),
+        int(policy.fails_youngest), windows_json(policy.freeze),
     ]  # fmt: skip
     if after == before:
         return
     marks = ", ".join("?" * len(after))
     writer.db.execute(f"UPDATE lock SET ({_COLUMNS}) = ({marks}) WHERE id = ?", (*after, lock_id))
     writer.marks.lock(lock_id)
+    refresh(writer, lock_id)
     if named or before[0]:
         detail = {"from": before[0], "to": named}
         writer.journal("lock.policy", namespace=namespace, subject=key, detail=detail)

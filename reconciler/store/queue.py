@@ -45,16 +45,23 @@ def admits_somebody(writer: Writer, lock_id: LockId) -> bool:
     return bool(writer.db.execute(sql, (lock_id,)).fetchone()[0])
 
 
-def room_for(writer: Writer, lock_id: LockId, units: int) -> int:
-    """As `room`; for a claim that takes the lock whole all that it needs once nobody holds it, and 0 before."""
+def room_for(writer: Writer, lock_id: LockId, units: int, *, thaws: bool) -> int:
+    """As `room`; 0 where the lock is frozen, unless that does not stop the claim. One that takes the lock whole has all the room
+    that it needs once nobody holds it, and none before.
+    """
     if units < WHOLE:
-        return room(writer, lock_id)
+        return room(writer, lock_id) if thaws or not is_frozen(writer, lock_id) else 0
     sql = (
         "SELECT held_back = '' AND NOT EXISTS"
         " (SELECT 1 FROM claim_lock WHERE lock_id = lock.id AND state = 'held' AND nested = 0)"
         " FROM lock WHERE id = ?"
     )
     return WHOLE if writer.db.execute(sql, (lock_id,)).fetchone()[0] else 0
+
+
+def is_frozen(writer: Writer, lock_id: LockId) -> bool:
+    """True while a window is open in which the lock admits nobody."""
+    return bool(writer.db.execute("SELECT frozen_until IS NOT NULL FROM lock WHERE id = ?", (lock_id,)).fetchone()[0])
 
 
 def lack(writer: Writer, lock_id: LockId, units: int) -> int:
@@ -102,14 +109,20 @@ def waiting_inside(writer: Writer, lock_id: LockId, ancestor: int, limit: int = 
     return [ClaimId(row[0]) for row in writer.db.execute(sql, (lock_id, ancestor, limit))]
 
 
+_FIRST = (
+    "(SELECT claim_id FROM claim_lock WHERE lock_id = :lock AND state = 'waiting' AND nested = 0{}"
+    " ORDER BY priority DESC, queue_order, claim_id LIMIT 1)"
+)
+_FIRST_WAITER = (
+    f"SELECT CASE WHEN frozen_until IS NULL THEN {_FIRST.format('')} ELSE {_FIRST.format(' AND thaws = 1')} END"
+    " FROM lock WHERE id = :lock"
+)
+
+
 def first_waiter(writer: Writer, lock_id: LockId) -> ClaimId | None:
-    """The head of the lock's queue."""
-    sql = (
-        "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = 0"
-        " ORDER BY priority DESC, queue_order, claim_id LIMIT 1"
-    )
-    row = writer.db.execute(sql, (lock_id,)).fetchone()
-    return None if row is None else ClaimId(row[0])
+    """The head of the lock's queue; while it is frozen, of those in it whom that does not stop."""
+    found = writer.db.execute(_FIRST_WAITER, {"lock": lock_id}).fetchone()[0]
+    return None if found is None else ClaimId(found)
 
 
 def _first_inside(writer: Writer, lock_id: LockId, ancestor: int) -> ClaimId:
@@ -172,15 +185,16 @@ def earlier_waiters(writer: Writer, claim: ClaimId, lock_id: LockId) -> list[tup
 
 def wants(writer: Writer, claim: ClaimId) -> list[Want]:
     """What a waiting claim wants, lock by lock, with the room of each and whether the claim is its queue's head."""
-    sql = "SELECT lock_id, nested, units FROM claim_lock WHERE claim_id = ? AND state = 'waiting' ORDER BY lock_id"
+    sql = "SELECT lock_id, nested, units, thaws FROM claim_lock WHERE claim_id = ? AND state = 'waiting' ORDER BY lock_id"
     found = []
-    for lock_id, inside, units in writer.db.execute(sql, (claim,)).fetchall():
+    for lock_id, inside, units, thaws in writer.db.execute(sql, (claim,)).fetchall():
         if inside:
             is_head = _first_inside(writer, lock_id, inside) == claim
             found.append(Want(lock=lock_id, room=room_inside(writer, lock_id, inside), is_head=is_head))
         else:
             is_head = first_waiter(writer, lock_id) == claim
-            found.append(Want(lock=lock_id, room=room_for(writer, lock_id, units), is_head=is_head, units=units))
+            free = room_for(writer, lock_id, units, thaws=bool(thaws))
+            found.append(Want(lock=lock_id, room=free, is_head=is_head, units=units))
     return found
 
 

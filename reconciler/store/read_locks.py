@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 _IDS = "SELECT id FROM lock WHERE :namespace IS NULL OR namespace = :namespace ORDER BY key"
 _LOCK = (
     "SELECT id, key, kind, namespace, name, capacity, limit_source, blocked_head, held_back, policy, queue_limit, overflow,"
-    " reserved, wait_limit_s, hold_limit_s, ends_hold, overtake, on_failure, hold_for_s, fails_youngest FROM lock "
+    " reserved, wait_limit_s, hold_limit_s, ends_hold, overtake, on_failure, hold_for_s, fails_youngest,"
+    " frozen_until, frozen_why FROM lock "
 )
 _LOCKS = _LOCK + "WHERE id IN (SELECT value FROM json_each(:ids)) ORDER BY key"
 _BY_KEY = _LOCK + "WHERE key = :key"
@@ -76,7 +77,8 @@ SELECT count(*) FROM claim_lock WHERE lock_id = :lock AND state = 'waiting' AND 
 _CLAIMS_OF_RUN = """
 SELECT claim.id AS claim_id, claim.run_id, claim.node_id, claim.level, claim.state, claim.priority, claim.queue_order,
   claim.epoch, claim.requested_at, claim.granted_at, claim_lock.lock_id, claim_lock.nested, claim_lock.units, claim_lock.template,
-  claim_lock.resolved_json, lock.key, lock.kind, lock.capacity, lock.limit_source, lock.held_back, node.name AS node, node.display
+  claim_lock.resolved_json, lock.key, lock.kind, lock.capacity, lock.limit_source, lock.held_back, node.name AS node,
+  node.display, CASE WHEN claim_lock.thaws = 0 THEN lock.frozen_until END AS frozen_until, lock.frozen_why
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id JOIN lock ON lock.id = claim_lock.lock_id
   LEFT JOIN node ON node.id = claim.node_id
 """

@@ -71,7 +71,9 @@ _NEW = (
 )
 _CLAIMS = (
     f"SELECT c.run_id, c.id, c.level, c.state, {_NODE}, cl.lock_id, cl.nested > 0,"
-    " l.key, l.kind, cl.template, cl.resolved_json, l.capacity, l.limit_source, l.held_back"
+    " l.key, l.kind, cl.template, cl.resolved_json, l.capacity, l.limit_source, l.held_back,"
+    " CASE WHEN cl.thaws = 0 AND l.frozen_until IS NOT NULL THEN 'frozen until ' || substr(l.frozen_until, 1, 19) || 'Z by '"
+    " || l.frozen_why ELSE '' END"
     " FROM claim c JOIN claim_lock cl ON cl.claim_id = c.id JOIN lock l ON l.id = cl.lock_id LEFT JOIN node n ON n.id = c.node_id"
     " WHERE c.run_id > (SELECT last_run FROM was) AND c.level <> 'policy' ORDER BY c.run_id, c.id, l.key"
 )
@@ -139,6 +141,7 @@ class ClaimRow:
     capacity: int | None
     limit_source: str
     held_back: str
+    frozen: str
 
 
 def open_copy(path: str) -> Writer:

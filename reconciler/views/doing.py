@@ -60,6 +60,11 @@ def hold_text(row: Row) -> str:
     return f"{MAINTENANCE} by {owner_of(row['hold_json'])}{until}: {reason_of(row['hold_json'])}"
 
 
+def frozen_text(row: Row) -> str:
+    """`frozen until INSTANT by LockPolicy NAME (PLACE): REASON`, of a lock whose freeze window is open."""
+    return f"frozen until {whole_seconds(row['frozen_until'])} by {row['frozen_why']}"
+
+
 def owner_of(annotations_json: str) -> str:
     """Who asked for a maintenance hold."""
     return _said(annotations_json, "owner") or "somebody"

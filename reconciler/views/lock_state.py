@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.model.whole import WHOLE, shown_units
 from reconciler.store import read_locks
-from reconciler.views.doing import HEALTHY, MAINTENANCE, STUCK, WINDING_UP, holder_verdict
+from reconciler.views.doing import HEALTHY, MAINTENANCE, STUCK, WINDING_UP, frozen_text, holder_verdict
 from reconciler.views.names import SEMAPHORES
 
 TYPE_CHECKING = False
@@ -47,6 +47,8 @@ def state_of(reader: Reader, line: LockLine, lost: dict[int, str], pace: Pace | 
             return ("contended" if line.waiting else "held"), MAINTENANCE
     if line.row["held_back"]:
         return "stuck", "held back until `lineclear unhold`"
+    if line.row["frozen_until"]:
+        return ("contended" if line.waiting else "held" if line.held else "free"), frozen_text(line.row)
     capacity = line.row["capacity"]
     if line.waiting and capacity is None:
         return "stuck", "limit never read"

@@ -119,6 +119,13 @@ def expected_start(reader: Reader, wait: Row, position: int, now_s: float, boot_
     return (whole_seconds(instant_of(starts[-1])) if len(starts) == position else None), how
 
 
+def _accuracy(reader: Reader, row: Row) -> Accuracy | None:
+    """How good earlier guesses were; what it takes is imported only where something is guessed."""
+    from reconciler.views.guesses import accuracy
+
+    return accuracy(reader, row["id"], row["capacity"])
+
+
 class LockList:
     """All locks of a namespace at one instant, those that need a person first; rows are read for those that are shown only."""
 
@@ -180,6 +187,8 @@ def lock_object(
         "limitSource": row["limit_source"],
         "limitTrouble": limit_trouble(row),
         "heldBack": row["held_back"],
+        "frozenUntil": whole_seconds(row["frozen_until"]),
+        "frozenBy": row["frozen_why"],
         "policy": _policy(row),
         "held": line.held,
         "waiting": line.waiting,

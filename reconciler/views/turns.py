@@ -44,7 +44,8 @@ def expected_starts(
     half = None if times is None else times[0]
     queued = read_locks.list_queued_holds(reader, line.row["id"], _HOLDS_COUNTED)
     held = {place: (length, until) for place, length, until in queued}
-    starts = _turns(_free(line, half, now_s, is_held=is_held), held, half, line.waiting)
+    begin = max(now_s, epoch_s(line.row["frozen_until"])) if line.row["frozen_until"] else now_s
+    starts = _turns([max(begin, at) for at in _free(line, half, now_s, is_held=is_held)], held, half, line.waiting)
     counted = "a maintenance hold counts its own time"
     if half is None:
         return starts, f"{counted}; fewer than {FEWEST} other holds of this lock are known"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reconciler.model.whole import WHOLE
 from reconciler.store import read_locks
-from reconciler.views.doing import hold_text
+from reconciler.views.doing import frozen_text, hold_text
 from reconciler.views.instants import age
 from reconciler.views.names import label_safe, party
 
@@ -85,7 +85,9 @@ def waiting_message(room: Room, waits: list[Row], namespace: str) -> str:
     available, capacity = room.available(first), first["capacity"]
     status = f"{available}/{'?' if capacity is None else capacity}"
     holders = room.holders(first["lock_id"])
-    if holders:
+    if first["frozen_until"] and not first["held_back"]:
+        behind = frozen_text(first)
+    elif holders:
         more = f" and {len(holders) - 1} more" if len(holders) > 1 else ""
         behind = hold_text(holders[0]) if holders[0]["hold_json"] else f"held by {party(holders[0], namespace)}{more}"
         if holders[0]["finished_at"] is not None:

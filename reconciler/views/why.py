@@ -11,7 +11,7 @@ from reconciler.model.whole import WHOLE, lacking
 from reconciler.store import read_barriers, read_locks, read_runs
 from reconciler.views.barriers import explain_barrier
 from reconciler.views.clean import clean
-from reconciler.views.doing import FAILED, doing, owner_of, reason_of, release, until_text
+from reconciler.views.doing import FAILED, doing, frozen_text, owner_of, reason_of, release, until_text
 from reconciler.views.graph import find_cycle
 from reconciler.views.instants import age, whole_seconds
 from reconciler.views.lock_state import limit_trouble
@@ -269,6 +269,9 @@ def _gate(row: Row, wait: Row, holders: list[Row], first: list[Row]) -> tuple[st
     """What opens a lock that no holder's end would open; ('', []) where a holder's end does."""
     if wait["held_back"]:
         return f"when a person opens it again: {wait['held_back']}", [f"lineclear unhold {wait['key']}"]
+    if wait["frozen_until"]:
+        again = "lineclear submit FILE --override-freeze --reason TEXT"
+        return f"at {whole_seconds(wait['frozen_until'])} at the earliest: it is {frozen_text(wait)}", [again]
     if holders and holders[0]["hold_json"]:
         return "", []
     if wait["capacity"] is None and wait["units"] < WHOLE:

@@ -1,4 +1,4 @@
-"""How maintenance holds are shown: as what they are, by whom, why and until when; never as stuck, overdue or damaged."""
+"""How maintenance holds and freeze windows are shown: as what they are, why and until when; never as stuck or damaged."""
 
 from __future__ import annotations
 
@@ -163,3 +163,36 @@ def test_the_answer_to_a_submission_names_the_maintenance(world, held):
         "lineclear.dev/hold-owner",
         "lineclear.dev/hold-reason",
     }
+
+
+def freeze(world):
+    window = {"schedule": "0 12 * * *", "duration": "2h", "timezone": "UTC", "reason": "evening"}
+    body = {"apiVersion": "lineclear.dev/v1alpha1", "kind": "LockPolicy", "metadata": {"name": "p"}}
+    world.push({**body, "spec": {"locks": ["m"], "freeze": [window]}}, path="policy.yaml")
+
+
+def test_a_frozen_lock_says_until_when_and_by_whose_policy_and_what_passes_it(world, reader):
+    freeze(world)
+    world.submit(job("m"), "r0")
+    by = "LockPolicy p (policy.yaml:1): evening"
+    found = shown(world, reader)
+    assert (found["state"], found["verdict"]) == ("contended", f"frozen until 2026-03-01T14:00:00Z by {by}")
+    assert (found["frozenUntil"], found["frozenBy"]) == ("2026-03-01T14:00:00Z", by)
+    told = why(world, reader, "r0")
+    assert f"released   at 2026-03-01T14:00:00Z at the earliest: it is frozen until 2026-03-01T14:00:00Z by {by}" in told
+    assert "--override-freeze --reason TEXT" in told
+    ((*_, message),) = run_rows(reader, [run_row(reader, "r0")], world.clock.at.timestamp())
+    assert message.endswith(f"Lock status: 1/1; frozen until 2026-03-01T14:00:00Z by {by}")
+
+
+def test_expected_starts_wait_for_the_end_of_the_window(world, reader):
+    for number in range(5):
+        world.submit(job("m"), f"past{number}")
+        world.tick(60)
+        world.exits(f"past{number}", "")
+    world.submit(job("m"), "r0")
+    freeze(world)
+    for name in ("r1", "r2"):
+        world.submit(job("m"), name)
+    found = shown(world, reader)
+    assert [one["expectedStart"] for one in found["queue"]] == ["2026-03-01T14:00:00Z", "2026-03-01T14:01:00Z"]

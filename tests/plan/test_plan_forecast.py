@@ -188,6 +188,14 @@ def test_a_lock_that_is_held_back_says_so(world):
     assert plan.runs[0].locks[0].reason == "held back until `lineclear unhold`: ann let it go unproven"
 
 
+def test_a_lock_that_is_frozen_blocks_and_says_until_when(world):
+    window = {"schedule": "0 12 * * *", "duration": "2h", "timezone": "UTC", "reason": "evening"}
+    policy = {"apiVersion": "lineclear.dev/v1alpha1", "kind": "LockPolicy", "metadata": {"name": "p"}}
+    plan = planned(world, {**policy, "spec": {"locks": ["m"], "freeze": [window]}}, workflow("a", job("m")))
+    assert states(plan) == [("a", "BLOCKED")]
+    assert plan.runs[0].locks[0].reason == "frozen until 2026-03-01T14:00:00Z by LockPolicy p (next.yaml:1): evening"
+
+
 def test_a_raised_limit_names_who_would_start(world):
     world.limits(s0=1)
     world.push(*[workflow(f"w{n}", job("s0")) for n in range(4)], path="a.yaml")

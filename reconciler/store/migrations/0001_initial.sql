@@ -237,9 +237,14 @@ CREATE TABLE lock (
   on_failure   TEXT NOT NULL DEFAULT '' CHECK (on_failure IN ('', 'Hold', 'Release')),  -- '': as the settings say
   hold_for_s   INTEGER,                       -- a failed run keeps it so long
   fails_youngest INTEGER NOT NULL DEFAULT 0 CHECK (fails_youngest IN (0, 1)),
+  freeze_json  TEXT NOT NULL DEFAULT '[]',    -- [[schedule, seconds, time zone, reason], ...]: windows in which it admits nobody
+  frozen_until TEXT,                          -- the end of the window that is open; NULL: none is
+  frozen_why   TEXT NOT NULL DEFAULT '',      -- which policy that is, and its reason
+  freeze_at    TEXT,                          -- when that changes next
   CHECK (kind NOT IN ('Mutex', 'DatabaseMutex', 'Infrastructure') OR capacity IS 1)
 ) STRICT;
 CREATE INDEX lock_of_kind ON lock (namespace, kind);
+CREATE INDEX lock_freeze ON lock (freeze_at) WHERE freeze_at IS NOT NULL;
 
 CREATE TABLE semaphore_limit (                 -- what `limit set` says of a database semaphore, before and after its first use
   namespace TEXT NOT NULL,
@@ -287,6 +292,7 @@ CREATE TABLE claim_lock (
   template    TEXT NOT NULL,                  -- the name as written
   resolved_json TEXT NOT NULL DEFAULT '[]',   -- [[tag, value], ...] that made the name
   units       INTEGER NOT NULL DEFAULT 1 CHECK (units > 0),  -- 2147483647: a maintenance hold, which takes the lock whole
+  thaws       INTEGER NOT NULL DEFAULT 0 CHECK (thaws IN (0, 1)),  -- it is let in although the lock is frozen
   due_at      TEXT,                           -- when something happens to a hold of it:
   due_what    TEXT NOT NULL DEFAULT '' CHECK (due_what IN ('', 'alarm', 'end', 'release')),
   -- copies of the claim's own columns, so that one index is the queue; written by the same statements only
@@ -303,6 +309,8 @@ CREATE INDEX held ON claim_lock (lock_id) WHERE state = 'held' AND nested = 0;
 CREATE INDEX queue_inside ON claim_lock (lock_id, nested, priority DESC, queue_order, claim_id) WHERE state = 'waiting' AND nested > 0;
 CREATE UNIQUE INDEX one_turn_inside ON claim_lock (lock_id, nested) WHERE state = 'held' AND nested > 0;
 CREATE UNIQUE INDEX mutex_has_one_holder ON claim_lock (lock_id) WHERE state = 'held' AND nested = 0 AND mutex = 1;
+CREATE INDEX queue_thawed ON claim_lock (lock_id, priority DESC, queue_order, claim_id)
+  WHERE state = 'waiting' AND nested = 0 AND thaws = 1;
 CREATE INDEX queue_of_holds ON claim_lock (lock_id, priority DESC, queue_order, claim_id)
   WHERE state = 'waiting' AND units = 2147483647;
 CREATE INDEX held_by_run ON claim_lock (run_id) WHERE state = 'held';
