@@ -50,14 +50,18 @@ def holder_verdict(holder: Row, lost: dict[int, str]) -> tuple[str, str]:
     if holder["shutdown"]:
         return WINDING_UP, f"it was told to {holder['shutdown'].lower()}"
     if holder["hold_json"]:
-        return MAINTENANCE, hold_text(holder)
+        return MAINTENANCE, _hold_terms(holder)
     return HEALTHY, "its run has not ended"
 
 
 def hold_text(row: Row) -> str:
     """`held for maintenance by WHO until INSTANT: REASON`, of a holder or waiter that is a maintenance hold."""
+    return f"{MAINTENANCE} {_hold_terms(row)}"
+
+
+def _hold_terms(row: Row) -> str:
     until = f" until {whole_seconds(row['hold_until'])}" if row["hold_until"] else ""
-    return f"{MAINTENANCE} by {owner_of(row['hold_json'])}{until}: {reason_of(row['hold_json'])}"
+    return f"by {owner_of(row['hold_json'])}{until}: {reason_of(row['hold_json'])}"
 
 
 def frozen_text(row: Row) -> str:

@@ -162,7 +162,7 @@ def table_row(line: LockLine, state: str, verdict: str, now_s: float) -> tuple[s
     row = line.row
     oldest = age(line.oldest, now_s) if line.waiting else "-"
     name = party(line.holders[0], row["namespace"]) if line.holders else "-"
-    more = f" (+{line.held - 1})" if line.held > 1 else ""
+    more = f" (+{line.held - 1})" if line.held > 1 and verdict != MAINTENANCE else ""
     told = hold_text(line.holders[0]) if verdict == MAINTENANCE else verdict
     return (row["key"], row["kind"], held_of(line), str(line.waiting), oldest, name + more, state, told or "-")
 

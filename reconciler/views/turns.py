@@ -25,14 +25,15 @@ def expected_starts(
 
     Every hold ahead counts as long as half of the earlier ones took, the present ones less what has passed, one for maintenance
     its own time. ([], why) if it cannot be told: too little is known, or a holder does not let go by itself or is over that time
-    by far. Where only the end of a maintenance hold is known, the list stops where that no longer tells.
+    by far. Where only the end of a maintenance hold or a freeze is known, the list stops where that no longer tells.
     """
     times = pace.times(line.row["id"])
     if not line.waiting:
         return [], ""
     verdicts = [pace.verdict(holder, lost)[0] for holder in line.holders]
     is_held = MAINTENANCE in verdicts
-    if times is None and not is_held:
+    is_frozen = line.row["frozen_until"] is not None and not line.holders
+    if times is None and not (is_held or is_frozen):
         return [], f"fewer than {FEWEST} ended holds of this lock are known"
     if line.row["kind"] == "Constraint" and not is_held:
         return [], "its claims want several units each, and it cannot be told which of them fits first"
@@ -46,17 +47,17 @@ def expected_starts(
     held = {place: (length, until) for place, length, until in queued}
     begin = max(now_s, epoch_s(line.row["frozen_until"])) if line.row["frozen_until"] else now_s
     starts = _turns([max(begin, at) for at in _free(line, half, now_s, is_held=is_held)], held, half, line.waiting)
-    counted = "a maintenance hold counts its own time"
+    counted = "the freeze ends then" if is_frozen else "a maintenance hold counts its own time"
     if half is None:
         return starts, f"{counted}; fewer than {FEWEST} other holds of this lock are known"
     how = f"{pace.told(line.row['id'])}; each hold ahead counts {span(half)}, a present one what is left of that"
-    return starts, f"{how}; {counted}" if is_held or held else how
+    return starts, f"{how}; {counted}" if is_held or held or is_frozen else how
 
 
 def _free(line: LockLine, half: float | None, now_s: float, *, is_held: bool) -> list[float]:
     """When each of the units that the waiters will take is free for the first of them, earliest first."""
     if is_held or half is None:
-        until = line.holders[0]["hold_until"]
+        until = line.holders[0]["hold_until"] if is_held else line.row["frozen_until"]
         return [max(now_s, epoch_s(until))] * min(line.waiting, line.row["capacity"]) if until else []
     free = [max(now_s, epoch_s(holder["granted_at"]) + half) for holder in line.holders]
     free += [now_s] * min(line.waiting, line.row["capacity"] - line.held)

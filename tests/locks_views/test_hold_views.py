@@ -62,7 +62,7 @@ def test_a_held_lock_says_who_holds_it_why_and_until_when(world, reader, held):
     assert (found["state"], found["verdict"], found["held"], found["limit"]) == ("contended", "held for maintenance", 1, 1)
     (holder,) = found["holders"]
     assert (holder["run"], holder["verdict"], holder["units"]) == (held, "held for maintenance", 1)
-    assert holder["evidence"] == f"held for maintenance by tester until {UNTIL}: disk swap"
+    assert holder["evidence"] == f"by tester until {UNTIL}: disk swap"
     assert holder["maintenance"] == {"owner": "tester", "reason": "disk swap", "until": UNTIL}
     assert holder["next"] == [f"lineclear unhold {KEY} --reason TEXT"]
 
@@ -183,6 +183,15 @@ def test_a_frozen_lock_says_until_when_and_by_whose_policy_and_what_passes_it(wo
     assert "--override-freeze --reason TEXT" in told
     ((*_, message),) = run_rows(reader, [run_row(reader, "r0")], world.clock.at.timestamp())
     assert message.endswith(f"Lock status: 1/1; frozen until 2026-03-01T14:00:00Z by {by}")
+
+
+def test_of_a_frozen_lock_without_a_history_the_first_start_is_told(world, reader):
+    freeze(world)
+    for name in ("r0", "r1"):
+        world.submit(job("m"), name)
+    found = shown(world, reader)
+    assert [one["expectedStart"] for one in found["queue"]] == ["2026-03-01T14:00:00Z", None]
+    assert found["expectedBy"].startswith("the freeze ends then; fewer than 5")
 
 
 def test_expected_starts_wait_for_the_end_of_the_window(world, reader):

@@ -15,7 +15,7 @@ from reconciler.home import Home
 from reconciler.store import read_locks, read_runs, read_screen
 from reconciler.store.read import Reader
 from reconciler.views import glance, waiting
-from reconciler.views.doing import doing, read_boot_id, release
+from reconciler.views.doing import doing, frozen_text, read_boot_id, release
 from reconciler.views.lock_state import limit_trouble, line_of, state_of
 from reconciler.views.names import node_label
 from reconciler.views.run import labels_of
@@ -57,7 +57,7 @@ def lock_detail(reader: Reader, key: str, now: datetime, skip: int = 0) -> LockD
         one = glance.holder_glance(holder, lost)
         holders.append(holder_of(one, key, doing(reader, holder, now.timestamp())))
     holders.sort(key=lambda one: _ORDER[one.is_stuck])
-    when, actions = _release(line.holders, holders, key, row["held_back"])
+    when, actions = _release(line.holders, holders, key, row)
     holds = tuple(_hold(values) for values in read_screen.list_holds(reader, row["id"], HOLDS))
     lengths = [hold.until - hold.since for hold in holds if hold.until is not None]
     return LockDetail(
@@ -75,12 +75,12 @@ def lock_detail(reader: Reader, key: str, now: datetime, skip: int = 0) -> LockD
     )
 
 
-def _release(rows: list[Any], holders: list[Holder], key: str, held_back: str) -> tuple[str, tuple[str, ...]]:
+def _release(rows: list[Any], holders: list[Holder], key: str, lock: Any) -> tuple[str, tuple[str, ...]]:
     """What lets the lock go on, and what a person may do: of the first stuck holder, else of the oldest."""
-    if held_back:
+    if lock["held_back"]:
         return "when a person opens it again", (f"lineclear unhold {key} --reason TEXT",)
     if not holders:
-        return "", ()
+        return (f"when it is no longer {frozen_text(lock)}" if lock["frozen_until"] else ""), ()
     row = next(row for row in rows if row["claim_id"] == holders[0].claim)
     when, actions = release(row, key, holders[0].verdict)
     return when, tuple(actions)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 
+from reconciler.views.doing import MAINTENANCE
 from tui.core import states
 from tui.core.fmt import age, clock, count, span, units
 from tui.core.model import Holder, LockDetail, LockRow, LockState, Snapshot, Waiter
@@ -41,7 +42,7 @@ def holder_text(row: LockRow) -> str:
     """The oldest holder, and how many more there are."""
     if not row.holders:
         return NONE
-    more = row.held - 1
+    more = 0 if row.holders[0].verdict == MAINTENANCE else row.held - 1
     return row.holders[0].label + (f" +{more}" if more > 0 else "")
 
 
