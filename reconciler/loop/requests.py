@@ -20,6 +20,7 @@ from reconciler.loop.pipelines import join
 from reconciler.loop.revision import pushed
 from reconciler.loop.stuck import terminate_stuck_holder
 from reconciler.loop.submit import Order, source_of, submit
+from reconciler.model.own_kinds import OVERRIDE_FREEZE
 from reconciler.model.spec import Document, Kind
 from reconciler.model.state import Phase, RunState
 from reconciler.store import catalogue, claims, crons, queue, runs
@@ -96,7 +97,7 @@ def _override(args: Args) -> dict[str, str]:
     reason = str(args.get("reason") or "").strip()
     if not reason:
         raise UsageError("--override-freeze wants a reason: the journal says who passed a freeze, and why")
-    return {runs.OVERRIDE: reason}
+    return {OVERRIDE_FREEZE: reason}
 
 
 def _submit_document(ctx: Context, document: Document, args: Args, taken: RunState | None) -> RunState:

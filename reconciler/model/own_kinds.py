@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 NO_BOUND = 2**31 - 1
+OVERRIDE_FREEZE = "lineclear.dev/override-freeze"  # on a run: why freeze windows do not stop it
 
 
 class Overflow(StrEnum):

@@ -14,12 +14,11 @@ from reconciler.clock import from_text, to_text
 from reconciler.errors import Conflict
 from reconciler.model.concurrency import policy_key
 from reconciler.model.locks import LockKind
-from reconciler.model.own_kinds import OnFailure
+from reconciler.model.own_kinds import OVERRIDE_FREEZE, OnFailure
 from reconciler.model.plan import Keep
 from reconciler.model.state import ClaimId, LockId, NodeId, Phase, ResolvedLock, Rule, RunId, RunState
 from reconciler.model.whole import WHOLE
 from reconciler.store import limits, mappings, moves, notices, policies
-from reconciler.store.runs import OVERRIDE
 from reconciler.store.writer import Writer
 
 _GRANTED = (
@@ -40,7 +39,7 @@ def request(writer: Writer, run: RunState, node: NodeId | None, locks: Sequence[
     """Queues a claim of a run (node None) or of a node; marks every lock that it waits for."""
     level = "run" if node is None else "node"
     claim = _insert(writer, run, node, level)
-    is_exempt = OVERRIDE in run.annotations
+    is_exempt = OVERRIDE_FREEZE in run.annotations
     wanted = [replace(lock, thaws=True) for lock in locks] if is_exempt else locks
     turns = []
     for lock in wanted:
@@ -175,7 +174,7 @@ def grant(writer: Writer, claim: ClaimId) -> list[LockId]:
 def _reason(writer: Writer, run_id: int) -> str | None:
     """Why freeze windows do not stop a run; None for a hold, which they never do."""
     text = writer.db.execute("SELECT annotations_json FROM run WHERE id = ?", (run_id,)).fetchone()[0]
-    said: str | None = json.loads(text).get(OVERRIDE)
+    said: str | None = json.loads(text).get(OVERRIDE_FREEZE)
     return said
 
 

@@ -10,6 +10,7 @@ from hashlib import sha256
 from reconciler.errors import Conflict, InvariantViolated
 from reconciler.model.barrier import Standing
 from reconciler.model.concurrency import ConcurrencyPolicy, PolicyRule
+from reconciler.model.own_kinds import OVERRIDE_FREEZE
 from reconciler.model.state import (
     AttemptState,
     ClaimPhase,
@@ -25,7 +26,6 @@ from reconciler.store import attempts, barriers
 from reconciler.store.attempts import outputs_json, read_outputs
 from reconciler.store.writer import Writer
 
-OVERRIDE = "lineclear.dev/override-freeze"  # on a run: why freeze windows do not stop it
 _RUN = (
     "SELECT id, uid, namespace, name, phase, message, priority, queue_order, spec_digest, arguments_json, labels_json,"
     " annotations_json, commit_sha, cron, scheduled_at, successor_of, shutdown, ended_by, created_at, started_at, finished_at,"
@@ -299,7 +299,7 @@ def resubmission(
         spec_json=spec_json(writer, run.spec_digest),
         arguments=arguments,
         labels={**run.labels, "workflows.argoproj.io/resubmitted-from-workflow": run.name},
-        annotations={name: text for name, text in run.annotations.items() if name != OVERRIDE},  # one leave, one run
+        annotations={name: text for name, text in run.annotations.items() if name != OVERRIDE_FREEZE},  # one leave, one run
         origin="resubmit",
         origin_kind=row[0],
         origin_name=row[1],

@@ -99,13 +99,6 @@ def quantile(ordered: list[float], percent: int) -> float:
     return ordered[max(0, -(-len(ordered) * percent // 100) - 1)]
 
 
-def _accuracy(reader: Reader, row: Row) -> Accuracy | None:
-    """How good the lock's expected starts were; imported only where one is told."""
-    from reconciler.views.guesses import accuracy
-
-    return accuracy(reader, row["id"], row["capacity"])
-
-
 def expected_start(reader: Reader, wait: Row, position: int, now_s: float, boot_id: str) -> tuple[str | None, str]:
     """When one waiter may expect the lock that its row names, or None, and how that was worked out or why it cannot be told."""
     if read_history.needs_more(reader, wait):

@@ -6,12 +6,13 @@ import pytest
 from loop_harness import spec as plain
 from meetings import meeting, submit
 
-from reconciler.store import read_runs
+from reconciler.store import read_locks, read_runs
 from reconciler.store.read import open_read
 from reconciler.views.doing import doing
 from reconciler.views.graph import Graph
 from reconciler.views.graph_drawing import Drawing
 from reconciler.views.instants import epoch_s
+from reconciler.views.locks import get_lock
 from reconciler.views.run import node_objects
 from reconciler.views.runs_table import run_rows, run_text
 from reconciler.views.waiting import Room
@@ -62,8 +63,8 @@ def test_lists_and_objects_say_for_whom_it_waits(world, reader):
 
 def test_a_holder_that_waits_at_a_barrier_is_said_to(world, reader):
     submit(world, a=meeting("go", before=False, locks=["m"]), b=meeting("go"))
-    row = dict(find(reader, "a"))
-    assert doing(reader, row | {"run_id": row["id"], "run": "a"}, NOW) == 'waits at barrier "go" since 2m'
+    (holder,) = read_locks.list_holders(reader, get_lock(reader, "m", "default")["id"])
+    assert doing(reader, holder, NOW) == 'waits at barrier "go" since 2m'
 
 
 def test_the_graph_and_why_name_a_cycle_of_a_lock_and_a_barrier(world, reader):
