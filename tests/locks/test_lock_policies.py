@@ -104,6 +104,7 @@ def test_a_claim_of_two_locks_is_refused_by_the_fuller_one_and_leaves_both_queue
 # patience ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.edge("E51")
 def test_a_run_that_waited_long_enough_fails_and_names_the_holder(world):
     push(world, policy("m", waitLimit="10m"))
     submit(world, "r0", "r1", "r2")
@@ -219,6 +220,7 @@ def test_what_the_run_itself_says_goes_before_the_policy(world, said, kept):
 # order -------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.edge("E7")
 def test_a_claim_that_fits_passes_one_that_does_not_so_many_times_and_no_more(world):
     push(world, policy("a", order="Overtake", overtakeAtMost=2))
     submit(world, "busy", locks=("b",))

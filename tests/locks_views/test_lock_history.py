@@ -45,6 +45,7 @@ def then(past, world, key="", seconds=0):
     }
 
 
+@pytest.mark.edge("E76")
 def test_each_end_is_told_with_who_and_why(world, past):
     for name in ("good", "failed", "killed", "stuck", "last"):
         world.submit(job("m"), name)
@@ -89,6 +90,7 @@ def test_who_gave_up_waiting_was_withdrawn_and_held_never(world, past):
     assert (past(end_of, hold)[:2], hold.waited_s, hold.held_s) == (("stopped", "tester"), 60.0, None)
 
 
+@pytest.mark.edge("E76")
 def test_times_are_told_of_deleted_runs_too_and_summed_up(world, past):
     for number in range(1, 21):
         world.submit(job("m"), f"r{number}")

@@ -29,9 +29,9 @@ def lock_up(world, count=2):
         world.exits(f"r{number}", "[0].first")
 
 
+@pytest.mark.edge("E44")
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_a_cycle_over_two_levels_is_told_once_in_the_tick_that_closes_it(world, count):
-    """E44."""
     lock_up(world, count)
     expected = {f"r{n} waits for default/Mutex/m{(n + 1) % count}, held by r{(n + 1) % count}" for n in range(count)}
     assert [set(told) for told in cycles(world)] == [expected]
@@ -82,6 +82,7 @@ def policy(**fields):
     return {"apiVersion": OWN, "kind": "LockPolicy", "metadata": {"name": "p"}, "spec": body}
 
 
+@pytest.mark.edge("E44")
 def test_where_a_policy_says_so_the_youngest_is_ended_and_lets_everything_go(world):
     world.push(policy(deadlock="FailYoungest"), path="p.yaml")
     lock_up(world, 3)
