@@ -201,8 +201,8 @@ def release_lock(writer: Writer, claim: ClaimId, lock_id: LockId, reason: str) -
         end_claim(writer, claim, reason)
         return
     moves.note_release(writer, claim, lock_id)
-    sql = "UPDATE claim_lock SET state = 'released' WHERE claim_id = ? AND lock_id = ? AND state = 'held'"
-    if writer.db.execute(sql, (claim, lock_id)).rowcount != 1:
+    sql = "UPDATE claim_lock SET state = 'released', let_go_at = ? WHERE claim_id = ? AND lock_id = ? AND state = 'held'"
+    if writer.db.execute(sql, (writer.now, claim, lock_id)).rowcount != 1:
         raise Conflict(f"claim {claim} holds lock {lock_id} no more")
     writer.marks.lock(lock_id)
     key, level, namespace, run, epoch, node, commit = writer.db.execute(

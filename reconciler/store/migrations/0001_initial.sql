@@ -265,6 +265,7 @@ CREATE TABLE claim_lock (
   units       INTEGER NOT NULL DEFAULT 1 CHECK (units > 0),
   due_at      TEXT,                           -- when something happens to a hold of it:
   due_what    TEXT NOT NULL DEFAULT '' CHECK (due_what IN ('', 'alarm', 'end', 'release')),
+  let_go_at   TEXT,                           -- when it was released while the claim kept others; NULL: with the claim
   -- copies of the claim's own columns, so that one index is the queue; written by the same statements only
   state       TEXT NOT NULL CHECK (state IN ('waiting', 'held', 'released')),
   priority    INTEGER NOT NULL,
