@@ -126,7 +126,6 @@ def _find_later(ctx: Context, lock: LockId, head: ClaimId) -> ClaimId | None:
     """A waiter behind the head that may go although the head cannot: a policy lets it pass, or nobody stands in its way."""
     for claim in dict.fromkeys([*queue.first_waiters(ctx.writer, lock), *queue.waiting_nodes(ctx.writer, lock)]):
         if claim != head and _may_take(ctx, claim):
-            queue.note_passed(ctx.writer, claim)
             return claim
     return None
 
@@ -145,6 +144,7 @@ def _admit_inside(ctx: Context, lock: LockId) -> bool:
 
 
 def _grant(ctx: Context, claim: ClaimId) -> None:
+    queue.note_passed(ctx.writer, claim)  # whichever lock it was looked at for: it may be first there and not elsewhere
     for other in claims.grant(ctx.writer, claim):
         ctx.writer.marks.lock(other)  # also its own: what its run holds now may let that run pass elsewhere
     ctx.boundary("admit")

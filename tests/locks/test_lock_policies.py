@@ -235,6 +235,18 @@ def test_a_claim_that_fits_passes_one_that_does_not_so_many_times_and_no_more(wo
     assert world.holders("a") == ["big"]
 
 
+def test_a_claim_that_is_first_for_another_lock_is_counted_where_it_passes_too(world):
+    push(world, policy("a", order="Overtake", overtakeAtMost=1))
+    submit(world, "first", locks=("c",))  # the lock that is looked at first
+    submit(world, "s0", locks=("c", "a"))
+    submit(world, "busy", locks=("b",))
+    submit(world, "big", locks=("a", "b"))
+    submit(world, "s1", "s2", locks=("c", "a"))
+    for name in ("first", "s0", "s1"):
+        world.exits(name, "")
+    assert (world.holders(), world.queue("a")) == ({"b": ["busy"]}, ["big", "s2"])
+
+
 def test_without_a_policy_nobody_passes(world):
     submit(world, "busy", locks=("b",))
     submit(world, "big", locks=("a", "b"))
