@@ -208,6 +208,21 @@ def test_of_two_locks_a_failed_run_keeps_the_one_whose_policy_says_hold(world):
     assert world.holders("db") == ["r2"]
 
 
+def test_a_retried_run_that_let_one_of_its_locks_go_runs_only_with_all_of_them_and_gives_the_other_to_nobody(world):
+    push(world, policy("temp", onFailure="Release"))
+    submit(world, "r0", locks=("temp", "db"))
+    submit(world, "r1", locks=("temp",))
+    submit(world, "r2", locks=("db",), priority=1)
+    world.exits("r0", "", 1)
+    world.must("retry", namespace="default", run="r0")
+    assert (world.phase("r0"), world.running()) == ("Pending", [("r1", "")])
+    assert world.queue() == {"db": ["r0", "r2"], "temp": ["r0"]}
+    world.crash()
+    assert world.sweep_changes() == 0
+    world.exits("r1", "")
+    assert world.holders() == {"temp": ["r0"], "db": ["r0"]}
+
+
 @pytest.mark.parametrize(("said", "kept"), [("Hold", ["r0"]), ("Release", [])])
 def test_what_the_run_itself_says_goes_before_the_policy(world, said, kept):
     push(world, policy("m", onFailure="Release" if said == "Hold" else "Hold"))
