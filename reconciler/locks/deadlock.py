@@ -47,6 +47,14 @@ class Tangle:
                     return _shortest(edges, knot, claim)
         return []
 
+    def knot_through(self, claim: int) -> tuple[list[int], list[int]]:
+        """A shortest cycle through a locked-up claim, and all waiting claims of its knot in order; ([], []) if it is in none."""
+        edges = self._edges()
+        for knot in _knots(edges):
+            if claim in knot:
+                return _shortest(edges, knot, claim), sorted(other for other in knot if other in self._needs)
+        return [], []
+
     def _edges(self) -> dict[int, list[int]]:
         stuck = self.locked_up()
         return {claim: self._blockers(claim, stuck) for claim in sorted(stuck)}

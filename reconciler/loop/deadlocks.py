@@ -14,33 +14,36 @@ from reconciler.store.refusals import end_by_rule
 
 
 def pass_deadlocks(ctx: Context) -> None:
-    """Looks at every marked claim; each cycle is told once, and broken where a policy says so."""
+    """Looks at every marked claim; each knot is told once, by a cycle of it, and broken where a policy says so."""
     marked, ctx.writer.marks.tangled = ctx.writer.marks.tangled, {}
     for claim in marked:
         around = tangles.look_around(ctx.writer, claim)
         if around is not None:
-            cycle = around.tangle.cycle_through([claim])
+            cycle, knot = around.tangle.knot_through(claim)
             if cycle:
-                _meet(ctx, tangles.tell_waits(ctx.writer, cycle, around.run_of), around.run_of)
+                _meet(ctx, tangles.tell_waits(ctx.writer, cycle, around.run_of), around.run_of, [ClaimId(c) for c in knot])
 
 
-def _meet(ctx: Context, waits: list[tuple[ClaimId, str]], run_of: dict[int, RunId]) -> None:
+def _meet(ctx: Context, waits: list[tuple[ClaimId, str]], run_of: dict[int, RunId], knot: list[ClaimId]) -> None:
     claims = [claim for claim, _ in waits]
     members = [runs.get_run(ctx.writer, run_id) for run_id in dict.fromkeys(run_of[claim] for claim in claims)]
     if any(run.shutdown for run in members):
         return  # one of them is on its way out
-    if tangles.same_knot(ctx.writer, claims):
+    is_known = tangles.same_knot(ctx.writer, knot)
+    policy = tangles.policy_against(ctx.writer, claims)
+    if is_known and not policy:
         return
     sentences = [sentence for _, sentence in waits]
-    first = members[0]
-    detail = {"runs": [run.name for run in members], "waits": sentences}
-    ctx.writer.journal("lock.cycle", namespace=first.namespace, run=first.name, detail=detail)
-    policy = tangles.policy_against(ctx.writer, claims)
-    tell_cycle(ctx.writer, members, sentences, policy)
+    if not is_known:
+        first = members[0]
+        detail = {"runs": [run.name for run in members], "waits": sentences}
+        ctx.writer.journal("lock.cycle", namespace=first.namespace, run=first.name, detail=detail)
+        tell_cycle(ctx.writer, members, sentences, policy)
     if policy:
         victim = min(members, key=_worth)
         told = "; ".join(sentences)
         end_by_rule(ctx.writer, victim, Rule.DEADLOCK, f"ended by LockPolicy {policy} as the youngest of a cycle: {told}")
+        ctx.writer.marks.tangled.update(dict.fromkeys(knot))  # what is left of the knot may be locked up without the victim
 
 
 def _worth(run: RunState) -> tuple[int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from reconciler.locks.deadlock import Spot, Tangle
@@ -108,13 +108,15 @@ def tell_waits(writer: Writer, cycle: Iterable[int], run_of: dict[int, RunId]) -
     return found
 
 
-def same_knot(writer: Writer, claims: Iterable[ClaimId]) -> bool:
-    """True if these claims were seen in one cycle before; from now on they were."""
-    waiting = list(claims)
-    knot = min(waiting)
-    marks = ", ".join("?" * len(waiting))
-    sql = f"UPDATE claim SET knot = ? WHERE id IN ({marks}) AND knot <> ?"
-    return writer.db.execute(sql, (knot, *waiting, knot)).rowcount == 0
+def same_knot(writer: Writer, claims: Sequence[ClaimId]) -> bool:
+    """True if these claims were seen in one knot before, others with them or not; from now on they were."""
+    marks = ", ".join("?" * len(claims))
+    sql = f"SELECT min(knot), max(knot) FROM claim WHERE id IN ({marks})"
+    least, most = writer.db.execute(sql, claims).fetchone()
+    if least == most and least > 0:
+        return True
+    writer.db.execute(f"UPDATE claim SET knot = ? WHERE id IN ({marks})", (min(claims), *claims))
+    return False
 
 
 def policy_against(writer: Writer, claims: Iterable[ClaimId]) -> str:

@@ -141,3 +141,36 @@ def test_parallel_steps_of_one_run_that_cross_are_found(world):
     world.exits("r0", "[0].a[0].wait")
     world.exits("r0", "[0].b[0].wait")
     assert len(cycles(world)) == 1
+
+
+def crossing(own, *wanted):
+    """A run that holds locks and then takes others, each in a step of its own beside the others."""
+    first = [{"name": "first", "template": "plain"}]
+    after = [{"name": f"take-{lock}", "template": f"take-{lock}"} for lock in wanted]
+    body = spec({"name": "main", "steps": [first, after]}, pod("plain"), *(pod(f"take-{lock}", lock) for lock in wanted))
+    return {**body, "synchronization": {"mutexes": [{"name": lock} for lock in own]}}
+
+
+def tie(world, *runs):
+    """Runs of (locks that it holds, locks that it then wants), all of which want them now."""
+    for number, (own, wanted) in enumerate(runs):
+        world.submit(crossing(own, *wanted), f"r{number}")
+    for number in range(len(runs)):
+        world.exits(f"r{number}", "[0].first")
+
+
+def test_cycles_that_share_a_wait_are_told_once_and_not_again_at_each_sweep(world):
+    tie(world, (["m0"], ["m1", "m2"]), (["m1", "m2"], ["m0"]))
+    assert len(cycles(world)) == 1
+    for _ in range(2):
+        assert world.sweep_changes() == 0
+        world.tick(seconds=700)
+    assert len(cycles(world)) == 1
+
+
+def test_of_cycles_that_share_a_run_each_is_broken(world):
+    world.push(policy(deadlock="FailYoungest"), path="p.yaml")
+    tie(world, (["m0"], ["m1", "m2"]), (["m1"], ["m0"]), (["m2"], ["m0"]))
+    assert [world.phase(f"r{n}") for n in range(3)] == ["Running", "Failed", "Failed"]
+    assert world.running() == [("r0", "[1].take-m1"), ("r0", "[1].take-m2")]
+    assert world.sweep_changes() == 0

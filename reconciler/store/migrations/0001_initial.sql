@@ -242,7 +242,7 @@ CREATE TABLE claim (                           -- one request for one or more lo
   release_reason TEXT NOT NULL DEFAULT '',
   wait_until     TEXT,                        -- a wait beyond this is refused
   overtaken      INTEGER NOT NULL DEFAULT 0,  -- how many later claims have passed it
-  knot           INTEGER NOT NULL DEFAULT 0,  -- the oldest claim of the cycle in which it was last seen to wait
+  knot           INTEGER NOT NULL DEFAULT 0,  -- the oldest claim of the knot of cycles in which it was last seen to wait
   CHECK ((state = 'waiting') = (granted_at IS NULL AND released_at IS NULL)),
   CHECK ((state = 'released') = (released_at IS NOT NULL)),
   CHECK ((epoch IS NULL) = (granted_at IS NULL)),
