@@ -262,6 +262,16 @@ def test_a_claim_that_is_first_for_another_lock_is_counted_where_it_passes_too(w
     assert (world.holders(), world.queue("a")) == ({"b": ["busy"]}, ["big", "s2"])
 
 
+def test_nobody_passes_a_waiter_that_could_go_itself(world):
+    """One release lets two go, of which the later one is looked at first: it is the head of the lock with the lower number."""
+    push(world, policy("pass", order="Overtake"))
+    submit(world, "holder", locks=("m0", "wait"))
+    submit(world, "early", locks=("pass", "wait"))
+    submit(world, "late", locks=("m0", "pass"))
+    world.exits("holder", "")
+    assert (world.holders(), world.queue()) == ({"pass": ["early"], "wait": ["early"]}, {"m0": ["late"], "pass": ["late"]})
+
+
 def test_without_a_policy_nobody_passes(world):
     submit(world, "busy", locks=("b",))
     submit(world, "big", locks=("a", "b"))
