@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint bench conformance docs pictures lock clean
+.PHONY: demo test lint bench conformance exhaustive docs pictures lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python docs/demo.py
@@ -25,6 +25,11 @@ conformance: JOBS = 4
 conformance: $(VENV)/.runtime
 	@[ -n "$(CORPUS)" ] && [ -n "$(OUT)" ] || { echo "usage: make conformance CORPUS=DIR OUT=FILE [ROWS=PATTERN] [JOBS=4]" >&2; exit 2; }
 	$(BIN)/python -m conformance --corpus "$(CORPUS)" --out "$(OUT)" --rows "$(or $(ROWS),*)" --jobs $(JOBS)
+
+# Every order of events over a few runs and two locks, in larger spaces than the tests search: an hour; ARGS=--help for less.
+exhaustive: ARGS = --runs 3 --limit 1
+exhaustive: $(VENV)/.dev
+	PYTHONPATH=tests/loop $(BIN)/python tests/loop/lock_space.py $(ARGS)
 
 # The pages that are made from the code.
 docs: $(VENV)/.dev

@@ -6,11 +6,13 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from edge_cases import edge_cases_page
+
 from reconciler.lint.rules import rules_page
 from reconciler.manifest.fields import fields_page
 
 REFERENCE = Path(__file__).parent / "reference"
-PAGES = {"fields.md": fields_page, "lint-rules.md": rules_page}
+PAGES = {"fields.md": fields_page, "lock-edge-cases.md": edge_cases_page, "lint-rules.md": rules_page}
 
 
 def main() -> int:

@@ -14,7 +14,7 @@ from reconciler.store.refusals import end_by_rule
 
 
 def pass_deadlocks(ctx: Context) -> None:
-    """Looks at every marked claim; each cycle is told once, and broken where a policy says so."""
+    """Looks at every marked claim; each knot is told once, by a cycle of it, and broken where a policy says so."""
     marked, ctx.writer.marks.tangled = ctx.writer.marks.tangled, {}
     for claim in marked:
         around = tangles.look_around(ctx.writer, claim)
@@ -28,14 +28,17 @@ def pass_deadlocks(ctx: Context) -> None:
 def _meet(ctx: Context, waits: list[tuple[ClaimId, str]], run_of: dict[int, RunId], *, is_known: bool) -> None:
     claims = [claim for claim, _ in waits]
     members = [runs.get_run(ctx.writer, run_id) for run_id in dict.fromkeys(run_of[claim] for claim in claims)]
-    if is_known or any(run.shutdown for run in members):
-        return  # it was told, or one of them is on its way out
-    sentences = [sentence for _, sentence in waits]
-    first = members[0]
-    detail = {"runs": [run.name for run in members], "waits": sentences}
-    ctx.writer.journal("lock.cycle", namespace=first.namespace, run=first.name, detail=detail)
+    if any(run.shutdown for run in members):
+        return  # one of them is on its way out
     policy = tangles.policy_against(ctx.writer, claims)
-    tell_cycle(ctx.writer, members, sentences, policy)
+    if is_known and not policy:
+        return
+    sentences = [sentence for _, sentence in waits]
+    if not is_known:
+        first = members[0]
+        detail = {"runs": [run.name for run in members], "waits": sentences}
+        ctx.writer.journal("lock.cycle", namespace=first.namespace, run=first.name, detail=detail)
+        tell_cycle(ctx.writer, members, sentences, policy)
     if policy:
         victim = min(members, key=_worth)
         told = "; ".join(sentences)

@@ -24,6 +24,7 @@ from reconciler.model.own_kinds import OVERRIDE_FREEZE
 from reconciler.model.spec import Document, Kind
 from reconciler.model.state import Phase, RunState
 from reconciler.store import catalogue, claims, crons, queue, runs
+from reconciler.store.claims import Kept
 from reconciler.store.reopen import reopen
 from reconciler.workflow.values import resolve_arguments
 
@@ -215,10 +216,14 @@ def do_retry(ctx: Context, args: Args) -> Answer:
     if run.phase not in (Phase.FAILED, Phase.ERROR):
         raise Refused(f"{run.name} is {run.phase.value}: only a Failed or Error run can be retried; use resubmit for a new run")
     spec = ctx.specs.get(run.spec_digest)
-    has_locks = not spec.locks or queue.holds_anything(ctx.writer, run.id)
+    asks_apart = spec.deployment is not None and spec.deployment.asks_apart
+    wants_any = bool(spec.locks) or (spec.deployment is not None and not asks_apart and bool(spec.deployment.constraints))
+    kept = claims.kept_of_run(ctx.writer, run.id, but_deployment=asks_apart)
     concurrency.rejoin(ctx, run, cron_runs.present_rule(ctx, run))
-    has_locks = has_locks and run.started_at is not None
+    has_locks = run.started_at is not None and (kept is Kept.ALL or not wants_any)
     reopen(ctx.writer, run, spec.active_deadline_s, keeps_running=has_locks)
+    if kept is Kept.SOME:
+        claims.ask_again_in_front(ctx.writer, run)
     return {"run": run.id, "message": "retried" if has_locks else "retried; it asks for its locks again"}
 
 

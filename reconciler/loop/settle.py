@@ -130,8 +130,7 @@ def _admit(ctx: Context, lock: LockId) -> None:
 def _find_later(ctx: Context, lock: LockId, head: ClaimId) -> ClaimId | None:
     """A waiter behind the head that may go although the head cannot: a policy lets it pass, or nobody stands in its way."""
     for claim in dict.fromkeys([*queue.first_waiters(ctx.writer, lock), *queue.waiting_nodes(ctx.writer, lock)]):
-        if claim != head and _may_take(ctx, claim):
-            queue.note_passed(ctx.writer, claim)
+        if claim != head and _may_take(ctx, claim, lock):
             return claim
     return None
 
@@ -150,14 +149,26 @@ def _admit_inside(ctx: Context, lock: LockId) -> bool:
 
 
 def _grant(ctx: Context, claim: ClaimId) -> None:
+    queue.note_passed(ctx.writer, claim)  # whichever lock it was looked at for: it may be first there and not elsewhere
     for other in claims.grant(ctx.writer, claim):
         ctx.writer.marks.lock(other)  # also its own: what its run holds now may let that run pass elsewhere
     ctx.boundary("admit")
 
 
-def _may_take(ctx: Context, claim: ClaimId) -> bool:
+def _may_take(ctx: Context, claim: ClaimId, scanned: LockId | None = None) -> bool:
+    """`scanned` is the lock of which everybody before the claim was found unable to go."""
     wanted = queue.wants(ctx.writer, claim)
-    return is_admitted(wanted, lambda lock: queue.may_pass(ctx.writer, lock, claim) or _all_exempt(ctx, claim, lock))
+    return is_admitted(wanted, lambda lock: _may_overtake(ctx, claim, lock, scanned) or _all_exempt(ctx, claim, lock))
+
+
+def _may_overtake(ctx: Context, claim: ClaimId, lock: LockId, scanned: LockId | None) -> bool:
+    """True if the lock's policy lets the claim pass all before it, none of whom could go itself."""
+    if not queue.may_pass(ctx.writer, lock, claim):
+        return False
+    if lock == scanned:
+        return True
+    earlier = queue.earlier_waiters(ctx.writer, claim, lock)
+    return len(earlier) < queue.LOOKAHEAD and not any(_may_take(ctx, other, lock) for other, _ in earlier)
 
 
 def _all_exempt(ctx: Context, claim: ClaimId, lock: LockId) -> bool:

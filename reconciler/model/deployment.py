@@ -36,3 +36,8 @@ class Deployment:
     infrastructures: tuple[Infrastructure, ...] = ()
     pre_deployment: str = ""
     constraints: tuple[LockRef, ...] = ()
+
+    @property
+    def asks_apart(self) -> bool:
+        """True if it has a node that asks for its locks; without one they are asked for with those of the run."""
+        return bool(self.infrastructures) or bool(self.pre_deployment and self.constraints)

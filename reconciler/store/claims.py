@@ -9,6 +9,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
+from enum import Enum, auto
 
 from reconciler.clock import from_text, to_text
 from reconciler.errors import Conflict
@@ -234,8 +235,8 @@ def release_lock(writer: Writer, claim: ClaimId, lock_id: LockId, reason: str) -
         end_claim(writer, claim, reason)
         return
     moves.note_release(writer, claim, lock_id)
-    sql = "UPDATE claim_lock SET state = 'released' WHERE claim_id = ? AND lock_id = ? AND state = 'held'"
-    if writer.db.execute(sql, (claim, lock_id)).rowcount != 1:
+    sql = "UPDATE claim_lock SET state = 'released', let_go_at = ? WHERE claim_id = ? AND lock_id = ? AND state = 'held'"
+    if writer.db.execute(sql, (writer.now, claim, lock_id)).rowcount != 1:
         raise Conflict(f"claim {claim} holds lock {lock_id} no more")
     writer.marks.lock(lock_id)
     key, level, namespace, run, epoch, node, commit = writer.db.execute(
@@ -334,6 +335,31 @@ def hold_back(writer: Writer, lock_id: LockId, why: str) -> None:
     """Closes a lock until `unhold` (why not ''), or opens it again."""
     writer.db.execute("UPDATE lock SET held_back = ? WHERE id = ?", (why, lock_id))
     writer.marks.lock(lock_id)
+
+
+class Kept(Enum):
+    """How much an ended run still holds of what it took as a whole."""
+
+    NOTHING = auto()
+    SOME = auto()
+    ALL = auto()
+
+
+def kept_of_run(writer: Writer, run_id: RunId, *, but_deployment: bool) -> Kept:
+    """What an ended run still holds of its own claim; `but_deployment` leaves infrastructures and constraints out of account."""
+    sql = (
+        "SELECT max(cl.state = 'released' AND NOT (? AND l.kind IN ('Infrastructure', 'Constraint')))"
+        " FROM claim c JOIN claim_lock cl ON cl.claim_id = c.id JOIN lock l ON l.id = cl.lock_id"
+        " WHERE c.run_id = ? AND c.level = 'run' AND c.state = 'held'"
+    )
+    lacks = writer.db.execute(sql, (int(but_deployment), run_id)).fetchone()[0]
+    return Kept.NOTHING if lacks is None else Kept.SOME if lacks else Kept.ALL
+
+
+def ask_again_in_front(writer: Writer, run: RunState) -> None:
+    """Turns what a reopened run still holds into the first places of those queues: it is to have all its locks again, or none."""
+    outrank_waiters(writer, run, run)
+    end_claim_of(writer, run, None, "retried: it asks for all its locks again")
 
 
 def outrank_waiters(writer: Writer, taken: RunState, heir: RunState) -> None:

@@ -33,7 +33,9 @@ def read_limit(writer: Writer, lock_id: LockId, namespace: str, name: str) -> No
 
 def _limit_of(body: dict, key: str, place: str, last: int | None) -> tuple[int | None, str]:  # type: ignore[type-arg]
     raw = (body.get("data") or {}).get(key)
-    text = "" if raw is None else str(raw).strip()
+    if raw is None:
+        return last, f"{place}: there is no key {key!r}"
+    text = str(raw).strip()
     if not text.isdecimal() or len(text) > 9:
         return last, f"{place}: key {key!r} is {raw!r}, not a whole number"
     return int(text), place

@@ -166,8 +166,10 @@ def first_waiters(writer: Writer, lock_id: LockId) -> list[ClaimId]:
 
 def note_passed(writer: Writer, claim: ClaimId) -> None:
     """Counts, for every waiter that this claim is about to pass, that it was passed."""
-    passed = f"SELECT c.id {_BEFORE} AND (SELECT overtake FROM lock WHERE id = m.lock_id) > 0"
-    writer.db.execute(f"UPDATE claim SET overtaken = overtaken + 1 WHERE id IN ({passed})", (claim,))
+    allows = "SELECT 1 FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id WHERE cl.claim_id = ? AND l.overtake > 0 LIMIT 1"
+    if writer.db.execute(allows, (claim,)).fetchone() is not None:
+        passed = f"SELECT c.id {_BEFORE} AND (SELECT overtake FROM lock WHERE id = m.lock_id) > 0"
+        writer.db.execute(f"UPDATE claim SET overtaken = overtaken + 1 WHERE id IN ({passed})", (claim,))
 
 
 def earlier_waiters(writer: Writer, claim: ClaimId, lock_id: LockId) -> list[tuple[ClaimId, RunId]]:

@@ -21,7 +21,7 @@ _PAGES = 10  # no more than the latest 40,000 claims are looked at
 
 _LAST_CLAIM = "SELECT max(id) FROM claim"
 _SPANS = """
-SELECT claim_lock.lock_id, (julianday(claim.released_at) - julianday(claim.granted_at)) * 86400.0
+SELECT claim_lock.lock_id, (julianday(ifnull(claim_lock.let_go_at, claim.released_at)) - julianday(claim.granted_at)) * 86400.0
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
 WHERE claim_lock.claim_id > :low AND claim_lock.claim_id <= :high AND claim_lock.state = 'released' AND claim_lock.nested = 0
   AND claim_lock.lock_id IN (SELECT value FROM json_each(:ids)) AND claim.granted_at IS NOT NULL
@@ -171,14 +171,15 @@ WHERE kind IN ('claim.requested', 'claim.granted', 'claim.released', 'claim.with
   AND (subject = :key OR instr(detail_json, :quoted) > 0)
 ORDER BY seq"""
 _OPEN_EVENTS = """
-SELECT seq, at, kind, actor, namespace, run, detail_json FROM journal
+SELECT journal.seq, at, kind, actor, namespace, run, detail_json, json_group_array(lock.value) AS open_json
+FROM journal, json_each(detail_json, '$.locks') AS lock
 WHERE at <= :until AND kind IN ('claim.requested', 'claim.granted')
   AND (:key = '' OR subject = :key OR instr(detail_json, :quoted) > 0)
-  AND json_extract(detail_json, '$.claim') NOT IN (
-    SELECT json_extract(detail_json, '$.claim') FROM journal
+  AND (json_extract(detail_json, '$.claim'), lock.value) NOT IN (
+    SELECT json_extract(detail_json, '$.claim'), gone.value FROM journal, json_each(detail_json, '$.locks') AS gone
     WHERE at <= :until AND kind IN ('claim.released', 'claim.withdrawn', 'claim.refused')
       AND (:key = '' OR subject = :key OR instr(detail_json, :quoted) > 0))
-ORDER BY seq"""
+GROUP BY journal.seq ORDER BY journal.seq"""
 _ENDERS = """
 SELECT seq, at, kind, actor, detail_json FROM journal
 WHERE namespace = :namespace AND run = :run AND seq <= :seq AND at >= :since AND kind IN ('holder.terminated', 'run.shutdown')
@@ -186,7 +187,8 @@ ORDER BY kind = 'holder.terminated' DESC, seq DESC LIMIT 1"""
 _EDGES = "SELECT min(seq), (SELECT at FROM journal ORDER BY seq LIMIT 1) FROM journal"
 _CLAIMS = """
 SELECT claim.id AS claim, claim_lock.nested, claim.level, claim.state, claim.priority, claim.epoch, claim.requested_at,
-  claim.granted_at, claim.released_at, claim.release_reason, run.namespace, run.name AS run, node.name AS node, node.display
+  claim.granted_at, ifnull(claim_lock.let_go_at, claim.released_at) AS released_at, claim.release_reason,
+  run.namespace, run.name AS run, node.name AS node, node.display
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
   LEFT JOIN run ON run.id = claim.run_id LEFT JOIN node ON node.id = claim.node_id
 WHERE claim_lock.lock_id = (SELECT id FROM lock WHERE key = :key)"""
@@ -208,7 +210,10 @@ def list_claim_events(reader: Reader, key: str, quoted: str) -> list[Row]:
 
 
 def list_open_events(reader: Reader, key: str, quoted: str, until: str) -> list[Row]:
-    """How the claims that were open at an instant were asked for and granted; of one lock, or with `key` '' of all."""
+    """How the claims that were open at an instant were asked for and granted; of one lock, or with `key` '' of all.
+
+    `open_json` has the keys that were open: of several locks of a claim some may have been let go before.
+    """
     return reader.rows(_OPEN_EVENTS, key=key, quoted=quoted, until=until)
 
 

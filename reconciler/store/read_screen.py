@@ -54,7 +54,8 @@ WHERE seq < :before AND seq > :after AND (:run IS NULL OR (namespace = :namespac
 ORDER BY seq DESC LIMIT :limit"""
 _JOURNAL_UP = _JOURNAL.replace("seq DESC", "seq")
 _HOLDS = """
-SELECT lock.key, run.namespace, run.name, claim.run_id, node.name, node.display, claim.epoch, claim.granted_at, claim.released_at
+SELECT lock.key, run.namespace, run.name, claim.run_id, node.name, node.display, claim.epoch, claim.granted_at,
+  ifnull(claim_lock.let_go_at, claim.released_at)
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id JOIN lock ON lock.id = claim_lock.lock_id
   LEFT JOIN run ON run.id = claim.run_id LEFT JOIN node ON node.id = claim.node_id
 WHERE claim_lock.lock_id = :lock AND claim_lock.nested = 0 AND claim.granted_at IS NOT NULL

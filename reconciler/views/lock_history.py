@@ -84,7 +84,7 @@ def list_holds(reader: Reader, key: str, since: str) -> list[Hold]:
             hold = gone[claim] = gone.get(claim) or Hold(claim, event["namespace"], event["run"])
             _tell(hold, event, detail)
         elif event["kind"] in ("claim.released", "claim.withdrawn", "claim.refused"):
-            hold.actor, hold.event = event["actor"], event
+            hold.actor, hold.event, hold.reason = event["actor"], event, str(detail.get("reason", ""))
             hold.namespace, hold.run = hold.namespace or event["namespace"], hold.run or event["run"]
     holds = [*found.values(), *gone.values()]
     _guess_nested(holds, key)
@@ -275,7 +275,7 @@ def _open_at(reader: Reader, at: str, key: str) -> dict[str, list[tuple[Hold, in
         detail = json.loads(event["detail_json"])
         claim = int(detail["claim"])
         if claim not in holds:
-            holds[claim] = (Hold(claim, event["namespace"], event["run"]), event["seq"], detail["locks"])
+            holds[claim] = (Hold(claim, event["namespace"], event["run"]), event["seq"], json.loads(event["open_json"]))
         _tell(holds[claim][0], event, detail)
     found: dict[str, list[tuple[Hold, int]]] = {}
     for hold, seq, keys in holds.values():

@@ -115,7 +115,7 @@ def is_clear(d: Decision) -> bool:
         return True
     if deployment.pre_deployment and not _is_prepared(d, deployment.pre_deployment):
         return False
-    if not deployment.infrastructures and not (deployment.pre_deployment and deployment.constraints):
+    if not deployment.asks_apart:
         return True
     node = d.tree.get(ACQUIRE)
     if node is None:

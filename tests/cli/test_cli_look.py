@@ -24,6 +24,7 @@ def queue(rows, minute):
     return rows
 
 
+@pytest.mark.edge("E71")
 def test_the_runs_that_wait_are_listed_by_argos_label_word_for_word(queue, lineclear):
     found = lineclear("get", "workflows", "-l", "workflows.argoproj.io/sync-id", "--no-headers")
     assert found.code == 0

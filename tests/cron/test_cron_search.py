@@ -120,6 +120,7 @@ ARGO_DST = [  # Argo: docs/cron-workflows.md, Daylight Saving, for America/Los_A
 ]
 
 
+@pytest.mark.edge("E97")
 @pytest.mark.parametrize(("text", "start", "expected"), ARGO_DST)
 def test_skipped_local_times_do_not_run_and_repeated_ones_run_twice(text, start, expected):
     rule, instant = parse_schedule(f"CRON_TZ=America/Los_Angeles {text}"), datetime.fromisoformat(start)
@@ -215,6 +216,7 @@ class CountingZone(ZoneInfo):
         return super().utcoffset(moment)
 
 
+@pytest.mark.edge("E108")
 @pytest.mark.parametrize("years", [1, 1000])
 def test_a_search_over_years_asks_the_zone_as_often_as_one_over_a_day(years):
     zone, until = CountingZone.no_cache("Europe/Berlin"), datetime(2024, 5, 1, 12, 0, 30, tzinfo=UTC)

@@ -81,6 +81,7 @@ def test_a_missed_tick_is_not_run_without_a_deadline(deadline, active):
     assert decide(spec, facts(active=active), NOON + GRACE + seconds(0.001)) == a_plan(TOO_LATE)
 
 
+@pytest.mark.edge("E95")
 @pytest.mark.parametrize(
     ("deadline_s", "decision", "reason"),
     [
@@ -205,6 +206,7 @@ def test_forbid_skips_behind_an_active_run_and_names_it(active, reason):
     assert not plan.records[0].creates_run
 
 
+@pytest.mark.edge("E85")
 @pytest.mark.parametrize("deadline", [None, HOUR])
 def test_a_forbidden_tick_is_not_run_when_the_active_run_ends(deadline):
     spec = an_hourly(concurrency_policy=FORBID, starting_deadline=deadline)
@@ -315,6 +317,7 @@ def test_a_clock_that_goes_back_repeats_no_tick():
     assert decide(an_hourly(suspend=True), facts(watermark=NOON), NOON - 3 * HOUR) == a_plan(next_at=None)
 
 
+@pytest.mark.edge("E97")
 @pytest.mark.parametrize(("lag", "is_run"), [(seconds(0), True), (seconds(11), False)])
 def test_both_of_two_repeated_local_times_run(lag, is_run):
     berlin = CronSpec(schedules=("30 2 * * *",), timezone="Europe/Berlin")
@@ -332,6 +335,7 @@ def test_a_local_zone_serves_a_spec_without_one():
     assert plan == a_plan(ON_TIME, next_at=NOON + timedelta(days=1))
 
 
+@pytest.mark.edge("E99")
 @pytest.mark.parametrize(
     ("spec", "message"),
     [

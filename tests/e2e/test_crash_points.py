@@ -106,6 +106,7 @@ def check_story(story):
     assert home.verify().misfits == ()
 
 
+@pytest.mark.edge("E64")
 @pytest.mark.parametrize("point", POINTS.values(), ids=POINTS.keys())
 def test_a_crash_of_the_daemon_at_any_point_loses_and_doubles_nothing(home, book, until, point):
     story = Story(home, book, until)

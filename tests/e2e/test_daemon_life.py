@@ -7,6 +7,8 @@ import signal
 import subprocess
 import sys
 
+import pytest
+
 SECOND = "import sys; from reconciler.daemon import serve; sys.exit(serve(sys.argv[1]))"
 
 
@@ -21,6 +23,7 @@ def test_a_submitted_run_runs_and_its_lock_is_released(home, book):
     assert home.holders("default/Mutex/a") == []
 
 
+@pytest.mark.edge("E66")
 def test_a_second_daemon_of_a_home_is_refused_and_told_the_firsts_pid(home):
     home.daemon.start()
 

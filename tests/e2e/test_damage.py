@@ -76,6 +76,7 @@ def small_book(book, home):
     return type(book)(home)
 
 
+@pytest.mark.edge("E69")
 def test_a_full_disk_releases_nothing_and_its_end_lets_everything_go_on(small, book, until):
     book = small_book(book, small)
     gate = small.folder / "gate"

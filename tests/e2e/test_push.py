@@ -175,6 +175,7 @@ def test_deleting_the_branch_removes_nothing_and_its_return_runs_nothing_again(s
     assert runs(served) == before
 
 
+@pytest.mark.edge("E110")
 def test_a_renamed_file_changes_nothing(served, book, until):
     served.push({"old/w.yaml": book.workflow("w")})
     served.wait_phase("w")
@@ -248,6 +249,7 @@ def test_a_held_revision_stays_held_over_a_restart_and_a_later_push_supersedes_i
     assert served.rows("SELECT count(*) FROM revision WHERE state = 'held'") == [(0,)]
 
 
+@pytest.mark.edge("E110")
 def test_two_files_with_one_identity_are_refused_and_what_was_live_stays(served, book, until):
     served.push({"a.yaml": book.workflow("w", "echo 1")})
     served.wait_phase("w")

@@ -56,6 +56,7 @@ def hold_while_another_waits(home, book, body):
     home.submit(book.workflow("waiter", "true", mutexes=["a"]))
 
 
+@pytest.mark.edge("E67")
 def test_a_failed_run_keeps_its_lock_over_restarts_until_a_person_clears_it(home, book):
     waiter = fail_while_another_waits(home, book)
     assert "holds it for its failure" in waiter["message"]
@@ -76,6 +77,7 @@ def test_a_failed_run_keeps_its_lock_over_restarts_until_a_person_clears_it(home
     assert "checked the tables" in detail
 
 
+@pytest.mark.edge("E67")
 def test_a_failed_holder_is_cleared_without_a_daemon_and_nothing_is_started(home, book):
     fail_while_another_waits(home, book)
     epoch = epoch_of(home)
@@ -188,6 +190,7 @@ def test_a_hung_daemon_is_told_apart_and_may_be_ended_without_its_steps(home, bo
     assert home.phase("holder") == "Failed"
 
 
+@pytest.mark.edge("E46")
 def test_what_is_let_go_without_proof_is_held_back_until_a_person_opens_it(home, book, until, gate):
     hold_while_another_waits(home, book, f"trap '' TERM; {gated(gate)}")
 

@@ -231,6 +231,18 @@ def test_a_retried_deployment_queues_again_for_its_place(cluster, locks):
     assert (cluster.phase("r0"), cluster.holders()) == ("Succeeded", {})
 
 
+@pytest.mark.parametrize("locks", [(), ("m",)])
+def test_a_retried_run_queues_again_for_the_units_that_it_let_go(cluster, locks):
+    taking = {"service": "", "resource_constraints": "licences=3"}
+    cluster.submit(deployment(*locks, **taking), "r0")
+    cluster.submit(deployment(**taking), "r1")
+    cluster.exits("r0", "", 1)
+    cluster.must("retry", namespace="default", run="r0")
+    assert (cluster.holders(), cluster.queue("licences"), cluster.running("r0")) == ({"licences": ["r1"]}, ["r0"], [])
+    cluster.exits("r1", "")
+    assert (cluster.holders("licences"), cluster.running("r0")) == (["r0"], [""])
+
+
 def test_a_retried_deployment_does_not_prepare_twice(provisioned):
     provisioned.submit(prepared(), "r0")
     provisioned.exits("r0", PRE, outputs={"namespace": "blue"})

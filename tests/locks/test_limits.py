@@ -1,5 +1,6 @@
 """Limits from ConfigMaps: raised, lowered, closed, wrong; and locks held back by a person."""
 
+import pytest
 from loop_harness import job
 
 
@@ -8,8 +9,8 @@ def submit_many(world, count, *locks):
         world.submit(job(*locks), f"r{number}")
 
 
+@pytest.mark.edge("E22")
 def test_raising_a_limit_starts_waiters_in_the_commit_that_raised_it(world):
-    """E22."""
     world.limits(s0=1)
     submit_many(world, 5, "s0")
     world.limits(s0=3)
@@ -17,8 +18,8 @@ def test_raising_a_limit_starts_waiters_in_the_commit_that_raised_it(world):
     assert len(world.running()) == 3
 
 
+@pytest.mark.edge("E23")
 def test_lowering_a_limit_evicts_nobody_and_admits_nobody_until_there_is_room(world):
-    """E23."""
     world.limits(s0=3)
     submit_many(world, 5, "s0")
     world.limits(s0=1)
@@ -30,8 +31,8 @@ def test_lowering_a_limit_evicts_nobody_and_admits_nobody_until_there_is_room(wo
     assert world.holders("s0") == ["r3"]
 
 
+@pytest.mark.edge("E25")
 def test_zero_is_a_closed_gate_and_opening_it_starts_the_first(world):
-    """E25."""
     world.limits(s0=0)
     submit_many(world, 2, "s0")
     assert (world.phase("r0"), world.holders(), world.queue("s0")) == ("Pending", {}, ["r0", "r1"])
@@ -39,8 +40,8 @@ def test_zero_is_a_closed_gate_and_opening_it_starts_the_first(world):
     assert world.holders("s0") == ["r0"]
 
 
+@pytest.mark.edge("E27")
 def test_a_limit_in_another_namespace_is_followed(world):
-    """E27."""
     block = {"semaphores": [{"namespace": "other", "configMapKeyRef": {"name": "limits", "key": "k"}}]}
     body = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "limits", "namespace": "other"}, "data": {"k": "0"}}
     world.push(body)
@@ -61,8 +62,8 @@ def test_a_limit_that_was_never_read_admits_nobody_and_says_where_it_was_looked_
     assert world.phase("r0") == "Running"
 
 
+@pytest.mark.edge("E62")
 def test_a_limit_that_cannot_be_read_any_more_keeps_the_last_value(world):
-    """E62, by lock."""
     world.limits(s0=2)
     submit_many(world, 3, "s0")
     world.limits(s0="many")

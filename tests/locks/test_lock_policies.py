@@ -104,6 +104,7 @@ def test_a_claim_of_two_locks_is_refused_by_the_fuller_one_and_leaves_both_queue
 # patience ----------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.edge("E51")
 def test_a_run_that_waited_long_enough_fails_and_names_the_holder(world):
     push(world, policy("m", waitLimit="10m"))
     submit(world, "r0", "r1", "r2")
@@ -207,6 +208,21 @@ def test_of_two_locks_a_failed_run_keeps_the_one_whose_policy_says_hold(world):
     assert world.holders("db") == ["r2"]
 
 
+def test_a_retried_run_that_let_one_of_its_locks_go_runs_only_with_all_of_them_and_gives_the_other_to_nobody(world):
+    push(world, policy("temp", onFailure="Release"))
+    submit(world, "r0", locks=("temp", "db"))
+    submit(world, "r1", locks=("temp",))
+    submit(world, "r2", locks=("db",), priority=1)
+    world.exits("r0", "", 1)
+    world.must("retry", namespace="default", run="r0")
+    assert (world.phase("r0"), world.running()) == ("Pending", [("r1", "")])
+    assert world.queue() == {"db": ["r0", "r2"], "temp": ["r0"]}
+    world.crash()
+    assert world.sweep_changes() == 0
+    world.exits("r1", "")
+    assert world.holders() == {"temp": ["r0"], "db": ["r0"]}
+
+
 @pytest.mark.parametrize(("said", "kept"), [("Hold", ["r0"]), ("Release", [])])
 def test_what_the_run_itself_says_goes_before_the_policy(world, said, kept):
     push(world, policy("m", onFailure="Release" if said == "Hold" else "Hold"))
@@ -219,6 +235,7 @@ def test_what_the_run_itself_says_goes_before_the_policy(world, said, kept):
 # order -------------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.edge("E7")
 def test_a_claim_that_fits_passes_one_that_does_not_so_many_times_and_no_more(world):
     push(world, policy("a", order="Overtake", overtakeAtMost=2))
     submit(world, "busy", locks=("b",))
@@ -231,6 +248,28 @@ def test_a_claim_that_fits_passes_one_that_does_not_so_many_times_and_no_more(wo
     assert (world.holders("a"), world.queue("a")) == ([], ["big", "s2"])
     world.exits("busy", "")
     assert world.holders("a") == ["big"]
+
+
+def test_a_claim_that_is_first_for_another_lock_is_counted_where_it_passes_too(world):
+    push(world, policy("a", order="Overtake", overtakeAtMost=1))
+    submit(world, "first", locks=("c",))  # the lock that is looked at first
+    submit(world, "s0", locks=("c", "a"))
+    submit(world, "busy", locks=("b",))
+    submit(world, "big", locks=("a", "b"))
+    submit(world, "s1", "s2", locks=("c", "a"))
+    for name in ("first", "s0", "s1"):
+        world.exits(name, "")
+    assert (world.holders(), world.queue("a")) == ({"b": ["busy"]}, ["big", "s2"])
+
+
+def test_nobody_passes_a_waiter_that_could_go_itself(world):
+    """One release lets two go, of which the later one is looked at first: it is the head of the lock with the lower number."""
+    push(world, policy("pass", order="Overtake"))
+    submit(world, "holder", locks=("m0", "wait"))
+    submit(world, "early", locks=("pass", "wait"))
+    submit(world, "late", locks=("m0", "pass"))
+    world.exits("holder", "")
+    assert (world.holders(), world.queue()) == ({"pass": ["early"], "wait": ["early"]}, {"m0": ["late"], "pass": ["late"]})
 
 
 def test_without_a_policy_nobody_passes(world):

@@ -69,6 +69,7 @@ def costs(folder, body, depth):
         world.close()
 
 
+@pytest.mark.edge("E14")
 @pytest.mark.parametrize("workload", WORKLOADS)
 def test_enqueueing_leaving_and_handing_over_cost_the_same_at_any_depth(tmp_path, workload):
     shallow = costs(tmp_path / "shallow", WORKLOADS[workload], SHALLOW)

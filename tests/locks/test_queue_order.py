@@ -16,8 +16,9 @@ def test_the_next_waiter_takes_the_lock_in_the_commit_of_its_release(world):
     assert world.running() == [(second, "")]
 
 
+@pytest.mark.edge("E1")
 def test_a_sweep_changes_nothing_for_holder_and_waiters(world):
-    """E1: asking again is held once, one unit, and moves nobody."""
+    """Asking again is held once, one unit, and moves nobody."""
     for name in ("a", "b", "c"):
         world.submit(job("m", "s0"), name)
     before = (world.holders(), world.queue())
@@ -25,8 +26,8 @@ def test_a_sweep_changes_nothing_for_holder_and_waiters(world):
     assert (world.holders(), world.queue()) == before
 
 
+@pytest.mark.edge("E2")
 def test_high_priority_goes_before_a_waiting_low_one_which_keeps_its_place(world):
-    """E2."""
     world.submit(job("m"), "holder")
     world.submit(job("m"), "low-1")
     world.submit(job("m"), "low-2")
@@ -34,8 +35,8 @@ def test_high_priority_goes_before_a_waiting_low_one_which_keeps_its_place(world
     assert world.queue("m") == ["high", "low-1", "low-2"]
 
 
+@pytest.mark.edge("E3")
 def test_a_low_priority_retry_does_not_pass_a_higher_waiter(world):
-    """E3."""
     world.submit(job("m"), "low", priority=-1)
     world.submit(job("m"), "high")
     world.must("terminate", run="low")
@@ -44,8 +45,8 @@ def test_a_low_priority_retry_does_not_pass_a_higher_waiter(world):
     assert (world.holders("m"), world.queue("m"), world.phase("low")) == (["high"], ["low"], "Pending")
 
 
+@pytest.mark.edge("E4", "E63")
 def test_submissions_of_one_instant_have_a_total_order_that_survives_a_restart(world):
-    """E4, E63."""
     names = [f"r{number}" for number in range(8)]
     for name in names:
         world.submit(job("m"), name)
@@ -57,8 +58,8 @@ def test_submissions_of_one_instant_have_a_total_order_that_survives_a_restart(w
         world.exits(name, "")
 
 
+@pytest.mark.edge("E5", "E31")
 def test_ten_mutexes_are_taken_all_or_none(world):
-    """E5, E31."""
     ten = [f"m{number}" for number in range(10)]
     world.submit(job("m9"), "first")
     world.submit(job(*ten), "many")
@@ -69,8 +70,9 @@ def test_ten_mutexes_are_taken_all_or_none(world):
     assert world.holders() == {}
 
 
+@pytest.mark.edge("E7")
 def test_nobody_passes_a_front_waiter_that_lacks_another_lock(world):
-    """E7: strict order; the free lock stays free for the one in front."""
+    """Strict order; the free lock stays free for the one in front."""
     world.submit(job("m2"), "holder")
     world.submit(job("m1", "m2"), "front")
     world.submit(job("m1"), "behind")
@@ -80,8 +82,8 @@ def test_nobody_passes_a_front_waiter_that_lacks_another_lock(world):
     assert world.holders() == {"m1": ["front"], "m2": ["front"]}
 
 
+@pytest.mark.edge("E8")
 def test_a_mutex_and_a_semaphore_are_taken_together(world):
-    """E8."""
     world.limits(s0=1)
     world.submit(job("s0"), "a")
     world.submit(job("m", "s0"), "b")
@@ -90,8 +92,8 @@ def test_a_mutex_and_a_semaphore_are_taken_together(world):
     assert world.holders() == {"m": ["b"], "s0": ["b"]}
 
 
+@pytest.mark.edge("E9")
 def test_overlapping_sets_with_priorities_drain(world):
-    """E9."""
     for number, (wants, priority) in enumerate([(("a", "b"), 0), (("b", "c"), 1), (("c", "a"), 2), (("a",), 3), (("b", "c"), 0)]):
         world.submit(job(*wants), f"r{number}", priority=priority)
     order = []
@@ -103,8 +105,8 @@ def test_overlapping_sets_with_priorities_drain(world):
     assert (world.holders(), world.queue()) == ({}, {})
 
 
+@pytest.mark.edge("E11")
 def test_a_mutex_and_a_semaphore_key_of_one_name_are_two_locks(world):
-    """E11."""
     world.limits(kk=1)
     semaphore = {"semaphores": [{"configMapKeyRef": {"name": "limits", "key": "kk"}}]}
     world.submit(job("kk"), "mutex")
@@ -116,8 +118,8 @@ def test_a_mutex_and_a_semaphore_key_of_one_name_are_two_locks(world):
     assert len(world.running()) == 2
 
 
+@pytest.mark.edge("E14", "E17")
 def test_every_free_unit_is_given_out_in_one_commit(world):
-    """E14, E17."""
     world.limits(s0=5)
     for number in range(20):
         world.submit(job("s0"), f"r{number:02}")
@@ -135,9 +137,10 @@ def _end(world, run):
     return [Exited(attempt_id=AttemptId(world.attempt_of(run, "")), exit_code=0, signal=None, at=world.clock.at)]
 
 
+@pytest.mark.edge("E18", "E48")
 @pytest.mark.parametrize("verb", ["stop", "terminate"])
 def test_a_waiter_that_is_ended_leaves_every_queue_at_once(world, verb):
-    """E18, E48: no onExit, the next is unaffected."""
+    """No onExit, the next is unaffected."""
     world.submit(job("a"), "holder-a")
     world.submit(job("b"), "holder-b")
     world.submit({**job("a", "b", onExit="main")}, "front")
@@ -149,8 +152,9 @@ def test_a_waiter_that_is_ended_leaves_every_queue_at_once(world, verb):
     assert world.holders() == {"a": ["next"], "b": ["holder-b"]}
 
 
+@pytest.mark.edge("E18")
 def test_a_terminated_front_that_blocked_a_free_lock_lets_the_next_in(world):
-    """E18: the lock that nobody held is given out in the commit in which the one in front leaves."""
+    """The lock that nobody held is given out in the commit in which the one in front leaves."""
     world.submit(job("b"), "holder")
     world.submit(job("a", "b"), "front")
     world.submit(job("a"), "next")
@@ -211,8 +215,8 @@ def test_retrying_goes_ahead_of_later_runs_and_resubmitting_goes_last(world):
     assert world.queue("m") == ["b", "c", again]
 
 
+@pytest.mark.edge("E21")
 def test_priority_of_the_template_counts(world):
-    """E21."""
     template = {
         "apiVersion": "argoproj.io/v1alpha1",
         "kind": "WorkflowTemplate",

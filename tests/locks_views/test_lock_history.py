@@ -8,6 +8,7 @@ import pytest
 from loop_harness import job, pod, spec, steps
 
 from reconciler.errors import NotFound, UsageError
+from reconciler.store import read_history
 from reconciler.store.read import open_read
 from reconciler.views.instants import epoch_s, instant_of
 from reconciler.views.lock_history import end_of, history_object, list_holds, past_instant, state_at
@@ -45,6 +46,7 @@ def then(past, world, key="", seconds=0):
     }
 
 
+@pytest.mark.edge("E76")
 def test_each_end_is_told_with_who_and_why(world, past):
     for name in ("good", "failed", "killed", "stuck", "last"):
         world.submit(job("m"), name)
@@ -89,6 +91,7 @@ def test_who_gave_up_waiting_was_withdrawn_and_held_never(world, past):
     assert (past(end_of, hold)[:2], hold.waited_s, hold.held_s) == (("stopped", "tester"), 60.0, None)
 
 
+@pytest.mark.edge("E76")
 def test_times_are_told_of_deleted_runs_too_and_summed_up(world, past):
     for number in range(1, 21):
         world.submit(job("m"), f"r{number}")
@@ -155,6 +158,48 @@ def test_any_instant_of_the_past_is_rebuilt_also_of_runs_that_are_gone(world, pa
     assert then(past, world, seconds=15) == {KEY: (["b"], ["c"])}
     assert then(past, world, seconds=25) == {KEY: (["a"], ["b", "c"]), "default/Mutex/n": (["d"], [])}
     assert then(past, world, "default/Mutex/n", seconds=25) == {"default/Mutex/n": (["d"], [])}
+
+
+POLICY = {
+    "apiVersion": "lineclear.dev/v1alpha1",
+    "kind": "LockPolicy",
+    "metadata": {"name": "p"},
+    "spec": {"locks": ["m"], "onFailure": "Release"},
+}
+
+
+@pytest.mark.parametrize("is_gone", [False, True])
+def test_one_lock_of_a_claim_that_was_let_go_ends_for_itself_and_the_others_go_on(world, past, is_gone):
+    world.push(POLICY)
+    world.submit(job("m", "db"), "half")
+    world.tick(10)
+    world.exits("half", "", 1)
+    world.tick(10)
+    both, rest = {KEY: (["half"], []), "default/Mutex/db": (["half"], [])}, {"default/Mutex/db": (["half"], [])}
+    assert then(past, world) == rest
+    world.must("terminate", run="half")
+    if is_gone:
+        world.must("delete", run="half")
+    world.tick(10)
+    assert (then(past, world, seconds=25), then(past, world, seconds=15), then(past, world)) == (both, rest, {})
+    assert then(past, world, "default/Mutex/db", seconds=15) == rest
+    assert then(past, world, KEY, seconds=15) == {}
+    (hold,) = past(list_holds, KEY, "")
+    assert (hold.held_s, *past(end_of, hold)) == (10.0, "released", "", "run Failed")
+    (hold,) = past(list_holds, "default/Mutex/db", "")
+    assert (hold.held_s, past(end_of, hold)[0]) == (20.0, "terminated")
+
+
+def test_while_a_claim_keeps_others_the_one_that_was_let_go_counts_as_an_ended_hold(world, past):
+    world.push(POLICY)
+    world.submit(job("m", "db"), "half")
+    world.tick(10)
+    world.exits("half", "", 1)
+    world.tick(10)
+    lock = world.one("SELECT id FROM lock WHERE key = ?", KEY)[0]
+    assert past(read_history.list_hold_spans, [lock], 5) == {lock: [10.0]}
+    (hold,) = past(list_holds, KEY, "")
+    assert (hold.held_s, *past(end_of, hold)) == (10.0, "released", "", "run Failed")
 
 
 def test_a_queue_of_the_past_is_in_the_order_of_priority_then_arrival(world, past):

@@ -7,6 +7,7 @@ import tempfile
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+from lock_compare import check_rows, compare, same
 from lock_model import FINAL, Job, Model
 from loop_harness import World, pod, spec, steps
 
@@ -310,50 +311,9 @@ class LockMachine(RuleBasedStateMachine):
 
     def _compare(self):
         self.model.settle(self.world.clock.at)
-        model, world = self.model, self.world
-        _same("holders", world.holders(), self._expected(held=True))
-        _same("queues", world.queue(), self._expected(held=False))
-        phases = {"new": "Pending", "asking": "Pending", "on": "Running", "good": "Succeeded", "bad": "Failed"}
-        expected = {job.name: phases[job.state] for job in model.jobs.values()}
-        found = {name: "Failed" if phase == "Error" else phase for name, phase in world.rows("SELECT name, phase FROM run")}
-        _same("phases", found, expected)
-        _same("processes", sorted(world.running()), sorted((x.job.name, x.name) for x in model.processes()))
-        self._check_rows()
-        _same("rows that a sweep changes", world.sweep_changes(), 0)
-
-    def _expected(self, *, held):
-        found = {}
-        for claim in sorted((c for c in self.model.locks.claims if c.held is held), key=lambda c: c.rank):
-            who = claim.job.name if claim.owner is claim.job else f"{claim.job.name}{claim.owner.name}/"
-            for lock, under in claim.units:
-                if under is None:
-                    found.setdefault(lock, []).append(who)
-        return {lock: sorted(names) if held else names for lock, names in found.items()}
-
-    def _check_rows(self):
-        world = self.world
-        many = "SELECT l.key FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id WHERE cl.state = 'held' AND cl.nested = 0"
-        assert world.rows(many + " AND l.kind = 'Mutex' GROUP BY l.key HAVING count(*) > 1") == []
-        assert world.rows("SELECT c.id FROM claim c JOIN claim_lock cl ON cl.claim_id = c.id WHERE c.state <> cl.state") == []
-        freed = (
-            "SELECT j.seq, c.level, r.finished_at, n.finished_at, n.id, r.id FROM journal j"
-            " JOIN claim c ON c.id = json_extract(j.detail_json, '$.claim')"
-            " LEFT JOIN run r ON r.id = c.run_id LEFT JOIN node n ON n.id = c.node_id"
-            " WHERE j.kind = 'claim.released' AND j.seq > ?"
-        )
-        for seq, level, run_end, node_end, node, run in world.rows(freed, self.seen):
-            gone = run is None or (level == "node" and node is None)
-            assert gone or (node_end if level == "node" else run_end), f"journal row {seq} lets a live holder's lock go"
-        half = (
-            "SELECT r.name, n.name FROM node n JOIN run r ON r.id = n.run_id"
-            " WHERE r.finished_at IS NOT NULL AND n.finished_at IS NULL"
-        )
-        _same("unfinished nodes of ended runs", world.rows(half), [])
-        self.seen = world.one("SELECT ifnull(max(seq), 0) FROM journal")[0]
-
-
-def _same(what, found, expected):
-    assert found == expected, f"{what}: found {found}, expected {expected}"
+        compare(self.model, self.world)
+        self.seen = check_rows(self.world, self.seen)
+        same("rows that a sweep changes", self.world.sweep_changes(), 0)
 
 
 def _pick(found, which):

@@ -40,8 +40,8 @@ def test_forbid_skips_while_a_run_is_active_and_says_why(world):
     assert f"run {name(1)} is running" in reason
 
 
+@pytest.mark.edge("E81", "E83")
 def test_forbid_runs_when_the_run_ended_in_the_tick_before(world):
-    """E81, E83."""
     world.push(cron("Forbid"))
     world.tick(60)
     world.exits(name(1), "", 1)
@@ -49,8 +49,8 @@ def test_forbid_runs_when_the_run_ended_in_the_tick_before(world):
     assert ticks(world) == [("ran", name(1)), ("ran", name(2))]
 
 
+@pytest.mark.edge("E84")
 def test_forbid_does_not_run_late_what_it_skipped(world):
-    """E84."""
     world.push(cron("Forbid"))
     for _ in range(4):
         world.tick(60)
@@ -80,8 +80,8 @@ def test_forbid_skips_behind_a_failed_holder_until_it_lets_go(world):
     assert ticks(world)[2] == ("ran", name(3))
 
 
+@pytest.mark.edge("E80")
 def test_forbid_runs_again_after_its_active_run_was_deleted(world):
-    """E80."""
     world.push(cron("Forbid"))
     world.tick(60)
     world.must("delete", run=name(1), force=True)
@@ -90,8 +90,9 @@ def test_forbid_runs_again_after_its_active_run_was_deleted(world):
     assert ticks(world)[1] == ("ran", name(2))
 
 
+@pytest.mark.edge("E65", "E88")
 def test_replace_never_overlaps(world):
-    """E65, E88: the successor starts in the commit in which its predecessor's process has ended, and not before."""
+    """The successor starts in the commit in which its predecessor's process has ended, and not before."""
     world.push(cron("Replace", job("m")))
     world.tick(60)
     world.tick(60)
@@ -146,9 +147,10 @@ def test_replace_waits_for_a_process_that_will_not_end(world):
     assert world.running() == [(name(6), "")]
 
 
+@pytest.mark.edge("E86")
 @pytest.mark.parametrize("policy", ["Forbid", "Replace"])
 def test_at_most_one_run_of_a_single_cron_ever_has_a_process(world, policy):
-    """E86: over an hour in which runs end now and then; crashes between."""
+    """Over an hour in which runs end now and then; crashes between."""
     world.push(cron(policy))
     for minute in range(1, 61):
         world.tick(60)
@@ -161,8 +163,8 @@ def test_at_most_one_run_of_a_single_cron_ever_has_a_process(world, policy):
     assert world.one("SELECT count(*), count(DISTINCT due_at) FROM tick") == (60, 60)
 
 
+@pytest.mark.edge("E89", "E90")
 def test_a_tick_is_decided_once_also_over_a_crash_and_deletion(world):
-    """E89, E90."""
     world.push(cron("Allow"))
     world.dying("after-commit", lambda: world.tick(60))
     world.exits(name(1), "")
@@ -172,12 +174,14 @@ def test_a_tick_is_decided_once_also_over_a_crash_and_deletion(world):
     assert (ticks(world), phases(world)) == ([("ran", name(1))], {})
 
 
+@pytest.mark.edge("E91")
 def test_a_tick_that_was_rolled_back_is_decided_after_the_restart(world):
     world.push(cron("Allow"))
     world.dying("before-commit", lambda: world.tick(60))
     assert ticks(world) == [("ran", name(1))]
 
 
+@pytest.mark.edge("E68")
 def test_history_limits_never_remove_a_holder_or_a_waiter(world):
     world.push(cron("Allow", job("m"), failedJobsHistoryLimit=1, successfulJobsHistoryLimit=1))
     world.tick(60)
@@ -199,8 +203,8 @@ def test_history_keeps_as_many_as_its_limits_say(world):
     assert phases(world) == {name(4): "Succeeded", name(5): "Failed", name(6): "Succeeded"}
 
 
+@pytest.mark.edge("E94")
 def test_suspend_records_and_runs_nothing_until_resume(world):
-    """E94."""
     world.push(cron("Allow"))
     world.must("cron_suspend", name="c")
     world.tick(60)
@@ -213,8 +217,8 @@ def test_suspend_records_and_runs_nothing_until_resume(world):
     assert ticks(world)[-1] == ("ran", name(3))
 
 
+@pytest.mark.edge("E93")
 def test_resuming_within_the_deadline_runs_the_latest_tick_once(world):
-    """E93."""
     world.push(cron("Allow", startingDeadlineSeconds=90))
     world.must("cron_suspend", name="c")
     world.tick(130)
@@ -232,16 +236,17 @@ def test_a_push_of_the_suspended_field_rules_over_an_operators_override(world):
     assert world.running() == [(name(1), "")]
 
 
+@pytest.mark.edge("E95")
 @pytest.mark.parametrize(("seconds", "decision"), [(90, "missed"), (65, "ran"), (119, "missed")])
 def test_a_tick_that_was_missed_is_recorded_and_a_late_pass_still_runs_it(world, seconds, decision):
-    """E95: without a deadline ten seconds late is the tick itself."""
+    """Without a deadline ten seconds late is the tick itself."""
     world.push(cron("Allow"))
     world.tick(seconds)
     assert [told for told, _ in ticks(world)] == [decision]
 
 
+@pytest.mark.edge("E108")
 def test_a_year_away_is_one_record_and_no_run(world):
-    """E108."""
     world.push(cron("Allow"))
     world.tick(365 * 24 * 3600 + 30)
     assert world.running() == []
@@ -249,8 +254,8 @@ def test_a_year_away_is_one_record_and_no_run(world):
     assert world.one("SELECT count FROM tick")[0] >= 1000
 
 
+@pytest.mark.edge("E101")
 def test_a_missing_template_is_an_error_of_that_tick_and_the_next_one_runs(world):
-    """E101."""
     body = cron("Allow")
     body["spec"]["workflowSpec"] = {"workflowTemplateRef": {"name": "t"}}
     world.push(body)
@@ -262,8 +267,8 @@ def test_a_missing_template_is_an_error_of_that_tick_and_the_next_one_runs(world
     assert ticks(world)[-1] == ("ran", name(2))
 
 
+@pytest.mark.edge("E104")
 def test_a_manual_run_of_a_forbid_cron_honours_its_policy(world):
-    """E104."""
     world.push(cron("Forbid"))
     made = world.must("cron_trigger", name="c")["runs"][0]["name"]
     assert "forbids a second run" in world.ask("cron_trigger", name="c").error["message"]
@@ -271,8 +276,8 @@ def test_a_manual_run_of_a_forbid_cron_honours_its_policy(world):
     world.must("cron_trigger", name="c")
 
 
+@pytest.mark.edge("E105")
 def test_a_run_with_the_label_but_without_the_cron_is_not_counted(world):
-    """E105."""
     world.push(cron("Forbid"))
     world.submit(job(), "mine", labels={"workflows.argoproj.io/cron-workflow": "c"})
     world.tick(60)

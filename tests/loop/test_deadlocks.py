@@ -29,9 +29,9 @@ def lock_up(world, count=2):
         world.exits(f"r{number}", "[0].first")
 
 
+@pytest.mark.edge("E44")
 @pytest.mark.parametrize("count", [2, 3, 7])
 def test_a_cycle_over_two_levels_is_told_once_in_the_tick_that_closes_it(world, count):
-    """E44."""
     lock_up(world, count)
     expected = {f"r{n} waits for default/Mutex/m{(n + 1) % count}, held by r{(n + 1) % count}" for n in range(count)}
     assert [set(told) for told in cycles(world)] == [expected]
@@ -82,6 +82,7 @@ def policy(**fields):
     return {"apiVersion": OWN, "kind": "LockPolicy", "metadata": {"name": "p"}, "spec": body}
 
 
+@pytest.mark.edge("E44")
 def test_where_a_policy_says_so_the_youngest_is_ended_and_lets_everything_go(world):
     world.push(policy(deadlock="FailYoungest"), path="p.yaml")
     lock_up(world, 3)
@@ -170,3 +171,36 @@ def test_when_the_youngest_of_a_knot_has_gone_the_rest_of_it_is_untied_too(world
     assert world.running("r1") == ["[1].second"]
     world.exits("r1", "[1].second")
     assert world.running("r0") == ["[1].second"]
+
+
+def crossing(own, *wanted):
+    """A run that holds locks and then takes others, each in a step of its own beside the others."""
+    first = [{"name": "first", "template": "plain"}]
+    after = [{"name": f"take-{lock}", "template": f"take-{lock}"} for lock in wanted]
+    body = spec({"name": "main", "steps": [first, after]}, pod("plain"), *(pod(f"take-{lock}", lock) for lock in wanted))
+    return {**body, "synchronization": {"mutexes": [{"name": lock} for lock in own]}}
+
+
+def tie(world, *runs):
+    """Runs of (locks that it holds, locks that it then wants), all of which want them now."""
+    for number, (own, wanted) in enumerate(runs):
+        world.submit(crossing(own, *wanted), f"r{number}")
+    for number in range(len(runs)):
+        world.exits(f"r{number}", "[0].first")
+
+
+def test_cycles_that_share_a_wait_are_told_once_and_not_again_at_each_sweep(world):
+    tie(world, (["m0"], ["m1", "m2"]), (["m1", "m2"], ["m0"]))
+    assert len(cycles(world)) == 1
+    for _ in range(2):
+        assert world.sweep_changes() == 0
+        world.tick(seconds=700)
+    assert len(cycles(world)) == 1
+
+
+def test_of_cycles_that_share_a_run_each_is_broken(world):
+    world.push(policy(deadlock="FailYoungest"), path="p.yaml")
+    tie(world, (["m0"], ["m1", "m2"]), (["m1"], ["m0"]), (["m2"], ["m0"]))
+    assert [world.phase(f"r{n}") for n in range(3)] == ["Running", "Failed", "Failed"]
+    assert world.running() == [("r0", "[1].take-m1"), ("r0", "[1].take-m2")]
+    assert world.sweep_changes() == 0

@@ -116,8 +116,8 @@ def test_a_template_that_retries_by_itself_starts_afresh_when_its_run_is_retried
     assert world.phase("r") == "Succeeded"
 
 
+@pytest.mark.edge("E56")
 def test_a_retried_run_that_let_its_locks_go_asks_again_at_its_old_place(world):
-    """E56."""
     world.submit(job("m"), "r")
     world.must("terminate", run="r")
     world.exits("r", "", 143)
@@ -213,6 +213,7 @@ def test_a_stuck_holder_is_ended_only_as_it_was_shown(world):
 # quarantine --------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.edge("E61")
 def test_a_run_whose_decision_breaks_is_quarantined_and_the_others_go_on(world, monkeypatch):
     from reconciler.loop import settle
 
@@ -259,9 +260,9 @@ def test_late_and_repeated_ends_change_nothing(world):
     assert (world.phase("r"), world.writer.db.total_changes) == ("Failed", before)
 
 
+@pytest.mark.edge("E64", "E65")
 @pytest.mark.parametrize("point", ["before-commit", "after-commit"])
 def test_a_crash_beside_the_commit_loses_nothing_and_does_nothing_twice(world, point):
-    """E64."""
     world.submit(job("m"), "r")
     world.submit(job("m"), "next")
     world.dying(point, lambda: world.exits("r", ""))

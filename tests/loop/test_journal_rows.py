@@ -1,5 +1,6 @@
 """What the record says of requests, grants, releases and refusals: who, why, of which commit and node, under which epoch."""
 
+import pytest
 from loop_harness import API, job, pod, spec, steps
 
 
@@ -83,6 +84,7 @@ def test_the_claim_of_a_crons_policy_is_asked_for_and_granted_on_the_record(worl
     assert requested["claim"] == granted["claim"]
 
 
+@pytest.mark.edge("E29")
 def test_the_limit_of_a_semaphore_names_the_commit_that_set_it(world):
     world.limits(s0=2)
     world.submit(job("s0"), "ship")

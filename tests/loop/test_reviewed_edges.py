@@ -51,6 +51,7 @@ def test_a_deadline_counts_awake_time_when_the_clock_is_set(world, set_by):
     assert world.one("SELECT stop FROM attempt")[0] == "stop"
 
 
+@pytest.mark.edge("E110")
 def test_moving_a_cron_keeps_an_operators_suspension_and_its_ticks(world):
     world.push(CRON)
     world.must("cron_suspend", name="c")

@@ -226,6 +226,7 @@ def test_a_config_map_has_its_data_as_texts():
     assert (document.kind, document.data) == (Kind.CONFIG_MAP, {"gpu": "2", "cpu": "03"})
 
 
+@pytest.mark.edge("E77")
 def test_legacy_spellings_mean_what_the_lists_mean():
     text = """apiVersion: argoproj.io/v1alpha1
 kind: CronWorkflow

@@ -175,7 +175,7 @@ def test_a_closed_gate_and_a_limit_that_was_never_read_say_so(world):
     plan = planned(world, limits(s0="0"), workflow("a", job("s0")), workflow("b", job("s1")))
     assert [run.locks[0].reason for run in plan.runs] == [
         "closed: its limit is 0",
-        "its limit was never read: next.yaml:1: key 's1' is None, not a whole number",
+        "its limit was never read: next.yaml:1: there is no key 's1'",
     ]
 
 

@@ -154,6 +154,7 @@ def test_recovery_tells_each_attempt_apart(machine):
     assert recovery.to_launch == (4,)
 
 
+@pytest.mark.edge("E46")
 def test_after_a_restart_of_the_host_what_has_no_exit_record_is_lost(machine):
     machine.run(1, "sh", "-c", "exit 4")
     machine.directory(2).mkdir()

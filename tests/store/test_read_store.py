@@ -87,6 +87,7 @@ def test_a_transaction_reads_one_instant_and_the_version_tells_of_commits(rows, 
     assert reader.data_version() != version
 
 
+@pytest.mark.edge("E75")
 def test_runs_come_unfinished_first_then_those_that_keep_locks_each_newest_first(rows, reader):
     rows.run("done-1", "Succeeded")
     rows.claim(rows.run("keeps", "Failed"), "held", [rows.lock("m")])
@@ -107,6 +108,7 @@ def test_pages_neither_repeat_nor_skip_a_run(rows, reader):
     assert len(set(found)) == count
 
 
+@pytest.mark.edge("E71")
 def test_filters_narrow_by_namespace_phase_prefix_time_and_waiting(rows, reader):
     minute = _MODULE.minute
     rows.run("a-1", "Failed")

@@ -47,6 +47,7 @@ def test_only_the_locks_of_the_namespace_are_listed_unless_all_are_asked_for(row
     assert [row[0] for row in listed(reader, None)] == ["default/Mutex/mine", "prod/Mutex/theirs"]
 
 
+@pytest.mark.edge("E23")
 def test_a_limit_that_was_lowered_is_not_called_stuck(rows, reader):
     lock = rows.lock("l/two", kind="ConfigMap", capacity=1)
     for name in "ab":
@@ -90,6 +91,7 @@ def test_a_run_that_was_terminated_and_holds_on_is_a_leak_not_a_failure(rows, re
     assert verdict_of(reader, "m") == ("stuck", "leaked")
 
 
+@pytest.mark.edge("E73")
 def test_a_free_unit_behind_a_head_that_needs_another_lock_is_head_blocked(rows, reader):
     wanted, other = rows.lock("l/two", kind="ConfigMap", capacity=2), rows.lock("m")
     rows.claim(rows.run("holder", "Running"), "held", [other])

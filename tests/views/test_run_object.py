@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from reconciler.store import read_runs
 from reconciler.views.instants import epoch_s
 from reconciler.views.names import node_id
@@ -17,6 +19,7 @@ def shown(reader, name, namespace="default"):
     return run_object(reader, read_runs.find_run(reader, namespace, name), NOW, Room(reader))
 
 
+@pytest.mark.edge("E72")
 def test_a_waiting_run_names_in_synchronization_who_blocks_it(rows, reader):
     lock = rows.lock("build-lock")
     holder, waiter = rows.run("build-a", "Running"), rows.run("build-b")

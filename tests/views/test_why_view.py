@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from reconciler.store import read_runs
 from reconciler.views.instants import epoch_s
 from reconciler.views.why import blame_daemon, explain, why_text
@@ -77,6 +79,7 @@ def test_a_closed_gate_and_an_unread_limit_and_a_held_back_lock_are_told_apart(r
     assert until[2] == "when a person opens it again: c was let go unproven"
 
 
+@pytest.mark.edge("E73")
 def test_room_behind_an_earlier_waiter_names_that_waiter(rows, reader):
     wanted, other = rows.lock("l/two", kind="ConfigMap", capacity=2), rows.lock("m")
     rows.claim(rows.run("holder", "Running"), "held", [other])

@@ -4,8 +4,8 @@ import pytest
 from loop_harness import dag, job, pod, spec, steps
 
 
+@pytest.mark.edge("E34")
 def test_a_steps_template_holds_its_lock_until_the_last_child_has_ended(world):
-    """E34."""
     inner = steps("inner", ["a", "b"], ["c"], locks=["m"])
     world.submit(spec(steps("main", ["inner"]), inner, pod("a"), pod("b"), pod("c")), "r")
     for node in ("[0].inner[0].a", "[0].inner[0].b", "[0].inner[1].c"):
@@ -14,9 +14,9 @@ def test_a_steps_template_holds_its_lock_until_the_last_child_has_ended(world):
     assert world.holders() == {}
 
 
+@pytest.mark.edge("E30")
 @pytest.mark.parametrize("end", ["fails", "lost", "succeeds"])
 def test_a_nodes_lock_goes_to_its_sibling_whatever_its_end(world, end):
-    """E30."""
     world.submit(spec(steps("main", ["a", "b"]), pod("a", "m"), pod("b", "m")), "r")
     assert (world.holders("m"), world.running("r")) == (["r[0].a/"], ["[0].a"])
     if end == "lost":
@@ -26,8 +26,9 @@ def test_a_nodes_lock_goes_to_its_sibling_whatever_its_end(world, end):
     assert (world.holders("m"), world.running("r")) == (["r[0].b/"], ["[0].b"])
 
 
+@pytest.mark.edge("E43")
 def test_a_node_inside_a_holding_run_takes_no_second_unit(world):
-    """E43: re-entrant only downwards."""
+    """Re-entrant only downwards."""
     world.submit(spec(steps("main", ["a"]), pod("a", "m"), locks=["m"]), "r")
     world.submit(job("m"), "next")
     assert (world.running("r"), world.holders("m")) == (["[0].a"], ["r"])
@@ -35,6 +36,7 @@ def test_a_node_inside_a_holding_run_takes_no_second_unit(world):
     assert world.holders("m") == ["next"]
 
 
+@pytest.mark.edge("E43")
 def test_siblings_under_one_holding_ancestor_take_turns(world):
     world.submit(spec(steps("main", ["a", "b", "c"]), pod("a", "m"), pod("b", "m"), pod("c", "m"), locks=["m"]), "r")
     for node in ("[0].a", "[0].b", "[0].c"):
@@ -64,9 +66,10 @@ def test_nodes_beside_each_other_are_strangers(world):
     assert (world.holders("m"), world.queue("m"), world.running("r")) == (["r.a/"], ["r.b/"], [".a[0].q"])
 
 
+@pytest.mark.edge("E50")
 @pytest.mark.parametrize("verb", ["stop", "terminate"])
 def test_a_waiting_node_ends_at_once_when_its_run_is_ended(world, verb):
-    """E50: bare, in steps, in a dag; siblings that run are asked to end."""
+    """Bare, in steps, in a dag; siblings that run are asked to end."""
     world.submit(job("m"), "holder")
     world.submit(spec(dag("main", a=("inner",), b=("p",)), steps("inner", ["w"]), pod("w", "m"), pod("p")), "r")
     world.must(verb, run="r")
@@ -82,8 +85,8 @@ def test_priority_of_a_run_is_that_of_its_nodes(world):
     assert world.queue("m") == ["high/", "low/"]
 
 
+@pytest.mark.edge("E57", "E58")
 def test_a_waiting_node_survives_a_restart_and_gets_its_lock(world):
-    """E57, E58."""
     world.submit(job("m"), "holder")
     world.submit(spec(steps("main", ["a"]), pod("a", "m")), "r")
     world.crash()
@@ -106,7 +109,7 @@ def test_spec_parallelism_bounds_a_runs_processes_and_others_pass(world):
 
 
 def test_slots_go_by_priority_then_arrival_and_waiting_for_a_lock_takes_none(tmp_path):
-    """R40: a waiter occupies no slot."""
+    """A waiter occupies no slot."""
     from loop_harness import World
 
     world = World(tmp_path, parallelism=1)

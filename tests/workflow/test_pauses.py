@@ -51,6 +51,7 @@ def test_a_bad_length_is_an_error_before_anything_begins(world):
     assert "not a duration" in world.told("r", "[0].p")
 
 
+@pytest.mark.edge("E52")
 def test_a_timeout_covers_the_wait_for_a_lock(world):
     world.submit(job("m"), "holder")
     world.submit(spec(steps("main", ["p"]), pod("p", "m", timeout="5")), "r")
@@ -247,6 +248,7 @@ def test_a_suspend_node_in_a_loop_and_in_a_dag(world):
     assert world.running("r") == [".n"]
 
 
+@pytest.mark.edge("E54")
 def test_a_suspend_node_that_holds_a_lock_lets_it_go_at_its_end(world):
     held = {**approve(), "synchronization": {"mutexes": [{"name": "m"}]}}
     world.submit(spec(steps("main", [call("wait", "wait")]), held), "r")

@@ -110,8 +110,8 @@ def test_a_retry_that_succeeds_makes_its_step_succeed_and_an_error_is_not_retrie
     assert world.phase("lost") == "Failed"
 
 
+@pytest.mark.edge("E37", "E38")
 def test_a_lock_is_held_over_all_tries_and_freed_once(world):
-    """E37, E38, R24."""
     world.submit(spec(pod("main", "m", retryStrategy={"limit": 2}), onExit="main"), "r")
     world.submit(job("m"), "next")
     epochs = set()
@@ -158,8 +158,9 @@ def test_terminate_during_the_exit_handler_ends_it(world):
     assert (world.phase("r"), world.nodes("r")[".onExit"]) == ("Failed", "Failed")
 
 
+@pytest.mark.edge("E42")
 def test_workflow_locks_are_held_through_the_exit_handler(world):
-    """R25, E42: a handler that wants the same lock is inside its run and does not wait for itself."""
+    """A handler that wants the same lock is inside its run and does not wait for itself."""
     world.submit(spec(pod("main"), pod("handler", "m"), locks=["m"], onExit="handler"), "r")
     world.submit(job("m"), "next")
     world.exits("r", "")
@@ -179,8 +180,8 @@ def test_a_run_past_its_deadline_ends_its_processes_and_fails_by_itself(world):
     assert world.holders("m") == ["r"]
 
 
+@pytest.mark.edge("E51")
 def test_waiting_for_workflow_locks_counts_against_no_deadline(world):
-    """R30."""
     world.submit(job("m"), "holder")
     world.submit(job("m", activeDeadlineSeconds=60), "r")
     world.tick(1000)
@@ -190,8 +191,8 @@ def test_waiting_for_workflow_locks_counts_against_no_deadline(world):
     assert world.one("SELECT a.stop FROM attempt a JOIN run r ON r.id = a.run_id WHERE r.name = 'r'") == ("",)
 
 
+@pytest.mark.edge("E52")
 def test_a_node_that_waits_for_a_lock_ends_with_its_runs_deadline(world):
-    """E52."""
     world.submit(job("m"), "holder")
     world.submit(spec(pod("main", "m"), activeDeadlineSeconds=60), "r")
     world.tick(60)
@@ -232,9 +233,10 @@ def test_a_missing_argument_of_the_workflow_refuses_the_submission(world):
     assert world.rows("SELECT * FROM run") == []
 
 
+@pytest.mark.edge("E79")
 @pytest.mark.parametrize("level", ["run", "node"])
 def test_a_lock_name_with_an_unknown_tag_is_an_error_before_queueing(world, level):
-    """E79: never a lock that is called {{...}}."""
+    """Never a lock that is called {{...}}."""
     locks = ["{{workflow.parameters.nothing}}"]
     world.submit(job(*locks) if level == "run" else spec(pod("main", *locks)), "r")
     assert world.phase("r") == "Error"
@@ -242,8 +244,8 @@ def test_a_lock_name_with_an_unknown_tag_is_an_error_before_queueing(world, leve
     assert world.rows("SELECT * FROM lock") == []
 
 
+@pytest.mark.edge("E32")
 def test_a_lock_name_keeps_the_values_it_was_made_from(world):
-    """E32."""
     parametrised = {**job("{{workflow.parameters.db}}-lock"), "arguments": {"parameters": [{"name": "db", "value": "prod"}]}}
     world.submit(parametrised, "r")
     assert world.holders() == {"prod-lock": ["r"]}

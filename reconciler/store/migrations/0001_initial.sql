@@ -295,6 +295,7 @@ CREATE TABLE claim_lock (
   thaws       INTEGER NOT NULL DEFAULT 0 CHECK (thaws IN (0, 1)),  -- it is let in although the lock is frozen
   due_at      TEXT,                           -- when something happens to a hold of it:
   due_what    TEXT NOT NULL DEFAULT '' CHECK (due_what IN ('', 'alarm', 'end', 'release')),
+  let_go_at   TEXT,                           -- when it was released while the claim kept others; NULL: with the claim
   -- copies of the claim's own columns, so that one index is the queue; written by the same statements only
   state       TEXT NOT NULL CHECK (state IN ('waiting', 'held', 'released')),
   priority    INTEGER NOT NULL,
