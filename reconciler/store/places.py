@@ -7,6 +7,7 @@ turns away.
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Any
 
 from reconciler.clock import from_text, to_text
 from reconciler.model.own_kinds import Overflow
@@ -43,16 +44,17 @@ def take_place(writer: Writer, claim: ClaimId, wait_limit_s: float | None = None
     patience = [] if wait_limit_s is None else [wait_limit_s]
     rows = writer.db.execute(_LIMITED, (claim,)).fetchall()
     patience += [row[6] for row in rows if row[6] is not None]
-    for lock_id, key, policy, limit, overflow, reserved, _, is_person, run in rows:
-        if limit is None:
-            continue
-        places = limit if is_person else limit - reserved
-        taken = int(writer.db.execute(_TAKEN, {"lock": lock_id, "most": limit + 1}).fetchone()[0])
-        if taken > places:
-            told = f"the queue of {key} is full: {_limit_text(limit, places)}{f' (LockPolicy {policy})' if policy else ''}"
-            if not _make_room(writer, LockId(lock_id), claim, Overflow(overflow), f"{told}; {run} came later"):
+    going: dict[ClaimId, str] = {}  # nobody goes for a newcomer that is turned away by another of its queues
+    for row in rows:
+        told = _full_text(writer, row)
+        if told:
+            others = _who_goes(writer, LockId(row[0]), claim, Overflow(row[4]))
+            if not others:
                 refuse(writer, claim, Rule.QUEUE_FULL, f"{told}; wait until others have ended, and submit it again")
                 return
+            going |= dict.fromkeys(others, f"{told}; {row[8]} came later")
+    for other, told in going.items():
+        refuse(writer, other, Rule.SUPERSEDED, told)
     if patience:
         until = to_text(from_text(writer.now) + timedelta(seconds=min(patience)))
         writer.db.execute("UPDATE claim SET wait_until = ? WHERE id = ? AND state = 'waiting'", (until, claim))
@@ -63,12 +65,21 @@ def _limit_text(limit: int, places: int) -> str:
     return text if places == limit else f"{text}, and the last {limit - places} are kept for what people submit"
 
 
-def _make_room(writer: Writer, lock_id: LockId, claim: ClaimId, overflow: Overflow, told: str) -> bool:
-    """Turns earlier waiters away for a newcomer; False if the newcomer is the one to go, or nobody waits before it."""
+def _full_text(writer: Writer, row: tuple[Any, ...]) -> str:
+    """That a queue has no place for the claim that stands in it already; '' if it has one. The row is one of _LIMITED."""
+    lock_id, key, policy, limit, _, reserved, _, is_person, _ = row
+    if limit is None:
+        return ""
+    places = limit if is_person else limit - reserved
+    taken = int(writer.db.execute(_TAKEN, {"lock": lock_id, "most": limit + 1}).fetchone()[0])
+    if taken <= places:
+        return ""
+    return f"the queue of {key} is full: {_limit_text(limit, places)}{f' (LockPolicy {policy})' if policy else ''}"
+
+
+def _who_goes(writer: Writer, lock_id: LockId, claim: ClaimId, overflow: Overflow) -> list[ClaimId]:
+    """The earlier waiters that go for a newcomer; [] if it is the newcomer, as where nobody waits before it."""
     if overflow is Overflow.REJECT_NEW:
-        return False
+        return []
     count = 1 if overflow is Overflow.DROP_OLDEST else -1
-    others = writer.db.execute(_OTHERS, (lock_id, claim, count)).fetchall()
-    for (other,) in others:
-        refuse(writer, ClaimId(other), Rule.SUPERSEDED, told)
-    return bool(others)
+    return [ClaimId(row[0]) for row in writer.db.execute(_OTHERS, (lock_id, claim, count)).fetchall()]

@@ -61,6 +61,14 @@ def test_keep_latest_leaves_one_waiter(world):
     assert [world.phase(name) for name in ("r1", "r2")] == ["Failed", "Failed"]
 
 
+def test_nobody_is_dropped_for_a_newcomer_that_another_queue_turns_away(world):
+    push(world, policy("d", queueLimit=2, overflow="DropOldest"), policy("r", name="r", queueLimit=1))
+    submit(world, "d0", "d1", locks=("d",))
+    submit(world, "r0", locks=("r",))
+    submit(world, "new", locks=("d", "r"))
+    assert (world.phase("new"), world.queue("d")) == ("Failed", ["d1"])
+
+
 def test_nobody_is_dropped_for_a_newcomer_where_nobody_waits(world):
     push(world, policy("m", queueLimit=1, overflow="DropOldest"))
     submit(world, "r0", "r1")
