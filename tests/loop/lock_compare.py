@@ -15,6 +15,7 @@ FREED = (
     " JOIN claim c ON c.id = json_extract(j.detail_json, '$.claim')"
     " LEFT JOIN run r ON r.id = c.run_id LEFT JOIN node n ON n.id = c.node_id"
     " WHERE j.kind = 'claim.released' AND j.seq > ?"
+    " AND NOT (j.actor <> '' AND json_extract(j.detail_json, '$.reason') LIKE 'retried: %')"  # it asks for all of them again
 )
 HALF = "SELECT r.name, n.name FROM node n JOIN run r ON r.id = n.run_id WHERE r.finished_at IS NOT NULL AND n.finished_at IS NULL"
 TWICE = "SELECT node_id FROM attempt WHERE state IN ('intended', 'live') GROUP BY node_id HAVING count(*) > 1"

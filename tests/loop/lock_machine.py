@@ -114,8 +114,12 @@ class LockMachine(RuleBasedStateMachine):
         self.world = World(self.folder)
         self.model.locks.limits = {"s0": 1, "s1": 2}
         self.world.limits(s0=1, s1=2)
+        self.prepare()
         for wants, priority in first:
             self._submit(wants, (frozenset(), ()), priority, False, "")
+
+    def prepare(self):
+        """What else stands in the repository."""
 
     # what happens ----------------------------------------------------------------------------------------------------
 
@@ -232,6 +236,8 @@ class LockMachine(RuleBasedStateMachine):
     def time_passes(self, seconds):
         self.world.tick(seconds)
         now = self.world.clock.at
+        self.model.settle(now)
+        self.model.locks.lose_patience()
         for job in list(self.model.jobs.values()):
             if job.ttl and job.state in FINAL and (now - job.ended_at).total_seconds() >= job.ttl:
                 self.model.remove(job)
@@ -254,31 +260,29 @@ class LockMachine(RuleBasedStateMachine):
 
     # how it is done --------------------------------------------------------------------------------------------------
 
-    def _submit(self, wants, shape, priority, ttl, kill, taken=None):
+    def _submit(self, wants, shape, priority, ttl, kill, *, taken=None, units=None):
         self.serial += 1
         name = f"r{self.serial:02}"
+        units = units or (taken.units if taken else {})
         more = {"ttlStrategy": {"secondsAfterCompletion": 300}} if ttl else {}
         args = {"take_over": taken.name, "reason": "test"} if taken else {}
-        made = {**spec_of(shape, wants), **more}
+        made = {**self.manifest(shape, wants, units), **more}
         if not self._do(kill, lambda: self.world.submit(made, name, priority=priority, **args)):
             self._compare()
             return
         order = self.world.one("SELECT id FROM run WHERE name = ?", name)[0]
         if taken:
-            priority, order = self._rank_of_heir(taken, priority)
+            priority, order = self.model.rank_before(taken, priority)
         job = Job(name, priority, order, wants, shape)
-        job.ttl = 300 if ttl else None
+        job.ttl, job.units = 300 if ttl else None, units
         if taken:
             self.model.locks.drop(taken)
         self.model.jobs[name] = job
         self._compare()
 
-    def _rank_of_heir(self, taken, priority):
-        """Ahead of everyone who waits for what it takes over."""
-        units = {u for c in self.model.locks.claims if c.owner is taken for u in c.units}
-        behind = [c.job for c in self.model.locks.claims if not c.held and units & set(c.units)]
-        priority = max([priority, taken.priority, *(j.priority for j in behind)])
-        return priority, min([taken.order, *(j.order - 1 for j in behind if j.priority == priority)])
+    def manifest(self, shape, wants, units):
+        """The run as a manifest; here nothing is taken in units."""
+        return spec_of(shape, wants)
 
     def _end_process(self, which, *, good, kill):
         item = _pick(self.model.processes(), which)
@@ -320,11 +324,11 @@ def _pick(found, which):
     return found[which % len(found)] if found else None
 
 
-def profile():
-    """Settings of the machine: small and the same each time, or large by HYPOTHESIS_PROFILE=deep."""
+def profile(programs=150):
+    """Settings of a machine: few programs and the same each time, or many by HYPOTHESIS_PROFILE=deep."""
     from hypothesis import HealthCheck, settings
 
     quiet = {"deadline": None, "suppress_health_check": list(HealthCheck)}
     if os.environ.get("HYPOTHESIS_PROFILE") == "deep":
         return settings(max_examples=2000, stateful_step_count=80, print_blob=True, **quiet)
-    return settings(max_examples=150, stateful_step_count=40, derandomize=True, database=None, **quiet)
+    return settings(max_examples=programs, stateful_step_count=40, derandomize=True, database=None, **quiet)

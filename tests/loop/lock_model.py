@@ -1,11 +1,25 @@
 """What locks are to do, as plainly as it can be said: a list of claims and one rule; beside it the trees that make the claims."""
 
+from datetime import timedelta
+
 FINAL = ("good", "bad")
 
 
+class Policy:
+    """What a lock has besides its limit: places, patience, how often a waiter is passed, what failures and circles do to it."""
+
+    def __init__(self, *, places=None, drops=0, wait_s=None, overtake=0, on_failure="Hold", fails_youngest=False):
+        self.places, self.drops, self.wait_s, self.overtake = places, drops, wait_s, overtake  # drops: how many earlier waiters
+        self.on_failure, self.fails_youngest = on_failure, fails_youngest
+
+
+PLAIN = Policy()
+
+
 class Claim:
-    def __init__(self, owner, units, seq):
+    def __init__(self, owner, units, seq, until):
         self.owner, self.job, self.units, self.seq, self.held = owner, owner.job, units, seq, False
+        self.until, self.overtaken = until, 0
 
     @property
     def rank(self):
@@ -16,13 +30,49 @@ class Locks:
     """A unit is (lock, None), or (lock, ancestor) for what is passed down inside a holding ancestor: one at a time."""
 
     def __init__(self):
-        self.limits, self.claims, self.serial = {}, [], 0
+        self.limits, self.claims, self.serial, self.policies, self.now, self.refused = {}, [], 0, {}, None, False
+
+    def policy(self, lock):
+        return self.policies.get(lock, PLAIN)
 
     def ask(self, owner, wants):
         self.serial += 1
         above = list(owner.ancestors())
         under = {lock: next((a for a in above if self.holds(a, lock)), None) for lock in wants}
-        self.claims.append(Claim(owner, [(lock, under[lock]) for lock in sorted(wants)], self.serial))
+        patience = [self.policy(lock).wait_s for lock in wants if self.policy(lock).wait_s and under[lock] is None]
+        until = self.now + timedelta(seconds=min(patience)) if patience else None
+        claim = Claim(owner, [(lock, under[lock]) for lock in sorted(wants)], self.serial, until)
+        self.claims.append(claim)
+        full = [lock for lock in wants if self._is_over(claim, lock)]
+        going = {lock: [c for c in self.claims if not c.held and c is not claim and (lock, None) in c.units] for lock in full}
+        going = {lock: found[: self.policy(lock).drops] for lock, found in going.items()}
+        if all(going.values()):
+            for other in {c for found in going.values() for c in found}:
+                self.refuse(other)
+        else:
+            self.refuse(claim)
+
+    def _is_over(self, claim, lock):
+        places = self.policy(lock).places
+        entries = [c for c in self.claims if (lock, None) in c.units]
+        return places is not None and claim in entries and len(entries) > places
+
+    def refuse(self, claim):
+        """What asked is to end; only whole runs ask for locks whose policies refuse."""
+        assert claim.owner is claim.job
+        self.claims.remove(claim)
+        claim.job.ending = self.refused = True
+
+    def lose_patience(self):
+        for claim in [c for c in self.claims if not c.held and c.until is not None and c.until <= self.now]:
+            self.refuse(claim)
+
+    def fail(self, owner):
+        """An owner that failed by itself keeps what the policies let it keep."""
+        for claim in [c for c in self.claims if c.owner is owner]:
+            claim.units = [unit for unit in claim.units if self.policy(unit[0]).on_failure == "Hold"]
+            if not claim.units:
+                self.claims.remove(claim)
 
     def holds(self, owner, lock):
         return any(c.owner is owner and c.held and lock in dict(c.units) for c in self.claims)
@@ -36,30 +86,54 @@ class Locks:
     def before(self, claim, unit):
         return [c for c in self.claims if not c.held and unit in c.units and c.rank < claim.rank]
 
-    def is_full(self, unit):
-        return len(self.holders(unit)) >= (self.limits.get(unit[0], 1) if unit[1] is None else 1)
+    def lacks_room(self, unit, job):
+        taken = sum(c.job.units.get(unit[0], 1) for c in self.holders(unit)) if unit[1] is None else len(self.holders(unit))
+        wanted, limit = (job.units.get(unit[0], 1), self.limits.get(unit[0], 1)) if unit[1] is None else (1, 1)
+        return taken + wanted > limit
+
+    def may_pass(self, claim, unit):
+        """Nobody waits before it, or the policy lets it pass them all once more, or they all wait for its own run."""
+        before, most = self.before(claim, unit), self.policy(unit[0]).overtake if unit[1] is None else 0
+        return (most and all(b.overtaken < most for b in before)) or all(self.waits_for(b, claim.job, set()) for b in before)
 
     def waits_for(self, claim, job, seen):
         if claim in seen:
             return False
         seen.add(claim)
         reached = [b for unit in claim.units for b in self.before(claim, unit)]
-        for holder in [h for unit in claim.units if self.is_full(unit) for h in self.holders(unit)]:
+        for holder in [h for unit in claim.units if self.lacks_room(unit, claim.job) for h in self.holders(unit)]:
             if holder.job is job:
                 return True
             reached += [c for c in self.claims if c.job is holder.job and not c.held]
         return any(self.waits_for(c, job, seen) for c in reached)
 
     def fits(self, claim):
-        earlier = [b for unit in claim.units for b in self.before(claim, unit)]
-        return not any(self.is_full(u) for u in claim.units) and all(self.waits_for(b, claim.job, set()) for b in earlier)
+        return not any(self.lacks_room(u, claim.job) for u in claim.units) and all(self.may_pass(claim, u) for u in claim.units)
 
     def admit(self):
         waiting = sorted((c for c in self.claims if not c.held), key=lambda c: c.rank)
         found = next((c for c in waiting if self.fits(c)), None)
         if found is not None:
+            passed = {b for u in found.units if u[1] is None and self.policy(u[0]).overtake for b in self.before(found, u)}
+            for waiter in passed:
+                waiter.overtaken += 1
             found.held = True
         return found is not None
+
+    def circle(self):
+        """Runs that hold one lock that may end them and wait for another, each held by the next; [] if there are none."""
+        held = {lock: c.job for c in self.claims if c.held for lock, _ in c.units if self.policy(lock).fails_youngest}
+        waits = {c.job: lock for c in self.claims if not c.held for lock, _ in c.units if self.policy(lock).fails_youngest}
+        for start in waits:
+            way = [start]
+            while way[-1] in waits and waits[way[-1]] in held:
+                following = held[waits[way[-1]]]
+                if following is start:
+                    return way
+                if following in way:
+                    break
+                way.append(following)
+        return []
 
 
 class Item:
@@ -84,6 +158,7 @@ class Job:
     def __init__(self, name, priority, order, wants, root):
         self.name, self.priority, self.order, self.wants, self.job = name, priority, order, wants, self
         self.state, self.ending, self.forget, self.ttl, self.ended_at = "new", False, False, None, None
+        self.units = {}  # of locks of which it takes more than one unit
         self.root = Item(self, None, "", *root)
 
     def ancestors(self):
@@ -97,11 +172,18 @@ class Model:
         self.locks, self.jobs, self.removed = Locks(), {}, set()
 
     def settle(self, now):
+        self.locks.now = now
         while True:
+            self.locks.refused = False
             for job in list(self.jobs.values()):
                 self._go_job(job, now)
+            if self.locks.refused:
+                continue
             if not self.locks.admit():
-                return
+                circle = self.locks.circle()
+                if not circle or any(job.ending for job in circle):
+                    return
+                min(circle, key=lambda job: (job.priority, -job.order)).ending = True
             while self.locks.admit():
                 pass
 
@@ -127,6 +209,8 @@ class Model:
         job.state, job.ended_at = state, now
         if state == "good" or job.ending:
             self.locks.drop(job)
+        else:
+            self.locks.fail(job)
         if job.forget:
             self.remove(job)
 
@@ -174,11 +258,24 @@ class Model:
 
     def retry(self, job):
         job.state, job.ending, job.ended_at = "new", False, None
-        if self.holds(job):
+        if self.locks_of(job) == job.wants and job.wants:
             job.state = "on"
+        elif self.holds(job):  # all or none: what it has becomes the first place
+            job.priority, job.order = self.rank_before(job, job.priority)
+            self.locks.drop(job)
         for item in job.root.inside():
             if item.state == "bad":
                 item.state = "new"
+
+    def rank_before(self, job, priority):
+        """A priority and a place ahead of everyone who waits for what a job holds."""
+        units = {u for c in self.locks.claims if c.owner is job for u in c.units}
+        behind = [c.job for c in self.locks.claims if not c.held and units & set(c.units)]
+        priority = max([priority, job.priority, *(j.priority for j in behind)])
+        return priority, min([job.order, *(j.order - 1 for j in behind if j.priority == priority)])
+
+    def locks_of(self, job):
+        return {lock for c in self.locks.claims if c.owner is job and c.held for lock, _ in c.units}
 
     def holds(self, job):
         return any(c.owner is job and c.held for c in self.locks.claims)
