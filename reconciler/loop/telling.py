@@ -17,9 +17,6 @@ from reconciler.model.state import RunState
 from reconciler.store import crons, notices, read_locks
 from reconciler.store.within import ReaderWithin
 from reconciler.store.writer import Writer
-from reconciler.views.instants import epoch_s
-from reconciler.views.lock_state import OVERDUE
-from reconciler.views.locks import Pace
 
 log = logging.getLogger(__name__)
 MESSAGES_TOLD = 20
@@ -91,6 +88,10 @@ def _judge(ctx: Context, lock: int, key: str, claim: int) -> tuple[bool, timedel
 
     A holder that waits for a person, say, is not overdue whatever it took: the verdict is the one that `locks` shows.
     """
+    from reconciler.views.instants import epoch_s  # only a daemon that tells of something needs the views
+    from reconciler.views.lock_state import OVERDUE
+    from reconciler.views.locks import Pace
+
     reader, now_s = ReaderWithin(ctx.writer), epoch_s(ctx.writer.now)
     holder = next((row for row in read_locks.list_holders(reader, lock) if row["claim_id"] == claim), None)
     if holder is None:
