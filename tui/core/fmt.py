@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
 from datetime import datetime, timedelta
 from functools import lru_cache
 
@@ -90,11 +89,6 @@ def _start(text: str, cells: int) -> str:
         if used > cells:
             return text[:index]
     return text
-
-
-def column_width(texts: Iterable[str], least: int, most: int) -> int:
-    """The width that shows every text, within bounds."""
-    return max(least, min(most, max(map(width, texts), default=0)))
 
 
 def span(length: timedelta) -> str:

@@ -12,7 +12,6 @@ from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Container
 from textual.screen import Screen
-from textual.widget import Widget
 
 from tui import keymap
 from tui.core.model import FreshnessKind, Snapshot
@@ -209,7 +208,3 @@ class Room(Screen[None]):
     def do_focus(self) -> None:
         """To the next pane."""
         self.focus_next()
-
-    def focused_widget(self) -> Widget | None:
-        """What has the focus."""
-        return self.focused

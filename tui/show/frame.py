@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 
 from tui.core import states
 from tui.core.fmt import short_sha, span
@@ -102,8 +101,3 @@ def keys(actions: Sequence[Action], why_not: Callable[[Action], str], width: int
         left -= width_of(pair)
         found += pair
     return (*found, *last)
-
-
-def clock_text(now: datetime) -> str:
-    """The time of day, for a frozen view and the command log."""
-    return f"{now:%H:%M:%S}"

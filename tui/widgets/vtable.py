@@ -133,14 +133,6 @@ class VirtualTable(Drawn, Generic[R], can_focus=True):
         if before != self.cursor:
             self.post_message(self.Moved(self))
 
-    def move_to_key(self, key: str) -> bool:
-        """Puts the cursor on the row with that key; False if there is none."""
-        for place, row in enumerate(self.rows):
-            if self._key_of(row) == key:
-                self.move_to(place)
-                return True
-        return False
-
     def move(self, count: int) -> None:
         """Moves the cursor down by so many rows, or up."""
         self.move_to(self.cursor + count)
