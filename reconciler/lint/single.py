@@ -62,16 +62,9 @@ def check_cron(tree: Tree, document: Document) -> None:
         return
     has_list = bool(dig(document.body, ("spec", "schedules")))
     for number, text in enumerate(cron.schedules):
-        path: Path = ("spec", "schedules", number) if has_list else ("spec", "schedule")
-        try:
-            parse_schedule(text)
-        except ValueError as error:
-            tree.report(rules.SCHEDULE, document, path, f"{error}; correct the schedule")
+        _check_schedule(tree, document, ("spec", "schedules", number) if has_list else ("spec", "schedule"), text)
     if cron.timezone:
-        try:
-            load_zone(cron.timezone)
-        except ValueError as error:
-            tree.report(rules.TIME_ZONE, document, ("spec", "timezone"), str(error))
+        _check_zone(tree, document, ("spec", "timezone"), cron.timezone)
 
 
 def check_freeze(tree: Tree, document: Document) -> None:
@@ -79,11 +72,23 @@ def check_freeze(tree: Tree, document: Document) -> None:
     if not isinstance(document.own, LockPolicy):
         return
     for number, window in enumerate(document.own.freeze):
-        for name, check, rule in (("schedule", parse_schedule, rules.SCHEDULE), ("timezone", load_zone, rules.TIME_ZONE)):
-            try:
-                check(getattr(window, name))
-            except ValueError as error:
-                tree.report(rule, document, ("spec", "freeze", number, name), str(error))
+        at: Path = ("spec", "freeze", number)
+        _check_schedule(tree, document, (*at, "schedule"), window.schedule)
+        _check_zone(tree, document, (*at, "timezone"), window.timezone)
+
+
+def _check_schedule(tree: Tree, document: Document, at: Path, text: str) -> None:
+    try:
+        parse_schedule(text)
+    except ValueError as error:
+        tree.report(rules.SCHEDULE, document, at, f"{error}; correct the schedule")
+
+
+def _check_zone(tree: Tree, document: Document, at: Path, name: str) -> None:
+    try:
+        load_zone(name)
+    except ValueError as error:
+        tree.report(rules.TIME_ZONE, document, at, str(error))
 
 
 def check_images(view: View) -> None:
