@@ -95,8 +95,7 @@ def _text(found: dict[str, Any]) -> str:
     text = fields([("Infrastructure", found["metadata"]["name"]), ("Written in", found["place"] or "it is not in Git any more")])
     text += "".join(fields([(f"  {name}", str(value))]) for name, value in (found["spec"].get("fields") or {}).items())
     for one in found["mappings"]:
-        place = ", ".join(f"{name}={value}" for name, value in one["fields"].items())
-        rows: list[tuple[str, str]] = [("Service", one["service"]), ("Place", place), ("Lock", one["lock"])]
+        rows = [("Service", one["service"]), ("Place", infra.place_text(one["fields"])), ("Lock", one["lock"])]
         if one["queueLimit"] is not None:
             rows.append(("Entries", f"{len(one['queue'])} of {one['queueLimit']}"))
         text += "\n" + fields(rows)

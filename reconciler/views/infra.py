@@ -23,9 +23,9 @@ CONSTRAINT_HEADER = ("CONSTRAINT", "STRATEGY", "CAPACITY", "USED", "BLOCKED")
 _SHOWN = 10
 
 
-def place_text(fields_json: str) -> str:
-    """`cluster=prod, namespace=target`."""
-    return ", ".join(f"{name}={value}" for name, value in json.loads(fields_json).items())
+def place_text(fields: dict[str, str]) -> str:
+    """The resolved fields of a place: `cluster=prod, namespace=target`."""
+    return ", ".join(f"{name}={value}" for name, value in fields.items())
 
 
 def infrastructure_object(reader: Reader, definition: Row | None, name: str, namespace: str) -> dict[str, Any]:
@@ -91,7 +91,7 @@ def list_row(reader: Reader, row: Row, now_s: float) -> tuple[str, ...]:
     """The cells under HEADER."""
     holders = read_locks.list_holders(reader, row["lock_id"], 1)
     active = party(holders[0], row["namespace"]) if holders else "-"
-    place = place_text(row["fields_json"])
+    place = place_text(json.loads(row["fields_json"]))
     counts = (str(row["waiting"]), str(row["deployments"]))
     return (row["definition"], row["service"], place, active, *counts, age(row["last_at"], now_s))
 
