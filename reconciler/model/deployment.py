@@ -38,6 +38,11 @@ class Deployment:
     constraints: tuple[LockRef, ...] = ()
 
     @property
+    def asks_with_run(self) -> bool:
+        """True if its locks are part of the run's own claim: nothing has to run before they have a name."""
+        return not self.pre_deployment and bool(self.infrastructures or self.constraints)
+
+    @property
     def asks_apart(self) -> bool:
         """True if it has a node that asks for its locks; without one they are asked for with those of the run."""
         return bool(self.infrastructures) or bool(self.pre_deployment and self.constraints)

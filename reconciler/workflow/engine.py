@@ -123,8 +123,7 @@ class Decision:
     @property
     def _locks_first(self) -> bool:
         """True for a run whose infrastructure and constraints are part of its own claim: nothing has to run before it."""
-        asked = self.spec.deployment
-        return asked is not None and not asked.pre_deployment and bool(asked.infrastructures or asked.constraints)
+        return self.spec.deployment is not None and self.spec.deployment.asks_with_run
 
     def patience_s(self) -> float | None:
         """How long the run is willing to wait for its own locks; None for as long as it takes."""
