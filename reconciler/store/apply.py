@@ -53,7 +53,7 @@ def apply_run_plan(writer: Writer, run: RunState, plan: RunPlan) -> None:
         claims.end_claim_of(writer, run, owner, end.reason)
     for claim in plan.claims:
         owner = None if claim.node is None else _node_id(writer, run, claim.node, ids)
-        made = claims.request(writer, run, owner, claim.locks)
+        made = claims.request(writer, run, owner, claim)
         places.take_place(writer, made, claim.wait_limit_s)
     if plan.run_outputs:
         _keep_run_outputs(writer, run, plan.run_outputs)

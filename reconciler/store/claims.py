@@ -6,7 +6,6 @@ The lock table is the truth: holders are derived from claims and never counted t
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from enum import Enum, auto
@@ -16,7 +15,7 @@ from reconciler.errors import Conflict
 from reconciler.model.concurrency import policy_key
 from reconciler.model.locks import LockKind
 from reconciler.model.own_kinds import OVERRIDE_FREEZE, OnFailure
-from reconciler.model.plan import Keep
+from reconciler.model.plan import ClaimRequest, Keep
 from reconciler.model.state import ClaimId, LockId, NodeId, Phase, ResolvedLock, Rule, RunId, RunState
 from reconciler.model.whole import WHOLE
 from reconciler.store import limits, mappings, moves, notices, policies
@@ -36,12 +35,12 @@ _OPEN_LOCKS = (
 )
 
 
-def request(writer: Writer, run: RunState, node: NodeId | None, locks: Sequence[ResolvedLock]) -> ClaimId:
-    """Queues a claim of a run (node None) or of a node; marks every lock that it waits for."""
+def request(writer: Writer, run: RunState, node: NodeId | None, asked: ClaimRequest) -> ClaimId:
+    """Queues a claim of a run (node None) or of a node, which `asked` names; marks every lock that it waits for."""
     level = "run" if node is None else "node"
     claim = _insert(writer, run, node, level)
     is_exempt = OVERRIDE_FREEZE in run.annotations
-    wanted = [replace(lock, thaws=True) for lock in locks] if is_exempt else locks
+    wanted = [replace(lock, thaws=True) for lock in asked.locks] if is_exempt else asked.locks
     turns = []
     for lock in wanted:
         lock_id = ensure_lock(writer, lock)
@@ -53,13 +52,11 @@ def request(writer: Writer, run: RunState, node: NodeId | None, locks: Sequence[
         writer.marks.lock(lock_id)
     if node is not None:
         writer.marks.tangled[claim] = None
-    keys = [lock.key for lock in locks]
+    keys = [lock.key for lock in asked.locks]
     detail: dict[str, object] = {"claim": claim, "locks": keys, "level": level, "priority": run.priority}
-    name = None
     if node is not None:
-        name = writer.db.execute("SELECT name FROM node WHERE id = ?", (node,)).fetchone()[0]
         detail["nested"] = turns  # of these it takes no unit, only a turn inside a holder
-    detail |= _of(name, run.commit_sha)
+    detail |= _of(asked.node, run.commit_sha)
     writer.journal("claim.requested", namespace=run.namespace, run=run.name, subject=keys[0], detail=detail)
     return claim
 
