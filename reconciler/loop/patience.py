@@ -9,6 +9,7 @@ from reconciler.loop.waiting import claim_text
 from reconciler.model.state import ClaimId, LockId, Rule, RunId
 from reconciler.store import claims, runs
 from reconciler.store.refusals import end_by_rule, refuse
+from reconciler.views.instants import span
 
 _IMPATIENT = "SELECT id, requested_at FROM claim WHERE state = 'waiting' AND wait_until <= ? ORDER BY wait_until, id"
 _DUE = (
@@ -46,11 +47,4 @@ def pass_holds(ctx: Context) -> None:
 
 
 def _span(since: str, now: str) -> str:
-    """A length of time for people: its two largest units."""
-    rest = max(0, round((from_text(now) - from_text(since)).total_seconds()))
-    parts = []
-    for letter, size in (("d", 86400), ("h", 3600), ("m", 60), ("s", 1)):
-        count, rest = divmod(rest, size)
-        if count:
-            parts.append(f"{count}{letter}")
-    return "".join(parts[:2]) or "0s"
+    return span(round((from_text(now) - from_text(since)).total_seconds()))

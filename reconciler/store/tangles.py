@@ -85,7 +85,10 @@ class Around:
 
 
 def waiting_inside_holders(writer: Writer) -> list[ClaimId]:
-    """The first of the claims of steps that wait while their run holds something: what a sweep looks at."""
+    """The first 1,000 claims of steps that wait while their run holds something: what a sweep looks at.
+
+    It is a net below the marks, which miss only a cycle that a lowered limit has closed.
+    """
     return [ClaimId(row[0]) for row in writer.db.execute(_CANDIDATES)]
 
 
