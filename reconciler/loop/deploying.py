@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from reconciler.errors import ManifestError, NotFound
 from reconciler.loop.context import Context
-from reconciler.manifest import deployment_to_json, read_deployment
+from reconciler.manifest import deployment_to_json, read_constraint, read_deployment, read_infrastructure
 from reconciler.model.deployment import Deployment, Infrastructure
 from reconciler.model.locks import LockKind, LockRef
 from reconciler.model.spec import Kind, WorkflowSpec
@@ -50,8 +50,7 @@ def _infrastructure(ctx: Context, namespace: str, name: str, where: str) -> Infr
     if definition is None:
         known = ", ".join(catalogue.live_names(ctx.writer, Kind.INFRASTRUCTURE, namespace)) or "no InfrastructureDefinition"
         raise NotFound(f"{where}: it deploys to infrastructure {name!r}, which is not live here; there is {known}")
-    fields = {key: str(value) for key, value in definition.body["spec"]["fields"].items()}
-    return Infrastructure(name=name, place=definition.place, fields=fields)
+    return Infrastructure(name=name, place=definition.place, fields=read_infrastructure(definition.body).fields)
 
 
 def _check_constraints(ctx: Context, namespace: str, where: str, wanted: Iterable[LockRef]) -> None:
@@ -62,6 +61,6 @@ def _check_constraints(ctx: Context, namespace: str, where: str, wanted: Iterabl
         if definition is None:
             known = ", ".join(catalogue.live_names(ctx.writer, Kind.CONSTRAINT, namespace)) or "no ResourceConstraint"
             raise NotFound(f"{where}: it takes constraint {name!r}, which is not live here; there is {known}")
-        capacity = definition.body["spec"]["capacity"]
+        capacity = read_constraint(definition.body).capacity
         if capacity and ref.units > capacity:
             raise ManifestError(f"{where}: it takes {ref.units} units of constraint {name!r}, which has {capacity}; take fewer")

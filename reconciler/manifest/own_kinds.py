@@ -49,6 +49,16 @@ def read_lock_policy(body: Mapping[str, Any]) -> LockPolicy:
     return _lock_policy(Reading(), body["spec"])
 
 
+def read_infrastructure(body: Mapping[str, Any]) -> InfrastructureDefinition:
+    """The same of a live InfrastructureDefinition."""
+    return _infrastructure(Reading(), body["spec"])
+
+
+def read_constraint(body: Mapping[str, Any]) -> ResourceConstraint:
+    """The same of a live ResourceConstraint."""
+    return _constraint(Reading(), body["spec"])
+
+
 def _infrastructure(r: Reading, value: Any) -> InfrastructureDefinition:
     spec = r.fields(value, _AT, schema.INFRASTRUCTURE)
     at: Path = (*_AT, "fields")

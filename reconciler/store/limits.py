@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 
+from reconciler.manifest import read_constraint
 from reconciler.model.state import LockId
 from reconciler.store.writer import Writer
 
@@ -67,7 +68,7 @@ def read_capacity(writer: Writer, lock_id: LockId, namespace: str, name: str) ->
     before = writer.db.execute("SELECT capacity, limit_source FROM lock WHERE id = ?", (lock_id,)).fetchone()
     capacity, source = before[0], f"ResourceConstraint {namespace}/{constraint} is not in the repository"
     if row is not None:
-        capacity, source = json.loads(row[0])["spec"]["capacity"], f"{row[1]}:{row[2]}"
+        capacity, source = read_constraint(json.loads(row[0])).capacity, f"{row[1]}:{row[2]}"
     if (capacity, source) != tuple(before):
         writer.db.execute("UPDATE lock SET capacity = ?, limit_source = ? WHERE id = ?", (capacity, source, lock_id))
         detail = {"from": before[0], "to": capacity, "source": source, **({} if row is None else {"commit": row[3]})}

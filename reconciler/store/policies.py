@@ -9,9 +9,9 @@ import json
 from dataclasses import replace
 from fnmatch import fnmatchcase
 
-from reconciler.manifest import read_lock_policy
+from reconciler.manifest import read_constraint, read_lock_policy
 from reconciler.model.locks import LockKind
-from reconciler.model.own_kinds import CONSTRAINT_POLICY, INFRASTRUCTURE_POLICY, NO_BOUND, LockPolicy
+from reconciler.model.own_kinds import CONSTRAINT_POLICY, INFRASTRUCTURE_POLICY, LockPolicy
 from reconciler.model.state import LockId
 from reconciler.store.freezes import refresh, windows_json
 from reconciler.store.writer import Writer
@@ -49,8 +49,8 @@ def _policies(writer: Writer, namespace: str) -> list[_Named]:
 
 
 def _take(writer: Writer, lock_id: LockId, policies: list[_Named]) -> None:
-    sql = f"SELECT kind, name, key, namespace, capacity, {_COLUMNS} FROM lock WHERE id = ?"
-    kind, name, key, namespace, _, *before = writer.db.execute(sql, (lock_id,)).fetchone()
+    sql = f"SELECT kind, name, key, namespace, {_COLUMNS} FROM lock WHERE id = ?"
+    kind, name, key, namespace, *before = writer.db.execute(sql, (lock_id,)).fetchone()
     if kind == LockKind.POLICY:
         return
     named, policy = find_policy(policies, LockKind(kind), name)
@@ -78,7 +78,7 @@ def _passes(writer: Writer, namespace: str, name: str) -> int:
         "SELECT body_json FROM definition WHERE kind = 'ResourceConstraint' AND namespace = ? AND name = ? AND retired_at IS NULL"
     )
     row = writer.db.execute(sql, (namespace, name.partition("/")[0])).fetchone()
-    return NO_BOUND if row is not None and json.loads(row[0])["spec"].get("strategy") == "ASAP" else 0
+    return 0 if row is None else read_constraint(json.loads(row[0])).passes
 
 
 def find_policy(policies: list[_Named], kind: LockKind, name: str) -> _Named:

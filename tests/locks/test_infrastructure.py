@@ -144,6 +144,12 @@ def test_fields_that_look_alike_are_different_places_and_equal_ones_one_place(cl
     assert [cluster.phase(name) for name in "abc"] == ["Running", "Running", "Pending"]
 
 
+def test_a_field_that_yaml_reads_as_a_word_or_number_of_its_own_is_the_text_that_the_check_saw(cluster):
+    cluster.push(infrastructure("typed", live=True, zone=1.0, rack="r1"), path="typed.yaml")
+    cluster.submit(deployment(infrastructure="typed"), "r0")
+    assert cluster.holders() == {"live=true,rack=r1,zone=1": ["r0"]}
+
+
 # pre-deployment ------------------------------------------------------------------------------------------------------------
 
 
