@@ -24,10 +24,14 @@ def number(lowest: float, highest: float = math.inf, *, whole: bool = False) -> 
     def check(value: Any) -> str:
         is_number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
         kind = "a whole number" if whole else "a number"
-        limits = f"{lowest:g} or more" if highest == math.inf else f"from {lowest:g} to {highest:g}"
+        limits = f"{_plain(lowest)} or more" if highest == math.inf else f"from {_plain(lowest)} to {_plain(highest)}"
         return "" if is_number and lowest <= value <= highest else f"it must be {kind}, {limits}"
 
     return check
+
+
+def _plain(number: float) -> str:
+    return str(int(number)) if number == int(number) else f"{number:g}"
 
 
 def texts(value: object) -> bool:

@@ -8,21 +8,25 @@ from __future__ import annotations
 import os
 import stat
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from reconciler import setting_values as checks
 from reconciler.errors import UsageError
+from reconciler.files import read_regular
 from reconciler.home import Home
 from reconciler.model.images import Image
 from reconciler.model.notice import ALL_KINDS, Telling
+from reconciler.setting_keys import KEYS
 
 DEFAULT = "default"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _RUNTIMES = ("host", "sandbox")
 _HOST = "host"  # the image that always means this machine
 _MB = 1_000_000
+_MOST_BYTES = 1_000_000
+_SEEN = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +54,11 @@ class Settings:
     notify_overdue_s: float = 60.0
     notify_disk_low_mb: int = 1000
     metrics_listen: str = ""
+    limit_locks: int = 100
+    limit_frame_mb: int = 16
+    limit_connections: int = 64
+    limit_documents: int = 20_000
+    limit_check_s: float = 60.0
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -63,127 +72,6 @@ class Settings:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
-    """One setting: its name in the file, the field it fills, what it means, and what its values must be."""
-
-    name: str
-    attribute: str
-    meaning: str
-    check: Callable[[Any], str]  # what is wrong with a value; '' if nothing
-
-    @property
-    def parts(self) -> tuple[str, str]:
-        """The table ('' at the top) and the key in it."""
-        table, _, key = self.name.rpartition(".")
-        return table, key
-
-
-KEYS = (
-    Key(
-        name="parallelism",
-        attribute="parallelism",
-        meaning="how many steps may run at once; a step takes its slot last, when it has all its locks",
-        check=checks.number(1, whole=True),
-    ),
-    Key(name="branch", attribute="branch", meaning="the branch that is applied", check=checks.branch),
-    Key(
-        name="path",
-        attribute="include",
-        meaning="the folder of the repository that holds the manifests; empty: the whole tree",
-        check=checks.inside,
-    ),
-    Key(
-        name="poll_interval_s",
-        attribute="poll_interval_s",
-        meaning="how often the branch is looked at, besides the hints that a push and the file system give",
-        check=checks.number(0.1),
-    ),
-    Key(
-        name="image_policy",
-        attribute="image_policy",
-        meaning='"host": a step whose image is not mapped runs on this machine, with a warning; "mapped-only": it is refused',
-        check=checks.one_of("host", "mapped-only"),
-    ),
-    Key(
-        name="compatibility",
-        attribute="compatibility",
-        meaning='"argo": a failed run lets its locks go at its end, as upstream does; empty: it keeps them until terminated',
-        check=checks.one_of("", "argo"),
-    ),
-    Key(
-        name="receive",
-        attribute="receive",
-        meaning='"refuse": a push that brings errors is refused; "warn": it is taken, and what was live stays live',
-        check=checks.one_of("refuse", "warn"),
-    ),
-    Key(name="steps.path", attribute="path_env", meaning="PATH of the steps", check=checks.text),
-    Key(name="steps.lang", attribute="lang", meaning="LANG of the steps", check=checks.text),
-    Key(name="steps.tz", attribute="tz", meaning="TZ of the steps; empty: not set", check=checks.text),
-    Key(
-        name="steps.grace_s",
-        attribute="grace_s",
-        meaning="seconds between the signal that asks a step to end and the one that makes it",
-        check=checks.number(0),
-    ),
-    Key(
-        name="notify.command",
-        attribute="notify_command",
-        meaning="the program that is told of events, and its arguments; each event is JSON on its standard input; empty: none",
-        check=checks.command,
-    ),
-    Key(name="notify.events", attribute="notify_events", meaning="the kinds of events that it is told of", check=checks.events),
-    Key(
-        name="notify.timeout_s",
-        attribute="notify_timeout_s",
-        meaning="seconds after which the program is killed; it is then tried again",
-        check=checks.number(0.1, 3600),
-    ),
-    Key(
-        name="notify.give_up_s",
-        attribute="notify_give_up_s",
-        meaning="seconds after the first try from which on a failure is the last: the event is given up, and the journal says so",
-        check=checks.number(0),
-    ),
-    Key(
-        name="notify.overdue_s",
-        attribute="notify_overdue_s",
-        meaning="seconds for which a lock must be held before anybody is told that its holder is overdue",
-        check=checks.number(1),
-    ),
-    Key(
-        name="notify.disk_low_mb",
-        attribute="notify_disk_low_mb",
-        meaning="free megabytes of the home's disk below which it is low; 0: it is not watched",
-        check=checks.number(0, whole=True),
-    ),
-    Key(
-        name="metrics.listen",
-        attribute="metrics_listen",
-        meaning='the loopback address and port at which /metrics answers Prometheus, as "127.0.0.1:9090"; empty: none',
-        check=checks.listen,
-    ),
-    Key(
-        name="journal.keep_days",
-        attribute="journal_days",
-        meaning="how long the journal is kept, in days; longer while what it tells of is still held or waited for",
-        check=checks.number(1, whole=True),
-    ),
-    Key(
-        name="journal.keep_rows",
-        attribute="journal_rows",
-        meaning="how many rows of the journal are kept at most, whatever their age; a million are half a gigabyte",
-        check=checks.number(0, whole=True),
-    ),
-    Key(
-        name="images",
-        attribute="images",
-        meaning="which runtime runs which image, `host` or `sandbox`: as text, or as a table of runtime, command and path",
-        check=checks.table,
-    ),
-)
-
-
 def load(home: Home) -> Settings:
     """The settings of a home; all defaults where it has no file.
 
@@ -191,13 +79,14 @@ def load(home: Home) -> Settings:
     """
     path = home.settings
     try:
-        with open(path, "rb") as file:
-            _refuse_foreign(path, os.fstat(file.fileno()))
-            text = file.read().decode("utf-8")
+        data, status = read_regular(path, _MOST_BYTES)
+        _refuse_foreign(path, status)
+        text = data.decode("utf-8")
     except FileNotFoundError:
         return Settings(origins={key.name: DEFAULT for key in KEYS})
     except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"could not read the settings {path}: {error}") from error
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise UsageError(f"could not read the settings {path}: {reason}") from error
     return parse(text, os.path.basename(path))
 
 
@@ -212,9 +101,16 @@ def _refuse_foreign(path: str, status: os.stat_result) -> None:
 def parse(text: str, shown: str) -> Settings:
     """The settings that a file's text says; `shown` is the file's name in messages and origins."""
     try:
-        given = tomllib.loads(text)
+        return _parse(tomllib.loads(text), text, shown)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"could not read the settings {shown}: {error}") from error
+    except (RecursionError, ValueError) as error:
+        deep = isinstance(error, RecursionError)
+        reason = "its values are nested too deep; no setting is" if deep else f"a number in it has too many digits ({error})"
+        raise UsageError(f"could not read the settings {shown}: {reason}") from error
+
+
+def _parse(given: Mapping[str, Any], text: str, shown: str) -> Settings:
     values: dict[str, Any] = {}
     origins = {key.name: DEFAULT for key in KEYS}
     known = {key.name: key for key in KEYS}
@@ -225,13 +121,19 @@ def parse(text: str, shown: str) -> Settings:
             raise UsageError(f"{place}: there is no setting {name!r}; the settings are {', '.join(known)}")
         wrong = key.check(value)
         if wrong:
-            raise UsageError(f"{place}: the setting {name} is {value!r}: {wrong}")
+            raise UsageError(f"{place}: the setting {name} is {_seen(value)}: {wrong}")
         given_as = tuple if isinstance(value, list) else float if key.attribute.endswith("_s") else type(value)
         values[key.attribute] = given_as(value)
         origins[name] = place
     if "images" in values:
         values["images"] = {_HOST: Image(), **_parse_images(values["images"], text, shown)}
     return Settings(**values, origins=origins)
+
+
+def _seen(value: object) -> str:
+    """A value as it is told in a message, which stays a line."""
+    text = repr(value)
+    return text if len(text) <= _SEEN else f"{text[:_SEEN]}... ({len(text)} characters)"
 
 
 def _flat(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,8 @@ def configure(parser: Parser) -> None:
 
 def run(args: Args) -> int:
     """Prints the settings; 0. Raises UsageError if the file is wrong."""
-    from reconciler.settings import KEYS, load, plain_value, shown_value
+    from reconciler.setting_keys import KEYS
+    from reconciler.settings import load, plain_value, shown_value
 
     home = home_of(args)
     settings = load(home)

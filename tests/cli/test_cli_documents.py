@@ -11,7 +11,8 @@ from reconciler import errors
 from reconciler.cli.dispatch import parser_of
 from reconciler.cli.options import sentence
 from reconciler.cli.table import COMMANDS, GROUPS
-from reconciler.settings import KEYS, Settings, shown_value
+from reconciler.setting_keys import KEYS
+from reconciler.settings import Settings, shown_value
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
 COMMANDS_PAGE = (REFERENCE / "commands.md").read_text(encoding="utf-8")

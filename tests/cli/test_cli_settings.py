@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -10,8 +11,9 @@ from reconciler.errors import UsageError
 from reconciler.home import Home
 from reconciler.model.images import Image
 from reconciler.model.notice import ALL_KINDS
+from reconciler.setting_keys import KEYS
 from reconciler.setting_values import loopback
-from reconciler.settings import KEYS, Settings, commented_defaults, load, parse, shown_value
+from reconciler.settings import Settings, commented_defaults, load, parse, shown_value
 
 
 def test_without_a_file_everything_is_the_default(tmp_path):
@@ -57,10 +59,10 @@ def test_values_are_read_with_the_line_that_they_came_from():
         ("\nparalelism = 3", r"lineclear.toml:2: there is no setting 'paralelism'"),
         ("[steps]\npth = 'x'", r"lineclear.toml:2: there is no setting 'steps.pth'"),
         ("[stepz]\npath = 'x'", r"lineclear.toml:2: there is no setting 'stepz.path'"),
-        ("parallelism = 0", r"the setting parallelism is 0: it must be a whole number, 1 or more"),
+        ("parallelism = 0", r"the setting parallelism is 0: it must be a whole number, from 1 to 10000"),
         ("parallelism = true", r"the setting parallelism is True"),
         ("parallelism = 2.5", r"the setting parallelism is 2.5"),
-        ("poll_interval_s = 'often'", r"it must be a number, 0.1 or more"),
+        ("poll_interval_s = 'often'", r"it must be a number, from 0.1 to 86400"),
         ("compatibility = 'agro'", r"it must be one of '', 'argo'"),
         ("branch = '-x'", r"it must be a branch's name"),
         ("path = '../other'", r"it must be a folder inside the repository"),
@@ -78,9 +80,20 @@ def test_values_are_read_with_the_line_that_they_came_from():
         ("[notify]\nevents = ['overdu']", r"toml:2: the setting notify.events is .*: held-for-a-failure, overdue, "),
         ("[notify]\nevents = 'overdue'", r"it must be a list of these"),
         ("[notify]\ntimeout_s = 0", r"the setting notify.timeout_s is 0: it must be a number, from 0.1 to 3600"),
-        ("[notify]\ndisk_low_mb = 1.5", r"it must be a whole number, 0 or more"),
+        ("[notify]\ndisk_low_mb = 1.5", r"it must be a whole number, from 0 to 1000000000"),
         ("[metrics]\nport = 9090", r"there is no setting 'metrics.port'"),
         ("[metrics]\nlisten = '0.0.0.0:9090'", r"toml:2: the setting metrics.listen is '0.0.0.0:9090': it must be a loopback"),
+        ("parallelism = 1" + "0" * 27, r"the setting parallelism is 10+: it must be a whole number, from 1 to 10000"),
+        ("parallelism = 1" + "0" * 5000, r"could not read the settings lineclear.toml: a number in it has too many digits"),
+        ("steps.grace_s = nan", r"the setting steps.grace_s is nan: it must be a number, from 0 to 86400"),
+        ("steps.grace_s = inf", r"the setting steps.grace_s is inf: it must be a number"),
+        ("journal.keep_days = 3652060", r"it must be a whole number, from 1 to 36500"),
+        ("limits.locks = 0", r"the setting limits.locks is 0: it must be a whole number, from 1 to 10000"),
+        ("limits.frame_mb = 100000", r"it must be a whole number, from 1 to 256"),
+        ("limits.connections = 2", r"it must be a whole number, from 8 to 4096"),
+        ("x = " + "[" * 100_000, r"could not read the settings lineclear.toml: its values are nested too deep; no setting is"),
+        ("journal.keep_days" + ".a" * 5000 + " = 1", r"there is no setting|nested too deep"),
+        ("branch = '" + "-" * 5000 + "'", r"the setting branch is '-{100,199}\.\.\. \(5002 characters\): it must be"),
         ("x = ", r"could not read the settings lineclear.toml: .*"),
     ],
 )
@@ -132,6 +145,31 @@ def test_a_file_that_others_may_write_is_not_used(tmp_path):
         load(Home(str(tmp_path)))
     path.chmod(0o640)
     assert load(Home(str(tmp_path))).parallelism == 3
+
+
+def test_every_number_has_a_highest_value():
+    def is_taken(key, value):
+        return key.check(value) == ""
+
+    numbers = [key for key in KEYS if is_taken(key, 1) or is_taken(key, 8)]
+    assert len(numbers) > 10
+    assert [key.name for key in numbers if is_taken(key, 10**27) or is_taken(key, float("inf")) or is_taken(key, -1)] == []
+
+
+def test_what_is_no_file_is_not_waited_for(tmp_path):
+    path = tmp_path / "lineclear.toml"
+    os.mkfifo(path, 0o600)
+    with pytest.raises(UsageError, match=r"could not read the settings .*: it is a FIFO and no regular file"):
+        load(Home(str(tmp_path)))
+    path.unlink()
+    path.symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match=r"it is a device and no regular file"):
+        load(Home(str(tmp_path)))
+    path.unlink()
+    path.write_text("# " + "x" * 1_000_000)
+    path.chmod(0o600)
+    with pytest.raises(UsageError, match=r"it holds more than 1000000 bytes"):
+        load(Home(str(tmp_path)))
 
 
 def test_the_command_prints_each_setting_with_its_origin(tmp_path, lineclear):
