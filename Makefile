@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint bench conformance exhaustive docs pictures lock clean
+.PHONY: demo test lint bench attack conformance exhaustive docs pictures lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python docs/demo.py
@@ -19,6 +19,10 @@ lint: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m bench
+
+# The attacks on the promises at length; ARGS="kills --seconds 3600 --seed 7" for one kind, ARGS=--help for more: docs/reference/attacks.md
+attack: $(VENV)/.dev
+	PYTHONPATH=tests $(BIN)/python -m attack $(ARGS)
 
 # make conformance CORPUS=DIR OUT=FILE [ROWS=pattern] [JOBS=4]: runs a corpus of manifests, see docs/reference/conformance.md
 conformance: JOBS = 4
