@@ -29,6 +29,7 @@ from reconciler.loop.recover import recover
 from reconciler.loop.tick import Loop
 from reconciler.model.attempt import Liveness
 from reconciler.obs import Tally
+from reconciler.runtime.grouping import find_grouping
 from reconciler.runtime.host import HostRuntime
 from reconciler.settings import Settings
 from reconciler.store import catalogue
@@ -105,7 +106,10 @@ class Engine:
         self.inbox = inbox
         self.writer: Writer = open_writer(home.database)
         self.writer.telling, self.writer.is_counted = settings.telling, tally is not None
-        self.runtime = HostRuntime(Path(home.root), poke_path=Path(home.socket), clock=clock, boot_id=boot_id)
+        grouping = find_grouping(Path(home.root))
+        self.runtime = HostRuntime(
+            Path(home.root), poke_path=Path(home.socket), clock=clock, boot_id=boot_id, grouping=grouping
+        )
         around = surroundings(home, settings)
         want_tree = chores.want_tree if chores is not None else lambda _sha: None
         self.effects = Effects(around, self.runtime, want_tree, boundary)

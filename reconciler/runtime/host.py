@@ -20,6 +20,7 @@ from reconciler.errors import Transient
 from reconciler.model.attempt import AttemptId, Launch, Liveness, NotStarted, Observation, Started
 from reconciler.runtime import wire
 from reconciler.runtime.cases import Adopted, Case, Ended, Kept, Open, Serving, find_sessions
+from reconciler.runtime.grouping import NO_GROUPS, Grouping
 from reconciler.runtime.launching import UnstartableError, pack_launch
 from reconciler.runtime.liveness import find_liveness
 from reconciler.runtime.orphans import Orphan
@@ -51,11 +52,11 @@ class HostRuntime:
     machine.
     """
 
-    def __init__(self, home: Path, *, poke_path: Path, clock: Clock, boot_id: str) -> None:
+    def __init__(self, home: Path, *, poke_path: Path, clock: Clock, boot_id: str, grouping: Grouping = NO_GROUPS) -> None:
         self._clock = clock
         self._boot_id = boot_id
         self._poller = Poller()
-        self._pool = Pool(home, poke_path=poke_path, boot_id=boot_id, clock=clock, poller=self._poller)
+        self._pool = Pool(home, [boot_id, str(poke_path.absolute()), *grouping.words()], clock=clock, poller=self._poller)
         self._cases: dict[AttemptId, Case] = {}
         self._restless: set[AttemptId] = set()  # cases of kind Open or Kept
         self._ready: list[Observation] = []

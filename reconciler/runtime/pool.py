@@ -11,6 +11,7 @@ import os
 import socket
 import sys
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -28,7 +29,7 @@ KEEP_IDLE = 1  # the spare: its fork is paid before it is needed
 IDLE_FOR_S = 10.0
 ZYGOTE_AGAIN_S = 0.5
 CONTROL_FD = 3
-BOOT = "import sys; sys.path.append(sys.argv[1]); from reconciler.runtime.shim import main; main()"
+BOOT = "import sys; sys.path.append(sys.argv[1]); from reconciler.runtime.zygote import main; main()"
 FAILPOINT = "LINECLEAR_FAILPOINT"
 
 
@@ -50,10 +51,11 @@ class Link:
 class Pool:
     """Workers to hand attempts to. `events` collects (link, kind, attempt id, body) until the owner takes them."""
 
-    def __init__(self, home: Path, *, poke_path: Path, boot_id: str, clock: Clock, poller: Poller) -> None:
+    def __init__(self, home: Path, arguments: Sequence[str], *, clock: Clock, poller: Poller) -> None:
+        """`arguments` are the zygote's, after its control descriptor."""
         self.events: list[tuple[Link, int, int, bytes]] = []
         self._home = home
-        self._arguments = [boot_id, str(poke_path.absolute())]
+        self._arguments = arguments
         self._clock = clock
         self._poller = poller
         self._control: socket.socket | None = None
@@ -64,6 +66,7 @@ class Pool:
         self._links: set[Link] = set()
         self._idle: list[Link] = []  # the warmest last
         self._unsent: set[Link] = set()
+        self._told = ""  # what a worker said last of why it has no control group
 
     def start(self) -> None:
         """Have a zygote and a spare worker on their way."""
@@ -273,13 +276,20 @@ class Pool:
             link.received += data
             for kind, attempt, body in wire.split_frames(link.received):
                 if kind == wire.HELLO:
-                    link.pid = attempt
+                    self._greet(link, attempt, body)
                 else:
                     self.events.append((link, kind, attempt, body))
             return
         self._hang_up(link)
         if link.pidfd is None:
             self._on_death(link)
+
+    def _greet(self, link: Link, pid: int, body: bytes) -> None:
+        link.pid = pid
+        problem = body.partition(b"\0")[2].decode("utf-8", "replace")
+        if problem and problem != self._told:
+            log.warning("worker has no control group", extra={"action": "group-failed", "why": problem})
+        self._told = problem
 
     def _hang_up(self, link: Link) -> None:
         if link.is_open:

@@ -1,7 +1,6 @@
-"""The zygote and its shim workers: start each step once, wait for its whole tree, write down how it ended.
+"""A shim worker: starts each step once, waits for its whole tree, writes down how it ended.
 
-Run as `python -I -S` with nothing but this file, `box`, `job`, `tee`, `wire` and `processes` of ours and as little of the
-standard library as possible, because every worker is a fork of it. It must never start an attempt whose claim it did not
+Standard library only and little of it: the zygote imports this file. It must never start an attempt whose claim it did not
 write itself under the record's lock, or report an end while a process of the step is left.
 """
 
@@ -12,12 +11,12 @@ import os
 import select
 import signal
 import socket
-import sys
 import time
 
 from reconciler.runtime.box import tidy
 from reconciler.runtime.job import Job, NotStartable, enter_directory, fail_at, make_directories, spawn, write_script
-from reconciler.runtime.processes import become_subreaper, find_descendants, read_process, read_processes, send_signal
+from reconciler.runtime.membership import Membership
+from reconciler.runtime.processes import find_descendants, read_process, read_processes, send_signal
 from reconciler.runtime.tee import FILE, Tee
 from reconciler.runtime.wire import (
     ACKNOWLEDGE,
@@ -39,7 +38,6 @@ from reconciler.runtime.wire import (
     lock_record,
     open_record,
     pack_frame,
-    receive,
     split_frames,
     write_slot,
 )
@@ -74,8 +72,9 @@ def sync_file(path: bytes) -> None:
 class Worker:
     """Serves attempts one after the other; leaves when its daemon has hung up and nothing is left to do."""
 
-    def __init__(self, link: socket.socket, boot_id: str, poke_path: str) -> None:
+    def __init__(self, link: socket.socket, boot_id: str, poke_path: str, membership: Membership) -> None:
         self.link = link
+        self.membership = membership
         self.boot_id = boot_id
         self.poke_path = poke_path
         self.pid = os.getpid()
@@ -109,7 +108,8 @@ class Worker:
     def serve(self) -> None:
         """Until the daemon has hung up or an idle worker is asked to stop."""
         own = os.pidfd_open(self.pid)
-        socket.send_fds(self.link, [pack_frame(HELLO, self.pid)], [own])
+        about = f"{self.membership.path}\0{self.membership.problem}"
+        socket.send_fds(self.link, [pack_frame(HELLO, self.pid, about.encode("utf-8", "surrogateescape"))], [own])
         os.close(own)
         while True:
             if self.inbox:
@@ -131,6 +131,7 @@ class Worker:
     def leave(self) -> None:
         served = self.unsettled is not None
         self.settle()
+        self.membership.leave()
         if served and not self.connected:
             poke(self.poke_path)
 
@@ -171,9 +172,12 @@ class Worker:
         return ready
 
     def attempt(self, job: Job) -> None:
-        """Serve one attempt, or say why not; an empty refusal means that another process has claimed it."""
+        """Serve one attempt, or say why not; an empty refusal is final only if the record says so."""
         self.wanted = 0
         self.kill_at = None
+        if not self.membership.is_fit():
+            self.tell(REFUSED, job.attempt)
+            return
         try:
             record = open_record(job.directory)
         except OSError as error:
@@ -187,7 +191,8 @@ class Worker:
             return
         fail_at("K7")
         claim = {"by": "worker", "attempt": job.attempt, "token": job.token.decode(), "boot": self.boot_id}
-        write_slot(record, CLAIM, {**claim, "worker": self.pid, "ticks": self.ticks})
+        claim |= {"worker": self.pid, "ticks": self.ticks}
+        write_slot(record, CLAIM, {**claim, **self.membership.fields()})
         fail_at("K8")
         end = self.carry_out(job, record)
         if job.sandbox:
@@ -340,43 +345,3 @@ class Worker:
                         with contextlib.suppress(PermissionError):  # it took another user's rights: waited for
                             os.kill(process.pid, signal.SIGKILL)
             self.wait(self.patience_ms())
-
-
-def fork_workers(control: socket.socket) -> socket.socket | None:
-    """Serve the daemon's requests: in a new worker its link, in the zygote None once the daemon has hung up."""
-
-    def reap(_signum: int, _frame: object) -> None:
-        with contextlib.suppress(ChildProcessError):
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
-
-    signal.signal(signal.SIGCHLD, reap)
-    while True:
-        data, descriptor = receive(control, 1)
-        if not data:
-            return None
-        if descriptor is None:
-            continue
-        try:
-            child = os.fork()
-        except OSError:
-            child = -1  # the daemon sees the link close and asks again
-        if child == 0:
-            os.closerange(3, descriptor)
-            os.closerange(descriptor + 1, 65536)
-            control.detach()
-            return socket.socket(fileno=descriptor)
-        os.close(descriptor)
-
-
-def main() -> None:
-    """Be the zygote, and in its forks a worker; the last three arguments are control descriptor, boot id and poke path."""
-    control, boot_id, poke_path = sys.argv[-3:]
-    os.closerange(int(control) + 1, 65536)
-    os.umask(0o077)
-    os.chdir("/")
-    link = fork_workers(socket.socket(fileno=int(control)))
-    if link is not None:
-        os.setsid()
-        become_subreaper()
-        Worker(link, boot_id, poke_path).serve()

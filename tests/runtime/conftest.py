@@ -13,6 +13,7 @@ import pytest
 
 from reconciler.clock import SystemClock
 from reconciler.model.attempt import AttemptId, Exited, Launch, Lost, NotStarted, Started
+from reconciler.runtime.grouping import find_grouping
 from reconciler.runtime.host import HostRuntime
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -40,7 +41,8 @@ class Machine:
         self.seen = []
 
     def make_runtime(self, boot_id=BOOT_ID):
-        return HostRuntime(self.home, poke_path=self.home / "control", clock=SystemClock(), boot_id=boot_id)
+        grouping = find_grouping(self.home)
+        return HostRuntime(self.home, poke_path=self.home / "control", clock=SystemClock(), boot_id=boot_id, grouping=grouping)
 
     def directory(self, number):
         return self.home / "attempts" / str(number)

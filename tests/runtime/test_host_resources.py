@@ -150,15 +150,13 @@ def test_a_record_of_any_size_and_content_is_read_without_error(size):
 
 
 def test_workers_import_little():
-    program = "import sys; sys.path.append(sys.argv[1]); import reconciler.runtime.shim; print(*sorted(sys.modules))"
+    program = "import sys; sys.path.append(sys.argv[1]); import reconciler.runtime.zygote; print(*sorted(sys.modules))"
     root = str(Path(__file__).parents[2])
     done = subprocess.run([sys.executable, "-I", "-S", "-c", program, root], capture_output=True, text=True, check=True)
     modules = set(done.stdout.split())
-    assert {name for name in modules if name.startswith("reconciler")} == {
-        "reconciler",
-        "reconciler.runtime",
-        *(f"reconciler.runtime.{name}" for name in ("box", "job", "processes", "shim", "tee", "wire")),
-    }
+    ours = ("box", "groups", "job", "membership", "processes", "shim", "tee", "wire", "zygote")
+    own = {"reconciler", "reconciler.runtime", *(f"reconciler.runtime.{name}" for name in ours)}
+    assert {name for name in modules if name.startswith("reconciler")} == own
     assert not modules & {"re", "json", "typing", "dataclasses", "pathlib", "subprocess", "threading", "logging", "datetime"}
 
 
