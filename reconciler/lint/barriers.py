@@ -80,7 +80,7 @@ def check_barriers(view: View) -> Member | None:
     """What is annotated as a barrier can be one; what is known of the document as a member of a pipeline, if it is one."""
     for at in (("metadata", "annotations"), (*view.at, "workflowMetadata", "annotations")):
         for name in (BARRIER, BARRIER_TIMEOUT):
-            if (dig(view.document.body, at) or {}).get(name) is not None:
+            if dig(view.document.body, (*at, name)) is not None:
                 message = f'annotation "{name}" belongs on a suspend template; move it there'
                 view.report(rules.BARRIER, (*at, name), message, on_key=True)
     for template in view.own.templates.values():

@@ -1,10 +1,14 @@
-"""All checks over a set of files, in a fixed order. Owns the order and nothing else; it reads no disk and no settings."""
+"""All checks over a set of files, in a fixed order. Owns the order and nothing else; it reads no disk and no settings.
+
+Each check has a boundary of its own: one that fails costs itself, on that document.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from reconciler.lint.barriers import Member, check_barriers, check_pipelines
+from reconciler.lint.boundary import attempt, attempt_all
 from reconciler.lint.circles import check_circles
 from reconciler.lint.concurrency import check_policy
 from reconciler.lint.deployments import check_deployment, check_infrastructure
@@ -21,7 +25,7 @@ from reconciler.lint.single import HOST_IMAGES, check_annotations, check_cron, c
 from reconciler.lint.tags import check_tags
 from reconciler.model.images import Images
 from reconciler.model.source import Identity
-from reconciler.model.spec import Finding, ParsedFile
+from reconciler.model.spec import Document, Finding, ParsedFile
 
 
 def lint_files(
@@ -40,37 +44,61 @@ def lint_files(
     that is bad already only those checks are made that its errors cannot mislead.
     """
     tree = Tree(files, live, images)
-    check_identities(tree)
-    asks: list[Ask] = []
-    uses: list[KeyUse] = []
-    members: list[Member] = []
+    found = _Found()
+    if tree.documents:
+        attempt(tree, tree.documents[0], check_identities, tree)
     for document in tree.documents:
-        check_cron(tree, document)
-        check_infrastructure(tree, document)
-        check_freeze(tree, document)
-        view = View(tree, document, document.spec) if document.spec is not None else None
-        check_annotations(tree, document, view)
-        if view is None:
-            continue
-        check_policy(view)
-        check_references(view)
-        check_order(view)
-        check_outputs(view)
-        check_tags(view)
-        check_needs(view)
-        check_locks(view)
-        check_deployment(view)
-        members += [member] if (member := check_barriers(view)) is not None else []
-        uses += _check_keys(view)
-        asks += _check_held(view)
-        check_images(view)
-    check_pipelines(members)
-    check_circles([*asks, *asks_of_others(tree, asks, others)])
-    check_names(tree, uses, others)
+        for check in (check_cron, check_infrastructure, check_freeze):
+            attempt(tree, document, check, tree, document)
+        view = attempt(tree, document, _workflow, tree, document) if document.spec is not None else None
+        attempt(tree, document, check_annotations, tree, document, view)
+        if view is not None:
+            _check_spec(tree, view, found)
+    attempt_all(tree, "pipelines", check_pipelines, found.members, lambda member: member.view.document)
+    asks = [*found.asks, *asks_of_others(tree, found.asks, others)]
+    attempt_all(tree, "circles of locks", check_circles, asks, lambda ask: ask.view.document)
+    attempt_all(tree, "names of locks", lambda uses: check_names(tree, uses, others), found.uses, lambda use: use.document)
     if notes:
-        note_names(tree, uses)
+        attempt_all(tree, "single locks", lambda uses: note_names(tree, uses), found.uses, lambda use: use.document)
     findings = dict.fromkeys(tree.findings)
     return tuple(sorted(findings, key=lambda f: (f.place.path, f.place.line, f.place.column, f.rule, f.message)))
+
+
+class _Found:
+    """What the documents have of things that are looked at across them."""
+
+    def __init__(self) -> None:
+        self.asks: list[Ask] = []
+        self.uses: list[KeyUse] = []
+        self.members: list[Member] = []
+
+
+def _workflow(tree: Tree, document: Document) -> View:
+    assert document.spec is not None
+    return View(tree, document, document.spec)
+
+
+_CHECKS: tuple[Callable[[View], None], ...] = (
+    check_policy,
+    check_references,
+    check_order,
+    check_outputs,
+    check_tags,
+    check_needs,
+    check_locks,
+    check_deployment,
+    check_images,
+)
+
+
+def _check_spec(tree: Tree, view: View, found: _Found) -> None:
+    document = view.document
+    for check in _CHECKS:
+        attempt(tree, document, check, view)
+    member = attempt(tree, document, check_barriers, view)
+    found.members += [member] if member is not None else []
+    found.uses += attempt(tree, document, _check_keys, view) or ()
+    found.asks += attempt(tree, document, _check_held, view) or ()
 
 
 def _check_keys(view: View) -> Sequence[KeyUse]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
+from reconciler.lint.boundary import attempt
 from reconciler.lint.holding import Ask, asks_of
 from reconciler.lint.scope import Tree, View
 from reconciler.model.spec import Document
@@ -42,6 +43,10 @@ def asks_of_others(tree: Tree, asks: Sequence[Ask], others: LockUsers | None) ->
         for document in others.naming(sorted(fresh), _MOST_DOCUMENTS - len(seen)):
             if document.spec is not None and id(document) not in seen:
                 seen.add(id(document))
-                found += asks_of(View(tree, document, document.spec))
+                found += attempt(tree, document, _check_held, tree, document) or ()
         wanted = {key for ask in found for key, inside in ask.wanted() if inside}
     return found
+
+
+def _check_held(tree: Tree, document: Document) -> list[Ask]:
+    return list(asks_of(View(tree, document, document.spec))) if document.spec is not None else []

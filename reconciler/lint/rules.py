@@ -141,6 +141,39 @@ IDLE_ANNOTATION = _rule(
     "LC804", _WARNING, "A lineclear.dev annotation does nothing where it stands", "Move it, or remove it, as the message says."
 )
 
+FILE = _rule("LC900", _ERROR, "A file cannot be read", "Mend what the system says of it.")
+LINK = _rule(
+    "LC901", _ERROR, "A symbolic link stands where a manifest was", "Copy the manifest, or ignore the link: none is followed."
+)
+SUBMODULE = _rule("LC902", _WARNING, "A submodule is not read", "Leave it out, or ignore it.")
+FILE_NAME = _rule("LC903", _ERROR, "A file's name is not short, printable UTF-8", "Rename the file.")
+FILE_SIZE = _rule("LC904", _ERROR, "A manifest file is too large", "Split it, or ignore it.")
+LFS_POINTER = _rule(
+    "LC905", _ERROR, "A Git LFS pointer stands where a manifest was", "Commit the manifest itself."
+)
+FILE_ENDING = _rule(
+    "LC906", _ERROR, "A manifest's name ends in capitals, as X.YAML does", "Rename it to .yaml, .yml or .json."
+)
+MISTAKE = reading.MISTAKE
+UNCHECKED = _rule(
+    "LC911",
+    _ERROR,
+    "A rule could not be applied to a document, by a mistake of ours",
+    "Report it with its reference. All other rules were applied; push with -o receive.lineclear=warn to apply the document.",
+)
+UNCHECKED_SET = _rule(
+    "LC912",
+    _WARNING,
+    "A rule across documents could not be applied, by a mistake of ours that no one document brings about",
+    "Report it with its reference. All other rules were applied.",
+)
+NOT_APPLIED = _rule(
+    "LC913",
+    _ERROR,
+    "A document could not be applied, by a mistake of ours",
+    "Report it with its reference. What was live of it stays live; it is tried again with the next push.",
+)
+
 RULES: tuple[Rule, ...] = (
     *reading.RULES,
     SAME_IDENTITY,
@@ -188,6 +221,17 @@ RULES: tuple[Rule, ...] = (
     ANNOTATION_VALUE,
     GROUP_KEY,
     IDLE_ANNOTATION,
+    FILE,
+    LINK,
+    SUBMODULE,
+    FILE_NAME,
+    FILE_SIZE,
+    LFS_POINTER,
+    FILE_ENDING,
+    MISTAKE,
+    UNCHECKED,
+    UNCHECKED_SET,
+    NOT_APPLIED,
 )
 
 
@@ -219,4 +263,5 @@ _GROUPS = {
     "6": "Schedules",
     "7": "Programs",
     "8": "Annotations",
+    "9": "Files, and mistakes of ours",
 }

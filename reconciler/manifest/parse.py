@@ -1,18 +1,24 @@
 """One blob to what it holds: which documents are ours, their values, and every problem with its place.
 
-Owns the choice of kinds and the meaning of "bad file". It never applies anything and never raises for bad input.
+Owns the meaning of "bad file" and the boundary around each file and document. It never applies anything and never raises for
+bad input, nor for a mistake of ours.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Mapping
+from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
+from reconciler.errors import LineclearError
 from reconciler.manifest import rules, schema
 from reconciler.manifest.decode import read_cron, read_metadata, read_spec
+from reconciler.manifest.kinds import LISTED, OWN_KINDS, kind_of
+from reconciler.manifest.lists import parts_of
+from reconciler.manifest.mistakes import mistake_finding
 from reconciler.manifest.own_kinds import read_own_kind
 from reconciler.manifest.positions import Positions, unpack
 from reconciler.manifest.reading import Reading, one_line
@@ -21,14 +27,14 @@ from reconciler.model.cron import CronSpec
 from reconciler.model.own_kinds import OwnKind
 from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Place, WorkflowSpec
 
-ARGO_API = "argoproj.io/v1alpha1"
-LINECLEAR_API = "lineclear.dev/v1alpha1"
 MAX_FINDINGS = 1000
+OUR_NAMES = (b"argoproj.io/", b"lineclear.dev/")
 
-_ARGO_KINDS = frozenset({Kind.WORKFLOW, Kind.WORKFLOW_TEMPLATE, Kind.CLUSTER_TEMPLATE, Kind.CRON_WORKFLOW})
-_OWN_KINDS = frozenset({Kind.INFRASTRUCTURE, Kind.CONSTRAINT, Kind.LOCK_POLICY})
-_LATER = {ARGO_API: ("WorkflowEventBinding",), LINECLEAR_API: ()}
-_OURS = (b"argoproj.io/", b"lineclear.dev/")
+_LARGE = 64 << 10  # bytes: below that reading costs less than it would to be sure
+_WORDS = re.compile(
+    rb"argoproj|lineclear|configmap|secret|workflow|lockpolicy|resourceconstraint|infrastructuredefinition|\\[xu][0-9a-f]{2}",
+    re.IGNORECASE,
+)
 _Findings = list[Finding]
 
 
@@ -36,27 +42,78 @@ def parse_file(path: str, blob_sha: str, data: bytes, *, held_before: bool = Fal
     """All documents of ours in one file, the number of foreign ones, and one finding for every problem.
 
     A file that cannot be read as YAML or JSON is an error only if its bytes name one of our API groups, or if it held a
-    document of ours before (`held_before`); else it counts as one foreign document.
+    document of ours before (`held_before`); else it counts as one foreign document. Large ones are not even tried then.
+    Whatever goes wrong in here for another reason is a finding as well, on the document where it did.
     """
-    documents: list[Document] = []
-    findings: _Findings = []
-    foreign = 0
+    if len(data) > _LARGE and not held_before and not may_hold_ours(data):
+        return ParsedFile(path=path, blob=blob_sha, documents=(), foreign=1, findings=())
+    found = _Found(path)
     try:
         for raw in read_documents(data):
-            if raw.data is None and not raw.problems:
-                continue
-            document, found = _document(path, raw)
-            findings += found
-            if document is not None:
-                documents.append(document)
-            elif not found:
-                foreign += 1
+            if raw.data is not None or raw.problems:
+                found.add(raw)
     except UnreadableText as error:
-        foreign += 1
-        if held_before or documents or findings or any(name in data for name in _OURS):
-            foreign -= 1
-            findings.append(_of_problem(path, error.problem))
-    return ParsedFile(path=path, blob=blob_sha, documents=tuple(documents), foreign=foreign, findings=_capped(path, findings))
+        if held_before or any(name in data for name in OUR_NAMES):
+            found.findings.append(_of_problem(path, error.problem))
+        else:
+            found.forget_documents()
+    except LineclearError:
+        raise
+    except Exception as error:  # noqa: BLE001 - the boundary of a file: whatever it is, other files are read
+        place = Place(path=path, line=1, column=1)
+        found.findings.append(mistake_finding(error, place, rules.MISTAKE, "the file cannot be read"))
+    return ParsedFile(
+        path=path,
+        blob=blob_sha,
+        documents=tuple(found.documents),
+        foreign=found.foreign,
+        findings=_capped(path, found.findings),
+    )
+
+
+def may_hold_ours(data: bytes) -> bool:
+    """False for bytes that surely hold no document of ours, nor one that was meant to be: none of the words is there.
+
+    A text of 16-bit characters, or one with characters written as numbers, may hold any word.
+    """
+    return _WORDS.search(data) is not None or data[:2] in (b"\xff\xfe", b"\xfe\xff")
+
+
+class _Found:
+    """What one file is found to hold, document by document."""
+
+    def __init__(self, path: str) -> None:
+        self.documents: list[Document] = []
+        self.findings: _Findings = []
+        self.foreign = 0
+        self._path = path
+        self._inside = 0  # how many documents the lists so far have had beyond their own place
+
+    def add(self, raw: RawDocument) -> None:
+        """One document, or all that are in it."""
+        first, is_ours = replace(raw, index=raw.index + self._inside), False
+        for part in parts_of(first, LISTED):
+            self._inside = part.index - raw.index
+            is_ours |= self._add_part(part)
+        if is_ours:  # what is wrong with the text of a foreign document is not ours to judge
+            self.findings += [_of_problem(self._path, problem) for problem in raw.problems]
+
+    def _add_part(self, raw: RawDocument) -> bool:
+        try:
+            document, findings = _document(self._path, raw)
+        except Exception as error:  # noqa: BLE001 - the boundary of a document: whatever it is, the others are read
+            line, column = unpack(raw.spots[0])
+            place = Place(path=self._path, line=line, column=column)
+            document, findings = None, [mistake_finding(error, place, rules.MISTAKE, "the document cannot be read")]
+        self.findings += findings
+        self.documents += [document] if document is not None else []
+        self.foreign += document is None and not findings
+        return document is not None or bool(findings)
+
+    def forget_documents(self) -> None:
+        """The file as a whole is foreign, whatever seemed to be in its first documents; but for a Secret in them."""
+        self.documents, self.foreign = [], 1
+        self.findings = [finding for finding in self.findings if finding.rule == rules.SECRET.id]
 
 
 def _capped(path: str, findings: _Findings) -> tuple[Finding, ...]:
@@ -97,65 +154,16 @@ def _of_notes(path: str, reading: Reading, positions: Positions) -> _Findings:
 
 
 def _document(path: str, raw: RawDocument) -> tuple[Document | None, _Findings]:
-    """The document if it is ours; findings of a foreign one are dropped, since it is not ours to judge."""
+    """The document if it is ours, and what is wrong with its fields; nothing of a foreign one."""
     if not isinstance(raw.data, dict):
         return None, []
     reading = Reading()
-    kind = _kind(reading, raw.data)
+    kind = kind_of(reading, raw.data)
     if kind is None and not reading.notes:
         return None, []
     positions = Positions(raw.data, raw.spots)
-    findings = [_of_problem(path, problem) for problem in raw.problems]
-    document = None
-    if kind is not None:
-        document = _decode(reading, path, raw, kind, positions)
-    findings += _of_notes(path, reading, positions)
-    return document, findings
-
-
-def _kind(r: Reading, body: Mapping[str, Any]) -> Kind | None:
-    api, kind = body.get("apiVersion"), body.get("kind")
-    if api == ARGO_API and isinstance(kind, str) and kind in _ARGO_KINDS:
-        return Kind(kind)
-    if api == LINECLEAR_API and isinstance(kind, str) and kind in _OWN_KINDS:
-        return Kind(kind)
-    if api == "v1" and kind == "ConfigMap":
-        return Kind.CONFIG_MAP
-    if api == "v1" and kind == "Secret":
-        r.note(rules.SECRET, ("kind",), "a Secret cannot come from Git; put the value into the home's secrets folder")
-        return None
-    _note_unknown_kind(r, api, kind)
-    return None
-
-
-def _note_unknown_kind(r: Reading, api: Any, kind: Any) -> None:
-    """Note a kind that was surely meant for us; whatever else stands in the repository is foreign."""
-    if api is None and isinstance(kind, str) and kind in _ARGO_KINDS | _OWN_KINDS:
-        wanted = ARGO_API if kind in _ARGO_KINDS else LINECLEAR_API
-        r.note(rules.KIND_UNKNOWN, (), f'the {kind} has no apiVersion; add "apiVersion: {wanted}"')
-        return
-    group = api.partition("/")[0] if isinstance(api, str) else ""
-    if group not in ("argoproj.io", "lineclear.dev"):
-        return
-    wanted = ARGO_API if group == "argoproj.io" else LINECLEAR_API
-    later = _LATER[wanted]
-    known = [*(_ARGO_KINDS if wanted == ARGO_API else _OWN_KINDS), *later]
-    if not isinstance(kind, str) or not kind:
-        r.note(rules.KIND_UNKNOWN, (), "the document has no kind; add one of " + ", ".join(sorted(known)))
-    elif kind in known and api != wanted:
-        r.note(rules.KIND_UNKNOWN, ("apiVersion",), f'apiVersion "{api}" of a {kind} is not known; write "{wanted}"')
-    elif kind in later:
-        r.note(rules.KIND_LATER, ("kind",), f"kind {kind} is not supported yet; keep it outside the configured path")
-    elif near := _nearest_kind(kind, known):
-        r.note(rules.KIND_UNKNOWN, ("kind",), f'kind "{kind}" is not known; did you mean "{near}"?')
-    elif wanted == LINECLEAR_API:
-        r.note(rules.KIND_UNKNOWN, ("kind",), f'kind "{kind}" is not known; use one of {", ".join(sorted(known))}')
-
-
-def _nearest_kind(kind: str, known: Iterable[str]) -> str:
-    by_lower = {name.lower(): name for name in sorted(known)}
-    near = difflib.get_close_matches(kind.lower(), by_lower, n=1, cutoff=0.9)
-    return by_lower[near[0]] if near else ""
+    document = _decode(reading, path, raw, kind, positions) if kind is not None else None
+    return document, _of_notes(path, reading, positions)
 
 
 def _decode(r: Reading, path: str, raw: RawDocument, kind: Kind, positions: Positions) -> Document:
@@ -172,7 +180,7 @@ def _decode(r: Reading, path: str, raw: RawDocument, kind: Kind, positions: Posi
         data = r.text_map(fields.get("data"), ("data",))
     elif kind is Kind.CRON_WORKFLOW:
         cron, spec = read_cron(r, fields.get("spec"), ("spec",))
-    elif kind in _OWN_KINDS:
+    elif kind in OWN_KINDS:
         own = read_own_kind(r, kind, fields.get("spec"))
     else:
         spec = read_spec(r, fields.get("spec"), ("spec",), needs_entrypoint=kind is Kind.WORKFLOW)

@@ -70,6 +70,13 @@ IGNORED = _rule(
     "LC301", WARNING, "A field makes sense only in a pod and is ignored", "Nothing, if the manifest is also used with Argo."
 )
 
+MISTAKE = _rule(
+    "LC910",
+    ERROR,
+    "A file or document could not be read, by a mistake of ours",
+    "Report it with its reference. What was live of it stays live, and other files are applied.",
+)
+
 RULES: tuple[Rule, ...] = (
     SYNTAX,
     LIMIT,

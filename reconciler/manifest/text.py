@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from reconciler.errors import LineclearError
 from reconciler.manifest import rules
@@ -27,7 +27,6 @@ MAX_DOCUMENTS = 200
 MAX_SCALAR_BYTES = 256 << 10
 
 _TAG = "tag:yaml.org,2002:"
-_MISSING = object()
 _PAIR = re.compile(rb"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
 
@@ -49,6 +48,15 @@ class RawDocument:
     data: Any
     spots: list[int]
     problems: tuple[Problem, ...]
+
+
+class _Anchored(NamedTuple):
+    """A value with an anchor. Its spots are those from `start` to `end`, or `kept` where these were taken back."""
+
+    value: Any
+    start: int
+    end: int
+    kept: list[int] | None = None
 
 
 class UnreadableText(LineclearError):
@@ -134,7 +142,7 @@ class _Builder:
         self._done = 0
         self._aliases = 0
         self._spots: list[int] = []
-        self._anchors: dict[str, tuple[Any, int, int]] = {}
+        self._anchors: dict[str, _Anchored] = {}
         self._problems: list[Problem] = []
 
     def documents(self) -> Iterator[RawDocument]:
@@ -191,14 +199,14 @@ class _Builder:
             if plain and key == "<<":
                 value = self._value(following(), depth)
                 merged.append((value, spots[before + 1 :], event))
-                del spots[before:]
+                self._drop(before)
                 continue
             if plain and (key in WORDS or key[0] in NUMERIC_START):
                 self._check_key(event)
             value = self._value(following(), depth)
             if key in result:
                 self._problem(rules.DUPLICATE_KEY, event, f'key "{key}" is given twice; keep one')
-                del spots[before:]
+                self._drop(before)
             else:
                 result[key] = value
         for value, extra, event in merged:
@@ -251,25 +259,25 @@ class _Builder:
     def _anchor(self, event: Any, value: Any, start: int) -> None:
         if len(self._anchors) >= MAX_ALIASES:
             raise self._too_much(event, f"the document has more than {MAX_ALIASES} anchors; use templates")
-        self._anchors[event.anchor] = (value, start, len(self._spots))
+        self._anchors[event.anchor] = _Anchored(value, start, len(self._spots))
 
     def _alias(self, event: Any) -> Any:
         self._aliases += 1
         if self._aliases > MAX_ALIASES:
             raise self._too_much(event, f"the file has more than {MAX_ALIASES} aliases; use templates")
-        value, start, end = self._anchors.get(event.anchor, (_MISSING, 0, 0))
+        anchored = self._anchors.get(event.anchor)
         spots = self._spots
         mark = event.start_mark
         here = len(spots)
-        if value is _MISSING:
+        if anchored is None:
             spots.append(pack(mark.line, mark.column))
             self._problem(rules.BAD_ALIAS, event, f"alias *{event.anchor} has no anchor before it; define &{event.anchor}")
             return None
-        if self._done + here + end - start > MAX_NODES:
+        if self._done + here + anchored.end - anchored.start > MAX_NODES:
             raise self._too_much(event, f"the file has more than {MAX_NODES} nodes with its aliases expanded")
-        spots.extend(spots[start:end])
+        spots.extend(spots[anchored.start : anchored.end] if anchored.kept is None else anchored.kept)
         spots[here] = pack(mark.line, mark.column)
-        return value
+        return anchored.value
 
     def _check_key(self, event: Any) -> None:
         try:
@@ -287,6 +295,13 @@ class _Builder:
         self._problem(rules.BAD_KEY, event, "a key is a list, a mapping or an alias; write it as text")
         self._value(event, depth)
         self._value(self._next(), depth)
+        self._drop(before)
+
+    def _drop(self, before: int) -> None:
+        """Takes back the spots since `before`. An anchor among them keeps its own: it may be used yet."""
+        for name, anchored in self._anchors.items():
+            if anchored.kept is None and anchored.start >= before:
+                self._anchors[name] = anchored._replace(kept=self._spots[anchored.start : anchored.end])
         del self._spots[before:]
 
     def _merge(self, result: dict[str, Any], value: Any, spots: list[int], event: Any) -> None:
@@ -299,7 +314,7 @@ class _Builder:
                 return
             at += 1
             for key, item in source.items():
-                size = 1 + _size(item)
+                size = 1 + count_spots(item)
                 if key not in result:
                     result[key] = item
                     self._spots.extend(spots[at : at + size])
@@ -314,10 +329,10 @@ class _Builder:
         return _unreadable(rules.LIMIT, mark.line, mark.column, message)
 
 
-def _size(value: Any) -> int:
+def count_spots(value: Any) -> int:
     """Number of spots that a value has."""
     if isinstance(value, dict):
-        return 1 + len(value) + sum(map(_size, value.values()))
+        return 1 + len(value) + sum(map(count_spots, value.values()))
     if isinstance(value, list):
-        return 1 + sum(map(_size, value))
+        return 1 + sum(map(count_spots, value))
     return 1

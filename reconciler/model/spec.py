@@ -359,12 +359,16 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One result of a check. `rule` is a stable id such as LC104; `message` follows the house grammar without the place."""
+    """One result of a check. `rule` is a stable id such as LC104; `message` follows the house grammar without the place.
+
+    `trace` is for the log: of a mistake of ours, '' otherwise.
+    """
 
     place: Place
     rule: str
     severity: Severity
     message: str
+    trace: str = field(default="", compare=False, repr=False)
 
     def __str__(self) -> str:
         """`path:line:column: error LC104: message`."""

@@ -18,7 +18,6 @@ from reconciler.model.locks import LockKind, LockRef
 from reconciler.model.source import Identity, PushVerdict, RefUpdate, Standing, identity_of
 from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Place, Severity
 from reconciler.source.repository import Repository
-from reconciler.source.tree import Entry
 
 WARN_OPTIONS = ("receive.lineclear=warn", "lineclear=warn")
 SHOWN_LIMIT = 100
@@ -245,17 +244,10 @@ def _read_push(repository: Repository, update: RefUpdate) -> _Push:
     touched = frozenset([f.path for f in revision.changed]) | frozenset(revision.removed)
     before = repository.read_before(old, sorted(touched)) if old is not None and not revision.is_whole else []
     held = frozenset(f.path for f in before if f.documents)
-    doubtful = [f for f in revision.changed if f.path in held and not f.documents and not f.is_bad]
-    again: dict[str, ParsedFile] = {}
-    if doubtful:
-        entries = [Entry(path=f.path, mode="100644", blob=f.blob) for f in doubtful]
-        again = {f.path: f for f in repository.parse_entries(entries, Standing(live_paths=held))}
-    return _Push(
-        changed=tuple(again.get(f.path, f) for f in revision.changed),
-        before=tuple(before),
-        touched=touched,
-        notices=revision.notices,
-    )
+    if any(f.path in held and not f.documents and not f.is_bad for f in revision.changed):
+        # what held ours and says nothing of ours now is only read rightly with that in mind
+        revision = repository.read_revision(update.new, old, at=_UNKNOWN, standing=Standing(live_paths=held))
+    return _Push(changed=revision.changed, before=tuple(before), touched=touched, notices=revision.notices)
 
 
 def _taken(push: _Push, lookup: Lookup) -> list[Finding]:

@@ -38,8 +38,8 @@ class PathRule:
         return not ignored
 
     def is_manifest(self, path: str) -> bool:
-        """True if a file at this path is read as a manifest."""
-        return path.endswith(SUFFIXES) and self.is_in_scope(path)
+        """True if a file at this path is read as a manifest, or to say why it is not: one that ends in capitals."""
+        return path.lower().endswith(SUFFIXES) and self.is_in_scope(path)
 
 
 def path_rule(include: str, ignore_text: bytes) -> PathRule:

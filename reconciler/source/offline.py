@@ -25,8 +25,8 @@ from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Place, Se
 from reconciler.source import hook
 from reconciler.source.check import PushRequest, check_push, decode_request, semaphores_of
 from reconciler.source.ignore import IGNORE_FILE, path_rule
-from reconciler.source.parsing import bad_file, manifest_parser
-from reconciler.source.repository import FILE_LIMIT_BYTES, Repository, Scope
+from reconciler.source.parsing import FILE_LIMIT_BYTES, OUR_NAMES, bad_file, link_file, manifest_parser, unread_file
+from reconciler.source.repository import Repository, Scope
 from reconciler.source.tree import Entry, is_hostile, path_key
 
 EXIT_REFUSED = 10  # told apart from an interpreter's own failures
@@ -111,8 +111,8 @@ class TreeLookup:
     def _read(self) -> list[tuple[Entry, bytes]]:
         if self._blobs is None:
             entries = self._repository.list_manifests(self._sha) if self._sha is not None else []
-            blobs = self._repository.read_blobs(entries, limit_bytes=FILE_LIMIT_BYTES)
-            self._blobs = [(entry, data) for entry, _, data in blobs]
+            blobs = self._repository.read_blobs(entries, limit_bytes=FILE_LIMIT_BYTES, marks=OUR_NAMES)
+            self._blobs = [(entry, data) for entry, size, data in blobs if size <= FILE_LIMIT_BYTES]
         return self._blobs
 
 
@@ -157,15 +157,25 @@ def _manifests(path: Path) -> Iterator[tuple[str, Path]]:
 
 def _read_file(shown: str, real: Path, images: Images) -> ParsedFile:
     if real.is_symlink():
-        return bad_file(shown, "", "LC901", "a symbolic link is not followed: a manifest is a file of its own")
+        return link_file(shown, "", held_ours=False)
     try:
         size = real.stat().st_size
-        data = real.read_bytes() if size <= FILE_LIMIT_BYTES else b""
+        data = real.read_bytes() if size <= FILE_LIMIT_BYTES else _find_mark(real)
     except OSError as error:
         return bad_file(shown, "", "LC900", f"the file cannot be read: {error.strerror}")
-    if size > FILE_LIMIT_BYTES:
-        return bad_file(shown, "", "LC904", f"{size} bytes are over the limit of {FILE_LIMIT_BYTES} for one file; split it")
-    return manifest_parser(images)(shown, "", data, False)
+    return unread_file(shown, "", size, data, held_ours=False) or manifest_parser(images)(shown, "", data, False)
+
+
+def _find_mark(real: Path) -> bytes:
+    """The name of ours that a large file holds, or b''."""
+    rest = b""
+    with real.open("rb") as file:
+        while part := file.read(1 << 20):
+            found = next((name for name in OUR_NAMES if name in rest + part), None)
+            if found is not None:
+                return found
+            rest = part[-max(map(len, OUR_NAMES)) :]
+    return b""
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -1,20 +1,30 @@
 """Blobs to parsed files, through a cache bounded by bytes.
 
-It never reads Git; a file is parsed and linted by the rooms below, imported on first use.
+Owns what a file is beside its text: one whose name is not read, one too large, what stands where a manifest was. It never reads
+Git; a file is parsed and linted by the rooms below, imported on first use. A mistake of ours that a file brings to light is
+logged here, once, and is a finding like any other.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from reconciler.model.images import Images
 from reconciler.model.source import Revision
 from reconciler.model.spec import Finding, ParsedFile, Place, Severity
+from reconciler.source.ignore import SUFFIXES
 
+log = logging.getLogger(__name__)
+_ENDINGS = "names in .yaml, .yml and .json"
 _ABOUT_OTHERS = frozenset({"LC401", "LC403", "LC504", "LC506", "LC508", "LC512", "LC513", "LC514"})
+_UNCHECKED = frozenset({"LC911", "LC912"})
+OUR_NAMES = (b"argoproj.io/", b"lineclear.dev/")  # a file that names neither is foreign, unless it held ours
+FILE_LIMIT_BYTES = 1 << 20
+_LFS = b"version https://git-lfs.github.com/spec/"
 CACHE_BYTES = 16 << 20
 _COUNTS_KEPT = 16
 _REVISION_FILES_KEPT = 100
@@ -26,7 +36,8 @@ def manifest_parser(images: Images) -> Parse:
     """How files are parsed: decoded, then linted by themselves, so that a document wrong in itself makes its file bad.
 
     What depends on other files is not judged here, since they may arrive later: identities, templates that are elsewhere, and
-    everything in a document that is merged with such a template. `images` are those that the settings map to a runtime.
+    everything in a document that is merged with such a template. `images` are those that the settings map to a runtime. A rule
+    that cannot be applied, by a mistake of ours, makes no file bad: its document is applied, and that is a warning.
     """
 
     def parse(path: str, blob: str, data: bytes, held_before: bool) -> ParsedFile:  # noqa: FBT001 - the type Parse
@@ -34,17 +45,64 @@ def manifest_parser(images: Images) -> Parse:
         from reconciler.manifest import parse_file
 
         parsed = parse_file(path, blob, data, held_before=held_before)
+        if (parsed.documents or parsed.findings) and not path.endswith(SUFFIXES):
+            message = f'the name ends in "{path[path.rindex(".") :]}", and only {_ENDINGS} are read; rename it'
+            return bad_file(path, blob, "LC906", message)
         alone = tuple(d for d in parsed.documents if d.spec is None or not d.spec.template_ref)
         found = lint_files([replace(parsed, documents=alone)], {}, images=images) if alone else ()
-        own = tuple(f for f in found if f.rule not in _ABOUT_OTHERS)
-        return replace(parsed, findings=tuple(dict.fromkeys((*parsed.findings, *own)))) if own else parsed
+        own = tuple(_as_warning(f) if f.rule in _UNCHECKED else f for f in found if f.rule not in _ABOUT_OTHERS)
+        findings = tuple(dict.fromkeys((*parsed.findings, *own))) if own else parsed.findings
+        log_mistakes(findings)
+        return replace(parsed, findings=findings)
 
     return parse
+
+
+def _as_warning(finding: Finding) -> Finding:
+    return replace(finding, severity=Severity.WARNING)
+
+
+def log_mistakes(findings: Iterable[Finding]) -> None:
+    """Write down the trace of each mistake of ours, under the reference that its finding names."""
+    for finding in findings:
+        if finding.trace:
+            log.error("a mistake of ours, %s", finding.trace, extra={"action": "lint", "rule": finding.rule})
+
+
+def foreign_file(path: str, blob: str) -> ParsedFile:
+    """A file that is none of ours, skipped and counted."""
+    return ParsedFile(path=path, blob=blob, documents=(), foreign=1, findings=())
 
 
 def bad_file(path: str, blob: str, rule: str, message: str) -> ParsedFile:
     """A path that cannot be read as a manifest, with the reason at its first line."""
     return ParsedFile(path=path, blob=blob, documents=(), foreign=0, findings=(tree_finding(path, rule, message),))
+
+
+def link_file(path: str, blob: str, *, held_ours: bool) -> ParsedFile:
+    """A symbolic link, which is never followed: foreign, but where a manifest stood it hides that."""
+    if not held_ours:
+        return foreign_file(path, blob)
+    message = "a symbolic link is not followed: a manifest is a file of its own; copy it or ignore the link"
+    return bad_file(path, blob, "LC901", message)
+
+
+def unread_file(path: str, blob: str, size: int, data: bytes, *, held_ours: bool) -> ParsedFile | None:
+    """What stands for a file that is too large or no content at all; None for one that is to be read.
+
+    It is an error if it held ours, or if it is too large and names us: of such a one `data` is that name, or b''.
+    """
+    if size > FILE_LIMIT_BYTES:
+        if not data and not held_ours:
+            return foreign_file(path, blob)
+        message = f"{size} bytes are over the limit of {FILE_LIMIT_BYTES} for one manifest file; split it or ignore it"
+        return bad_file(path, blob, "LC904", message)
+    if not data.startswith(_LFS):
+        return None
+    if not held_ours:
+        return foreign_file(path, blob)
+    message = "the file is a Git LFS pointer: its content is not in the repository; commit the manifest itself"
+    return bad_file(path, blob, "LC905", message)
 
 
 def tree_finding(path: str, rule: str, message: str, *, severity: Severity = Severity.ERROR) -> Finding:

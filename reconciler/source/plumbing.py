@@ -12,7 +12,7 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import Self
 
@@ -173,8 +173,11 @@ class ObjectReader:
         except OSError as error:
             raise GitFailed(f"git cat-file ended early: {error}; it is tried again") from error
 
-    def answer(self, *, limit_bytes: int) -> tuple[str, str, int, bytes] | None:
-        """The next object as (sha, type, size, content), None if there is none; over the limit the content is b''."""
+    def answer(self, *, limit_bytes: int, marks: Sequence[bytes] = ()) -> tuple[str, str, int, bytes] | None:
+        """The next object as (sha, type, size, content), None if there is none.
+
+        Over the limit the content is only the first of `marks` that is in it, or b''.
+        """
         self._deadline = time.monotonic() + GIT_TIMEOUT_S
         header = self._line().decode("utf-8", "replace")
         words = header.rsplit(" ", 2)
@@ -182,8 +185,7 @@ class ObjectReader:
             return None
         size = int(words[2])
         if size > limit_bytes:
-            self._skip(size + 1)
-            return words[0], words[1], size, b""
+            return words[0], words[1], size, self._skip(size + 1, marks)
         return words[0], words[1], size, self._take(size + 1)[:-1]
 
     def _line(self) -> bytes:
@@ -198,13 +200,20 @@ class ObjectReader:
         del self._buffer[:count]
         return taken
 
-    def _skip(self, count: int) -> None:
+    def _skip(self, count: int, marks: Sequence[bytes]) -> bytes:
+        found, rest = b"", b""
+        overlap = max(map(len, marks), default=1) - 1
         while count > 0:
             if not self._buffer:
                 self._fill()
-            part = min(count, len(self._buffer))
-            del self._buffer[:part]
-            count -= part
+            part = bytes(self._buffer[:count])
+            del self._buffer[:count]
+            count -= len(part)
+            if not found:
+                seen = rest + part
+                found = next((mark for mark in marks if mark in seen), b"")
+                rest = seen[len(seen) - overlap :] if overlap else b""
+        return found
 
     def _fill(self) -> None:
         left_s = self._deadline - time.monotonic()

@@ -26,7 +26,7 @@ from reconciler.model.spec import ParsedFile
 from reconciler.source import tree
 from reconciler.source.ignore import IGNORE_FILE, PathRule, path_rule
 from reconciler.source.notes import NOTES_REF
-from reconciler.source.parsing import ParsedCache, bad_file, is_silent
+from reconciler.source.parsing import FILE_LIMIT_BYTES, OUR_NAMES, ParsedCache, is_silent, link_file, unread_file
 from reconciler.source.plumbing import (
     GIT_TIMEOUT_S,
     GitFailed,
@@ -41,7 +41,6 @@ from reconciler.source.plumbing import (
 
 ZERO_SHA = "0" * 40
 APPLIED_REF = "refs/lineclear/applied"
-FILE_LIMIT_BYTES = 1 << 20
 NOTE_LIMIT_CHARS = 60_000
 _IGNORE_LIMIT_BYTES = 1 << 16
 _COMMIT_LIMIT_BYTES = 1 << 20
@@ -50,8 +49,6 @@ _PATH_WINDOW = 24
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _BRANCH = re.compile(r"(?![-/.])(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|\Z)))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
 _DIFF = ("diff-tree", "-r", "-z", "--raw", "--no-renames")
-_LFS = b"version https://git-lfs.github.com/spec/"
-
 
 _SHA_LINE = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\n")
 
@@ -223,7 +220,7 @@ class Repository:
                 window = paths[start : start + _PATH_WINDOW]
                 reader.ask(f"{check_sha(sha)}:{path}" for path in window)
                 for path in window:
-                    found = reader.answer(limit_bytes=FILE_LIMIT_BYTES)
+                    found = reader.answer(limit_bytes=FILE_LIMIT_BYTES, marks=OUR_NAMES)
                     if found is not None and found[1] == "blob":
                         entry = tree.Entry(path=path, mode="100644", blob=found[0])
                         files.append(self.parse_blob(entry, found[2], found[3]))
@@ -241,10 +238,12 @@ class Repository:
         """Every entry of a commit's tree, folders left out."""
         return tree.list_entries(run_git(self.path, self._env, "ls-tree", "-r", "-z", "--full-tree", check_sha(sha)))
 
-    def read_blobs(self, entries: Iterable[tree.Entry], *, limit_bytes: int) -> Iterator[tuple[tree.Entry, int, bytes]]:
-        """Each entry with its size and content (b'' if over the limit), in order."""
+    def read_blobs(
+        self, entries: Iterable[tree.Entry], *, limit_bytes: int, marks: Sequence[bytes] = ()
+    ) -> Iterator[tuple[tree.Entry, int, bytes]]:
+        """Each entry with its size and content (over the limit only the first of `marks` in it, or b''), in order."""
         with ObjectReader(self.path, self._env) as reader:
-            yield from _read_blobs(reader, entries, limit_bytes)
+            yield from _read_blobs(reader, entries, limit_bytes, marks)
 
     def parse_entries(self, entries: Sequence[tree.Entry], standing: Standing) -> list[ParsedFile]:
         """The entries as parsed files."""
@@ -277,24 +276,23 @@ class Repository:
         wanted = []
         for entry in entries:
             if entry.mode == tree.SYMLINK:
-                message = "a symbolic link is not followed: a manifest is a file of its own; copy it or ignore the link"
-                files[entry.path] = bad_file(entry.path, entry.blob, "LC901", message)
+                files[entry.path] = link_file(entry.path, entry.blob, held_ours=entry.path in known.live_paths)
             elif (kept := self._cache.find(entry.path, entry.blob)) is not None and not is_silent(kept):
                 files[entry.path] = kept
             else:
                 wanted.append(entry)
-        for entry, size, data in _read_blobs(reader, wanted, FILE_LIMIT_BYTES):
+        for entry, size, data in _read_blobs(reader, wanted, FILE_LIMIT_BYTES, OUR_NAMES):
             files[entry.path] = self.parse_blob(entry, size, data, known.live_paths)
         return [files[entry.path] for entry in entries]
 
     def parse_blob(self, entry: tree.Entry, size: int, data: bytes, held_before: Collection[str] = ()) -> ParsedFile:
-        """One blob as a parsed file; what cannot be one is a file with an error. `held_before` are paths with ours in them."""
-        if size > FILE_LIMIT_BYTES:
-            message = f"{size} bytes are over the limit of {FILE_LIMIT_BYTES} for one manifest file; split it or ignore it"
-            return bad_file(entry.path, entry.blob, "LC904", message)
-        if data.startswith(_LFS):
-            message = "the file is a Git LFS pointer: its content is not in the repository; commit the manifest itself"
-            return bad_file(entry.path, entry.blob, "LC905", message)
+        """One blob as a parsed file; what cannot be one is a file with an error. `held_before` are paths with ours in them.
+
+        Of a blob over the limit, `data` is the name of ours that it holds, b'' if there is none.
+        """
+        unread = unread_file(entry.path, entry.blob, size, data, held_ours=entry.path in held_before)
+        if unread is not None:
+            return unread
         parsed = self._cache.find(entry.path, entry.blob) or self._cache.parse(entry.path, entry.blob, data)
         if is_silent(parsed) and entry.path in held_before:
             return self._cache.parse_held(entry.path, entry.blob, data)
@@ -368,12 +366,14 @@ def _read_commit(reader: ObjectReader, sha: str) -> Commit:
     )
 
 
-def _read_blobs(reader: ObjectReader, entries: Iterable[tree.Entry], limit_bytes: int) -> Iterator[tuple[tree.Entry, int, bytes]]:
+def _read_blobs(
+    reader: ObjectReader, entries: Iterable[tree.Entry], limit_bytes: int, marks: Sequence[bytes]
+) -> Iterator[tuple[tree.Entry, int, bytes]]:
     source = iter(entries)
     while window := list(islice(source, _WINDOW)):
         reader.ask([entry.blob for entry in window])
         for entry in window:
-            found = reader.answer(limit_bytes=limit_bytes)
+            found = reader.answer(limit_bytes=limit_bytes, marks=marks)
             if found is None:
                 raise GitFailed(f"blob {entry.blob} of {tree.visible(entry.path)} could not be read; it is tried again")
             yield entry, found[2], found[3]

@@ -7,6 +7,7 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 
+from reconciler.errors import Transient
 from reconciler.manifest import parse_file
 from reconciler.model.locks import LockKind
 from reconciler.model.source import Identity, Standing
@@ -96,8 +97,11 @@ class StoreLookup:
 
 
 def _read(path: str, sql: str, values: Sequence[object]) -> list[tuple]:  # type: ignore[type-arg]  # rows
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as db:
-        return db.execute(sql, tuple(values)).fetchall()
+    try:
+        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)) as db:
+            return db.execute(sql, tuple(values)).fetchall()
+    except sqlite3.Error as error:
+        raise Transient(f"the store could not be read: {error}; try again") from error
 
 
 def read_standing(path: str) -> Standing:

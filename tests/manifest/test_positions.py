@@ -117,3 +117,20 @@ def test_the_text_at_the_place_of_a_scalar_is_that_scalar(tree):
     for path, value in scalars(document.data):
         line, column = positions.value(path)
         assert lines[line - 1][column - 1 :].startswith(f'"{value}"')
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "place"),
+    [
+        ("{<<: &base {image: host}, x: 1, <<: *base}", ("image",), (1, 13)),
+        ("{<<: &base {image: host}, b: {<<: *base, c: 2}}", ("b", "image"), (1, 13)),
+        ("{<<: [&a {k: v}, &b {l: w}], c: *b, d: *a}", ("d", "k"), (1, 11)),
+        ("{<<: {a: &x [1, {y: z}]}, b: *x, c: 3}", ("b", 1, "y"), (1, 18)),
+        ("a: &x {k: 1}\na: &y {k: 2}\nb: *y\nc: *x\n", ("b", "k"), (2, 8)),
+        ("[? &k [1] : &v {m: n}, {e: *v, f: 1}]", (1, "f"), (1, 32)),
+        ("a: &x {k: 1}\nb: &x {k: 2}\nc: *x\n", ("c", "k"), (2, 8)),
+        ("a: &x 1\nb: {<<: {c: &x {d: e}}}\nc: *x\n", ("c", "d"), (2, 17)),
+    ],
+)
+def test_an_anchor_may_stand_anywhere_and_shifts_nothing(text, path, place):
+    assert positions_of(text).key(path) == place

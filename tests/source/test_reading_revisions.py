@@ -95,7 +95,7 @@ def test_symlinks_submodules_and_hostile_names_are_findings_and_are_never_follow
     desk.git("push", "-q", "--receive-pack=git -c core.hooksPath=/dev/null receive-pack", "origin", "HEAD:main")
     revision = repository.read_revision(desk.git("rev-parse", "HEAD").stdout.strip(), None, at=now)
     assert paths(revision.changed) == ["link.yaml", "ok.yaml"]
-    assert [f.rule for f in revision.changed[0].findings] == ["LC901"]
+    assert (revision.changed[0].findings, revision.changed[0].foreign) == ((), 1)
     assert sorted((n.rule, n.place.path) for n in revision.notices) == [
         ("LC902", "sub"), ("LC903", "\\u202etxt.yaml"), ("LC903", "\\x1b[31mred.yaml"), ("LC903", "new\\nline.yaml"),
     ]  # fmt: skip
@@ -112,16 +112,47 @@ def test_a_manifest_that_becomes_a_symlink_is_wrong_and_not_gone(desk, repositor
     old = desk.land({"a.yaml": manifest("a"), "b.yaml": manifest("b")})
     (desk.work / "a.yaml").unlink()
     (desk.work / "a.yaml").symlink_to("b.yaml")
-    revision = repository.read_revision(desk.land(), old, at=now)
+    standing = Standing(live_paths=frozenset({"a.yaml", "b.yaml"}))
+    revision = repository.read_revision(desk.land(), old, at=now, standing=standing)
     assert (paths(revision.changed), revision.changed[0].is_bad, revision.removed) == (["a.yaml"], True, ())
+    assert [f.rule for f in revision.changed[0].findings] == ["LC901"]
 
 
-def test_a_file_over_the_limit_and_an_lfs_pointer_are_errors(desk, repository, manifest, now):
-    big = manifest("big") + "# " + "x" * (1 << 20)
-    files = {"big.yaml": big, "lfs.yaml": "version https://git-lfs.github.com/spec/v1\n", "ok.yaml": manifest("ok")}
+BIG = "# " + "x" * (1 << 20) + "\n"
+LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 3\n"
+
+
+def test_a_manifest_over_the_limit_is_an_error_wherever_in_it_our_name_stands(desk, repository, manifest, now):
+    texts = {"begin.yaml": manifest("big") + BIG, "end.yaml": BIG + manifest("big"), "ok.yaml": manifest("ok")}
+    across = BIG[: (1 << 16) * 17 - 60] + "\n"
+    texts |= {f"across{n}.yaml": across + "#" * n + "\n" + manifest("big") for n in (0, 20, 40)}
+    revision = repository.read_revision(desk.land(texts), None, at=now)
+    found = {file.path: [f.rule for f in file.findings] for file in revision.changed}
+    assert found == {path: [] if path == "ok.yaml" else ["LC904"] for path in texts}
+
+
+def test_large_files_and_lfs_pointers_of_others_are_foreign(desk, repository, manifest, now):
+    files = {"package-lock.json": "{}" + " " * 1_700_000, "data.json": LFS, "lfs.yaml": LFS, "ok.yaml": manifest("ok")}
     revision = repository.read_revision(desk.land(files), None, at=now)
-    assert [[f.rule for f in file.findings] for file in revision.changed[:2]] == [["LC904"], ["LC905"]]
-    assert [d.name for d in revision.changed[2].documents] == ["ok"]
+    assert [(f.path, f.is_bad, f.foreign) for f in revision.changed] == [
+        ("data.json", False, 1), ("lfs.yaml", False, 1), ("ok.yaml", False, 0), ("package-lock.json", False, 1),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("text", "rule"), [(BIG, "LC904"), (LFS, "LC905"), ("\0", "LC001")])
+def test_what_hides_a_manifest_is_an_error(desk, repository, manifest, now, text, rule):
+    old = desk.land({"a.yaml": manifest("a")})
+    standing = Standing(live_paths=frozenset({"a.yaml"}))
+    revision = repository.read_revision(desk.land({"a.yaml": text}), old, at=now, standing=standing)
+    assert [f.rule for f in revision.changed[0].findings] == [rule]
+
+
+def test_a_manifest_whose_name_ends_in_capitals_is_told_and_a_foreign_file_is_not(desk, repository, manifest, now):
+    files = {"A.YAML": manifest("a"), "b.Yml": "a: 1\n", "c.JSON": "{}", "d.yaml": manifest("d"), "e.YAMLS": manifest("e")}
+    revision = repository.read_revision(desk.land(files), None, at=now)
+    assert [(f.path, [one.rule for one in f.findings], len(f.documents)) for f in revision.changed] == [
+        ("A.YAML", ["LC906"], 0), ("b.Yml", [], 0), ("c.JSON", [], 0), ("d.yaml", [], 1),
+    ]  # fmt: skip
 
 
 def test_too_many_files_are_an_error_of_the_revision(desk, manifest, now):
