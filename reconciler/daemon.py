@@ -16,7 +16,9 @@ from typing import Any
 
 from reconciler.chores import Chores
 from reconciler.clock import Clock, SystemClock
+from reconciler.control.frames import MB, Bounds
 from reconciler.control.server import ControlServer
+from reconciler.control.shapes import check_request
 from reconciler.engine import Beside, Boundary, Engine, surroundings
 from reconciler.errors import LineclearError, Refused, TimedOut
 from reconciler.home import Home
@@ -74,7 +76,8 @@ class Daemon:
             home, self._inbox, checker, settings.branch, images=images, lenient=lenient, down=self._down,
             tally=tally or Tally(), command=self._messenger.command if self._messenger is not None else None,
         )  # fmt: skip
-        self._server = ControlServer(home.socket, reception.serve)
+        bounds = Bounds(frame_bytes=settings.limit_frame_mb * MB, connections=settings.limit_connections)
+        self._server = ControlServer(home.socket, reception.serve, bounds)
         self._metrics = _metrics(home, settings, tally, clock) if tally is not None else None
 
     def _offer(self, seen: Revision | BranchMissing) -> None:
@@ -189,6 +192,7 @@ def act_offline(home_root: str, verb: str, args: dict[str, Any], actor: str) -> 
     settings = load(home)
     clock = SystemClock()
     replies: list[Mapping[str, Any]] = []
+    verb, args = check_request(verb, args)
     with Instance(home):
         inbox = Inbox()
         engine = Engine(home, settings, clock, inbox)

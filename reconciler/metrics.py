@@ -6,6 +6,7 @@ told and stops nobody. Loaded only where the settings name an address.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import socket
@@ -13,6 +14,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 from reconciler import __version__
 from reconciler.errors import LineclearError
@@ -32,7 +34,8 @@ from reconciler.store.read import open_read
 
 log = logging.getLogger(__name__)
 SHUTDOWN_LOOK_S = 3600.0  # nobody shuts it down: it need not wake up to see
-PATIENCE_S = 5.0  # with a peer that asks or takes slowly: one is served at a time
+PATIENCE_S = 5.0  # with a peer that asks or takes slowly
+MOST_PEERS = 16  # one more takes the place of the one that came first
 _PHASES = ("Pending", "Running")
 
 
@@ -99,10 +102,47 @@ class MetricsServer:
 
 
 class _Server(HTTPServer):
+    """A thread for each peer, so many at most; the page is made for one of them at a time."""
+
     def __init__(self, listen: tuple[str, int], make_page: Callable[[], str]) -> None:
         self.address_family = socket.AF_INET6 if ":" in listen[0] else socket.AF_INET
-        self.make_page = make_page
+        self._make_page = make_page
+        self._making = threading.Lock()
+        self._lock = threading.Lock()
+        self._peers: dict[socket.socket, None] = {}
         super().__init__(listen, _Answer)
+
+    def make_page(self) -> str:
+        """The page, as the rows are now."""
+        with self._making:
+            return self._make_page()
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        """Answers in a thread; of too many peers the one that came first is let go."""
+        with self._lock:
+            if len(self._peers) >= MOST_PEERS:
+                first = next(iter(self._peers))
+                del self._peers[first]
+                with contextlib.suppress(OSError):
+                    first.shutdown(socket.SHUT_RDWR)
+            self._peers[request] = None
+        try:
+            threading.Thread(target=self._answer, args=(request, client_address), name="scrape", daemon=True).start()
+        except RuntimeError:  # no thread is to be had
+            self._let_go(request)
+
+    def _answer(self, request: Any, client_address: Any) -> None:
+        try:
+            self.finish_request(request, client_address)
+        except Exception:  # noqa: BLE001 - the boundary of an answer: the peer's doing, and nobody else's concern
+            self.handle_error(request, client_address)
+        finally:
+            self._let_go(request)
+
+    def _let_go(self, request: Any) -> None:
+        with self._lock:
+            self._peers.pop(request, None)
+        self.shutdown_request(request)
 
     def server_bind(self) -> None:
         """Without asking for the machine's name, which may take a name server's time."""

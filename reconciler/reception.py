@@ -20,10 +20,11 @@ from reconciler.lint import lint_files
 from reconciler.loop.inbox import Inbox, Look, Ping, Pushed, Request
 from reconciler.manifest import parse_file
 from reconciler.model.images import Images
-from reconciler.model.spec import Document, Severity
+from reconciler.model.spec import Document, ParsedFile, Severity
 from reconciler.obs import Tally
 from reconciler.source.check import Lookup, PushRequest, check_push, decode_request
 from reconciler.source.offline import TreeLookup
+from reconciler.source.parsing import FILE_LIMIT_BYTES
 from reconciler.source.repository import Repository
 from reconciler.store.lookup import LiveDefinitions, StoreLookup
 
@@ -64,6 +65,7 @@ class Reception:
         self._down = down
         self._lookup = StoreLookup(home.database)
         self._git = threading.Lock()  # one repository object, one thread at a time
+        self._parsing = threading.Lock()  # what is parsed takes many times its size: one request at a time
         self._tally = tally
         self._command = command
 
@@ -111,9 +113,10 @@ class Reception:
 
     def _parse(self, args: Mapping[str, Any]) -> list[Document]:
         """The documents of the files handed in; raises ManifestError with every error, each with its place."""
-        files = [parse_file(str(f["path"]), "", str(f["text"]).encode(), held_before=True) for f in args["files"]]
-        findings = [finding for file in files for finding in file.findings]
-        findings += lint_files(files, LiveDefinitions(self._lookup), images=self._images)
+        with self._parsing:
+            files = [_read(str(file["path"]), str(file["text"]).encode()) for file in args["files"]]
+            findings = [finding for file in files for finding in file.findings]
+            findings += lint_files(files, LiveDefinitions(self._lookup), images=self._images)
         errors = [f for f in findings if f.severity is Severity.ERROR and f.rule != VALUE_MAY_COME]
         if errors:
             raise ManifestError("\n".join(str(error) for error in errors))
@@ -173,3 +176,10 @@ class Reception:
             reply({"error": error} if error else {"ok": ok})
 
         self._inbox.put(Pushed(head, told))
+
+
+def _read(path: str, data: bytes) -> ParsedFile:
+    """A file that was handed in, under the limit that one in Git has. Raises ManifestError if it is larger."""
+    if len(data) > FILE_LIMIT_BYTES:
+        raise ManifestError(f"{path}: {len(data)} bytes are over the limit of {FILE_LIMIT_BYTES} for one file; split it")
+    return parse_file(path, "", data, held_before=True)

@@ -9,6 +9,7 @@ import json
 import os
 import time
 from _socket import AF_UNIX, SOCK_STREAM, socket
+from contextlib import suppress
 
 from reconciler import errors
 from reconciler.home import Home
@@ -77,9 +78,10 @@ def request(
                 _look(home_root, wanted)
 
     try:
-        left = line.encode("utf-8", "surrogateescape")
-        while left:
-            left = left[persist(connection.send, left) :]
+        left = memoryview(line.encode("utf-8", "surrogateescape"))
+        with suppress(BrokenPipeError, ConnectionResetError):  # it may have said why it takes no more
+            while left:
+                left = left[persist(connection.send, left) :]
         answer = _read_line(lambda: persist(connection.recv, _CHUNK_BYTES))
     except TimeoutError as error:
         raise errors.Unreachable(
@@ -135,13 +137,13 @@ def _connect(home_root: str, timeout_s: float) -> socket:
 
 
 def _read_line(receive: Callable[[], bytes]) -> bytes:
-    found = b""
-    while not found.endswith(b"\n"):
+    found: list[bytes] = []
+    while not found or not found[-1].endswith(b"\n"):
         chunk = receive()
         if not chunk:
             raise ConnectionError("it was closed before the answer was whole")
-        found += chunk
-    return found
+        found.append(chunk)
+    return b"".join(found)
 
 
 def _decode(verb: str, answer: bytes) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import pwd
+import select
 import socket
 import struct
 import threading
@@ -21,11 +22,19 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.errors import LineclearError, UsageError
+from reconciler.control.frames import Bounds, Budget, Frames, decode
+from reconciler.control.shapes import check_request
+from reconciler.errors import LineclearError, Transient
 
 log = logging.getLogger(__name__)
 ACCEPT_AGAIN_S = 0.1
-LIMIT_BYTES = 16 * 1024 * 1024
+GRACE_S = 0.1  # a connection is let stay so long before it counts as silent
+LOOK_S = 1.0  # how often it is looked whether who waits for an answer is still there
+LONGEST_ACTOR = 200
+TAKES_S = 30.0
+UNANSWERED = ("poke",)
+_WHOLE = frozenset(("ok", "error", "exit"))  # an answer with one of these is the last part
+_AROUND = ("verb", "actor")
 Reply = Callable[[Mapping[str, Any]], None]
 
 
@@ -56,11 +65,19 @@ Serve = Callable[[str, Mapping[str, Any], Peer, Reply], None]
 
 
 class ControlServer:
-    """Listens at a path until `close`. `serve` gets (verb, args, peer, reply); it may call reply later, from any thread."""
+    """Listens at a path until `close`. `serve` gets (verb, args, peer, reply); it may call reply later, from any thread.
 
-    def __init__(self, path: str, serve: Serve) -> None:
+    A connection has one request in hand at a time. Where there are as many connections as there may be, one more takes the
+    place of the one that has been silent for longest; only where all of them wait for us it is turned away, with an answer.
+    """
+
+    def __init__(self, path: str, serve: Serve, bounds: Bounds | None = None) -> None:
         self._path = path
         self._serve = serve
+        self._bounds = bounds or Bounds()
+        self._budget = Budget(self._bounds.all_bytes)
+        self._changed = threading.Condition()
+        self._talks: dict[_Talk, None] = {}  # in the order in which they were heard of last
         self._socket = _listen(path)
         self._closed = False
         self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
@@ -88,44 +105,175 @@ class ControlServer:
                 log.warning("a connection could not be accepted: %s", error, extra={"action": "accept"})
                 time.sleep(ACCEPT_AGAIN_S)
                 continue
-            threading.Thread(target=self._talk, args=(connection,), name="peer", daemon=True).start()
+            peer = _peer(connection)
+            if peer.uid not in (0, os.geteuid()):
+                connection.close()
+                continue
+            talk = _Talk(connection, peer)
+            if self._admit(talk):
+                self._begin(talk)
 
-    def _talk(self, connection: socket.socket) -> None:
-        peer = _peer(connection)
-        if peer.uid not in (0, os.geteuid()):
-            connection.close()
-            return
-        reply = _Outbox(connection).put
+    def _admit(self, talk: _Talk) -> bool:
+        """Makes room for a connection; False if it was turned away."""
+        most = self._bounds.connections
+        told = f"{most} connections to the daemon are open, the setting limits.connections"
+        with self._changed:
+            while len(self._talks) >= most:
+                silent = next((one for one in self._talks if not one.is_awaited()), None)
+                if silent is None:
+                    talk.let_go(f"{told}, and each of them waits for an answer; try again")
+                    talk.end()
+                    return False
+                left_s = silent.heard_at + GRACE_S - time.monotonic()
+                if left_s > 0:  # it has only come: what it asks may be on its way
+                    self._changed.wait(left_s)
+                    continue
+                del self._talks[silent]
+                silent.let_go(f"{told}: this one was silent for longest and made room for another; ask again")
+            self._talks[talk] = None
+        return True
 
-        with connection, contextlib.suppress(OSError), connection.makefile("rb") as lines:
-            while line := lines.readline(LIMIT_BYTES):
-                self._one(line, peer, reply)
-
-    def _one(self, line: bytes, peer: Peer, reply: Reply) -> None:
+    def _begin(self, talk: _Talk) -> None:
         try:
-            request = json.loads(line)
-            verb, args = request["verb"], request.get("args", request)
-            claimed = str(request.get("actor") or "")
-            self._serve(str(verb), args, Peer(uid=peer.uid, pid=peer.pid, claimed=claimed), reply)
+            threading.Thread(target=self._converse, args=(talk,), name="peer", daemon=True).start()
+        except RuntimeError as error:  # no thread is to be had
+            log.warning("a connection could not be served: %s", error, extra={"action": "accept"})
+            talk.let_go("the daemon could not begin to answer: the machine gives it no thread; try again")
+            self._forget(talk)
+
+    def _converse(self, talk: _Talk) -> None:
+        frames = Frames(talk.connection, self._bounds, self._budget)
+        try:
+            while (line := frames.next()) is not None and self._heard(talk):
+                self._one(line, talk)
+                del line
+                if not talk.wait_until_answered():
+                    return
+                frames.done()
         except LineclearError as error:
-            reply({"error": {"code": error.exit_code, "message": str(error)}})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            code = UsageError.exit_code
-            reply({"error": {"code": code, "message": f"the request could not be read: {type(error).__name__}: {error}"}})
+            talk.reply(_refusal(error))
+        except OSError:
+            pass  # it is gone
+        finally:
+            frames.done()
+            self._forget(talk)
+
+    def _heard(self, talk: _Talk) -> bool:
+        """A request came, and the peer waits; False if its connection was let go meanwhile: it is not carried out."""
+        with self._changed:
+            if talk not in self._talks:
+                return False
+            del self._talks[talk]
+            self._talks[talk] = None
+            talk.begin()
+            return True
+
+    def _forget(self, talk: _Talk) -> None:
+        with self._changed:
+            self._talks.pop(talk, None)
+            self._changed.notify()
+        talk.end()
+
+    def _one(self, line: bytes, talk: _Talk) -> None:
+        asked = ""
+        try:
+            request = decode(line)
+            asked, args = check_request(request.get("verb"), _fields(request))
+            peer = Peer(uid=talk.peer.uid, pid=talk.peer.pid, claimed=_name(request.get("actor")))
+            self._serve(asked, args, peer, talk.reply)
+        except LineclearError as error:
+            talk.reply(_refusal(error))
+        except Exception as error:  # the boundary of a request: a bug in one ends that one only
+            log.exception("a request failed", extra={"action": "request", "verb": asked})
+            message = f"{asked} failed, a mistake of ours: {type(error).__name__}: {error}; see the daemon's log"
+            talk.reply({"error": {"code": LineclearError.exit_code, "message": message}})
+        if asked in UNANSWERED:
+            talk.answered()
+
+
+def _fields(request: Mapping[str, Any]) -> object:
+    """What is asked besides the verb: under `args`, or beside it, as the hooks say it."""
+    return request["args"] if "args" in request else {name: value for name, value in request.items() if name not in _AROUND}
+
+
+def _name(claimed: object) -> str:
+    """What a peer says that its person is called, as far as a journal can keep it."""
+    text = claimed if isinstance(claimed, str) else ""
+    return "".join(c for c in text[:LONGEST_ACTOR] if c.isprintable())
+
+
+def _refusal(error: LineclearError) -> dict[str, Any]:
+    return {"error": {"code": error.exit_code, "message": str(error)}}
+
+
+class _Talk:
+    """One connection: who is there, and whether it waits for us."""
+
+    def __init__(self, connection: socket.socket, peer: Peer) -> None:
+        self.connection = connection
+        self.peer = peer
+        self._outbox = _Outbox(connection)
+        self._answered = threading.Event()
+        self._answered.set()
+        self.heard_at = time.monotonic()
+
+    def is_awaited(self) -> bool:
+        """True while a request of it is in hand."""
+        return not self._answered.is_set()
+
+    def begin(self) -> None:
+        """A request of it is in hand."""
+        self._answered.clear()
+
+    def answered(self) -> None:
+        """It waits for nothing more."""
+        self.heard_at = time.monotonic()
+        self._answered.set()
+
+    def reply(self, answer: Mapping[str, Any]) -> None:
+        """Sends a part of the answer, or the whole of it."""
+        self._outbox.put(answer)
+        if not answer.keys().isdisjoint(_WHOLE):
+            self.answered()
+
+    def wait_until_answered(self) -> bool:
+        """False if the peer has gone before its answer came."""
+        while not self._answered.wait(LOOK_S):
+            look = select.poll()
+            look.register(self.connection, 0)
+            if look.poll(0):
+                return False
+        return True
+
+    def let_go(self, why: str) -> None:
+        """Tells it why, and has its thread end."""
+        self._outbox.put({"error": {"code": Transient.exit_code, "message": why}})
+        with contextlib.suppress(OSError):
+            self.connection.shutdown(socket.SHUT_RD)
+
+    def end(self) -> None:
+        """Closes it once it has taken what it was told, or will not."""
+        self._outbox.close()
 
 
 class _Outbox:
-    """Sends answers to one peer without ever holding up who answers: what the peer does not take at once, a thread sends."""
+    """Sends answers to one peer without ever holding up who answers: what the peer does not take at once, a thread sends.
+
+    A peer that takes nothing for `TAKES_S` gets no more.
+    """
 
     def __init__(self, connection: socket.socket) -> None:
         self._connection = connection
         self._lock = threading.Lock()
         self._waiting: deque[bytes] = deque()
+        self._is_closing = False
 
     def put(self, answer: Mapping[str, Any]) -> None:
         """Sends an answer, now or after those before it; to a peer that is gone it is dropped."""
         data = json.dumps(answer).encode() + b"\n"
         with self._lock:
+            if self._is_closing:
+                return
             if self._waiting:
                 self._waiting.append(data)
                 return
@@ -137,18 +285,45 @@ class _Outbox:
                 return
             if sent < len(data):
                 self._waiting.append(data[sent:])
-                threading.Thread(target=self._send, name="answers", daemon=True).start()
+                self._start()
+
+    def close(self) -> None:
+        """Closes the connection: now, or when what is left has been sent."""
+        with self._lock:
+            self._is_closing = True
+            if not self._waiting:
+                self._connection.close()
+
+    def _start(self) -> None:
+        try:
+            threading.Thread(target=self._send, name="answers", daemon=True).start()
+        except RuntimeError:  # no thread is to be had: the peer reads what it got, and sees that it is cut off
+            self._waiting.clear()
+            with contextlib.suppress(OSError):
+                self._connection.shutdown(socket.SHUT_RDWR)
 
     def _send(self) -> None:
+        look = select.poll()
+        look.register(self._connection, select.POLLOUT)
         while True:
             with self._lock:
                 if not self._waiting:
-                    return
+                    break
                 data = self._waiting[0]
+            sent = 0
             with contextlib.suppress(OSError):
-                self._connection.sendall(data)
+                if look.poll(TAKES_S * 1000):
+                    sent = self._connection.send(data, socket.MSG_DONTWAIT)
             with self._lock:
-                self._waiting.popleft()
+                if not sent:
+                    self._waiting.clear()
+                    break
+                self._waiting[0] = data[sent:]
+                if sent == len(data):
+                    self._waiting.popleft()
+        with self._lock:
+            if self._is_closing and not self._waiting:
+                self._connection.close()
 
 
 def _listen(path: str) -> socket.socket:

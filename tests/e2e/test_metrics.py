@@ -190,6 +190,17 @@ def test_a_scrape_that_hangs_or_a_reader_that_goes_away_holds_up_no_run(home, bo
     assert metrics.read()["lineclear_build_info"]
 
 
+def test_silent_peers_delay_nobody_and_too_many_of_them_lose_the_oldest(metrics):
+    metrics.start()
+    with contextlib.ExitStack() as stack:
+        silent = [stack.enter_context(socket.create_connection((metrics.host, int(metrics.port)))) for _ in range(40)]
+        for line in silent:
+            line.sendall(b"GET /metr")
+        assert metrics.read()["lineclear_build_info"]
+        silent[0].settimeout(30)
+        assert silent[0].recv(100) == b""
+
+
 def test_nothing_but_the_page_is_there_and_it_is_only_read(home, metrics):
     metrics.start("[::1]:0" if socket.has_ipv6 and is_bindable("::1") else "127.0.0.1:0")
     assert metrics.get("/")[0] == 404
