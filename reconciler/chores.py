@@ -69,7 +69,10 @@ class Chores:
                     self._repository.write_note(sha, text)
                     self._inbox.put(Noted(revision_id))
                 else:
-                    export_tree(self._repository, sha, Path(self._home.tree(sha)))
+                    left_out = export_tree(self._repository, sha, Path(self._home.tree(sha)))
+                    if left_out:
+                        paths = {"commit": sha, "paths": left_out[:9]}
+                        log.warning("%d paths are not in the tree for the steps", len(left_out), extra=paths)
                     self._inbox.put(Look())
             except Exception as error:  # the thread's boundary: Look asks for a tree again, the next revision for a note
                 log.warning("a chore failed: %s", error, exc_info=not isinstance(error, LineclearError), extra={"commit": sha})

@@ -40,3 +40,30 @@ def test_no_marks_of_unfinished_work_are_left():
     marks = ("TO" + "DO", "FIX" + "ME", "X" + "XX", "HA" + "CK")
     texts = {path: path.read_text() for path in [*SOURCES, *ROOT.glob("docs/**/*.md"), ROOT / "README.md"]}
     assert [str(path) for path, text in texts.items() if any(mark in text for mark in marks)] == []
+
+
+GIT_ROOM = ROOT / "reconciler/source/plumbing.py"
+
+
+def calls_of_git(path: Path) -> list[str]:
+    """Where a module imports GitPython, or begins a command's words with git."""
+    found = []
+    for node in ast.walk(ast.parse(path.read_text())):
+        names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+        names += [node.module or ""] if isinstance(node, ast.ImportFrom) else []
+        words = node.elts[:1] if isinstance(node, ast.List | ast.Tuple) else node.args[:1] if isinstance(node, ast.Call) else []
+        texts = [word.value for word in words if isinstance(word, ast.Constant) and isinstance(word.value, str)]
+        is_program = any(Path((text.split() or [""])[0]).name in ("git", "git-receive-pack", "git-upload-pack") for text in texts)
+        spawns = isinstance(node, ast.List) or (
+            isinstance(node, ast.Call) and ast.unparse(node.func).startswith(("os.", "subprocess."))
+        )
+        if any(name.partition(".")[0] == "git" for name in names) or (is_program and spawns):
+            found.append(f"{path.relative_to(ROOT)}:{node.lineno}")
+    return found
+
+
+def test_git_is_called_in_one_room():
+    assert [place for path in SOURCES if path != GIT_ROOM for place in calls_of_git(path)] == []
+    assert len(calls_of_git(GIT_ROOM)) >= 3
+    starts = [n for n in ast.walk(ast.parse(GIT_ROOM.read_text())) if isinstance(n, ast.Call) and "Popen" in ast.unparse(n.func)]
+    assert len(starts) == 1

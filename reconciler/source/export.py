@@ -1,7 +1,8 @@
 """A commit's files as a read-only folder, for the steps of its runs: made once, whole or not at all.
 
-Everything is written below a directory descriptor from blobs; submodules, links that leave the tree and names that could leave
-it are left out. It never checks out with git: filters, hooks and attributes of the repository have no say.
+Everything is written below a directory descriptor from blobs. Submodules, links that leave the tree, names that could leave it,
+names that no file can have and names that come twice are left out, each for itself. It never checks out with git: filters, hooks
+and attributes of the repository have no say.
 """
 
 from __future__ import annotations
@@ -16,12 +17,12 @@ from pathlib import Path
 
 from reconciler.errors import Transient
 from reconciler.source.repository import Repository
-from reconciler.source.tree import SUBMODULE, SYMLINK, Entry
+from reconciler.source.tree import NAME_LIMIT_BYTES, PATH_LIMIT_BYTES, SUBMODULE, SYMLINK, Entry
 
 BLOB_LIMIT_BYTES = 1 << 30
 _EXECUTABLE = "100755"
 _FOLDER_MODE = 0o555
-_LINK_LIMIT_BYTES = 4096
+_LINK_LIMIT_BYTES = 4095
 _STEP_LIMIT = 4096  # parts of a path followed before a link counts as endless
 _CREATE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -69,31 +70,44 @@ def _fill(repository: Repository, entries: Sequence[Entry], made: Path) -> list[
     left_out = [e.path for e in entries if e.mode == SUBMODULE or not _is_safe(e.path)]
     usable = [e for e in entries if e.mode != SUBMODULE and _is_safe(e.path)]
     files = [e for e in usable if e.mode != SYMLINK]
-    links = {
-        e.path: os.fsdecode(data)
-        for e, _, data in repository.read_blobs([e for e in usable if e.mode == SYMLINK], limit_bytes=_LINK_LIMIT_BYTES)
-    }
+    taken = {e.path for e in files} | {folder for e in usable for folder in _folders_of(e.path)}
+    left_out += [e.path for e in usable if e.mode == SYMLINK and e.path in taken]
+    wanted = [e for e in usable if e.mode == SYMLINK and e.path not in taken]
+    links = {e.path: os.fsdecode(data) for e, _, data in repository.read_blobs(wanted, limit_bytes=_LINK_LIMIT_BYTES)}
     folders: set[str] = set()
     with _open_folder(str(made)) as root:
         for entry, size, data in repository.read_blobs(files, limit_bytes=BLOB_LIMIT_BYTES):
             if size > BLOB_LIMIT_BYTES:
                 left_out.append(entry.path)
                 continue
-            _make_folders(root, posixpath.dirname(entry.path), folders)
-            _write(root, entry, data)
+            if not _write(root, entry, data, folders):
+                left_out.append(entry.path)
         for path, target in links.items():
             if not _stays_inside(path, links):
                 left_out.append(path)
                 continue
-            _make_folders(root, posixpath.dirname(path), folders)
-            os.symlink(os.fsencode(target), os.fsencode(path), dir_fd=root)
+            try:
+                _make_folders(root, posixpath.dirname(path), folders)
+                os.symlink(os.fsencode(target), os.fsencode(path), dir_fd=root)
+            except (FileExistsError, NotADirectoryError):
+                left_out.append(path)
         for folder in sorted(folders, reverse=True):
             os.chmod(os.fsencode(folder), _FOLDER_MODE, dir_fd=root)
     return sorted(left_out)
 
 
-def _write(root: int, entry: Entry, data: bytes) -> None:
-    handle = os.open(os.fsencode(entry.path), _CREATE, 0o400, dir_fd=root)
+def _folders_of(path: str) -> Iterator[str]:
+    while path := posixpath.dirname(path):
+        yield path
+
+
+def _write(root: int, entry: Entry, data: bytes, folders: set[str]) -> bool:
+    """True if the file was made, False if its name is another's already."""
+    try:
+        _make_folders(root, posixpath.dirname(entry.path), folders)
+        handle = os.open(os.fsencode(entry.path), _CREATE, 0o400, dir_fd=root)
+    except (FileExistsError, NotADirectoryError):
+        return False
     try:
         rest = memoryview(data)
         while rest:
@@ -101,6 +115,7 @@ def _write(root: int, entry: Entry, data: bytes) -> None:
         os.fchmod(handle, 0o555 if entry.mode == _EXECUTABLE else 0o444)
     finally:
         os.close(handle)
+    return True
 
 
 def _make_folders(root: int, folder: str, made: set[str]) -> None:
@@ -113,8 +128,11 @@ def _make_folders(root: int, folder: str, made: set[str]) -> None:
 
 
 def _is_safe(path: str) -> bool:
-    """True for a path that stays below its root: no empty, `.`, `..` or `.git` part."""
-    return bool(path) and all(part not in ("", ".", "..") and part.lower() != ".git" for part in path.split("/"))
+    """True for a path that a file can have and that stays below its root: no empty, `.`, `..` or `.git` part."""
+    if len(os.fsencode(path)) > PATH_LIMIT_BYTES:
+        return False
+    parts = path.split("/")
+    return all(p not in ("", ".", "..") and p.lower() != ".git" and len(os.fsencode(p)) <= NAME_LIMIT_BYTES for p in parts)
 
 
 def _stays_inside(path: str, links: Mapping[str, str]) -> bool:

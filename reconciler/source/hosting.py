@@ -11,7 +11,7 @@ from pathlib import Path
 
 from reconciler.errors import Refused, UsageError
 from reconciler.source.notes import NOTES_REF
-from reconciler.source.plumbing import run_git, scrubbed_environment
+from reconciler.source.plumbing import hosted_environment, run_git
 from reconciler.source.repository import check_branch
 
 HOOKS = ("pre-receive", "post-receive")
@@ -37,7 +37,7 @@ def create_hosted(path: Path, branch: str, template_dir: Path | None, hook_pytho
     if is_new:
         made = path.with_name(f".{path.name}.{os.getpid()}")
         made.mkdir(mode=0o700, parents=True)
-        env = scrubbed_environment(str(made))
+        env = hosted_environment(str(made))
         run_git(str(made), env, "init", "--quiet", "--bare", "--template=", f"--initial-branch={branch}", ".")
         if template_dir is not None:
             _seed(made, branch, template_dir)
@@ -45,7 +45,7 @@ def create_hosted(path: Path, branch: str, template_dir: Path | None, hook_pytho
     elif not (path / "objects").is_dir() or not (path / "HEAD").is_file():
         raise Refused(f"{path} cannot be used: something is there that is not a bare repository; move it away")
     path.chmod(0o700)
-    env = scrubbed_environment(str(path))
+    env = hosted_environment(str(path))
     for key, value in (*_SETTINGS, ("lineclear.branch", branch), ("lineclear.include", include)):
         run_git(str(path), env, "config", "--local", key, value)
     # the notes are the daemon's own word on its journal: anybody may fetch them, nobody may push them
@@ -95,7 +95,7 @@ def hook_text(name: str, hook_python: str, *, home: Path) -> str:
 
 
 def _seed(path: Path, branch: str, template_dir: Path) -> None:
-    env = scrubbed_environment(str(path))
+    env = hosted_environment(str(path))
     index = path / "seed-index"
     env |= {"GIT_INDEX_FILE": str(index), "GIT_AUTHOR_DATE": SEED_DATE, "GIT_COMMITTER_DATE": SEED_DATE}
     files = [p for p in sorted(template_dir.rglob("*")) if p.is_file() and "__pycache__" not in p.parts]

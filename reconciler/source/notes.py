@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from reconciler.source.plumbing import ObjectReader, run_git, scrubbed_environment
+from reconciler.source.plumbing import ObjectReader, hosted_environment, run_git
 
 NOTES_REF = "refs/notes/lineclear"
 _NOTE_LIMIT_BYTES = 1 << 20
@@ -18,7 +18,7 @@ def read_notes(repository: str) -> list[tuple[str, str]]:
     """(commit, text) of every note, by commit; [] where there is no repository or no note. Raises GitFailed."""
     if not os.path.isdir(repository):
         return []
-    env = scrubbed_environment(repository)
+    env = hosted_environment(repository)
     lines = run_git(repository, env, "notes", f"--ref={NOTES_REF}", "list").decode("ascii", "replace").splitlines()
     pairs = sorted((commit, blob) for blob, _, commit in (line.partition(" ") for line in lines))
     found = []

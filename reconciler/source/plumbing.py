@@ -1,32 +1,82 @@
-"""Running git: the environment it gets, the deadline it has, and the one stream that objects are read from.
+"""The one room through which every git call of ours goes: its environment, its deadline, its bounds, the stream of objects.
 
-Everything here is a plain child process with a scrubbed environment; nothing outlives the call that started it. It never
-interprets what git says about content, never follows a remote, and never imports GitPython: a hook's own check must start
-fast.
+Whatever a repository, an account or a caller's environment says, no call here runs a program but git's own, follows a remote,
+fetches what is missing, prompts, or reads an object under another's name: docs/security.md has the list. Git's own judgement
+on a folder of somebody else's stands: nothing is ever declared safe, but for what the account itself has declared.
+Everything is a plain child process; nothing outlives the call that started it. It never interprets what git says about
+content, and imports GitPython only to run a command: a hook's own check must start fast.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import resource
 import select
 import signal
 import subprocess
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from reconciler.errors import Transient
+from reconciler.errors import Transient, UsageError
 
 GIT_TIMEOUT_S = 30.0
 PIPE_BYTES = 1 << 16
-_CONFIG = (
+OUTPUT_LIMIT_BYTES = 32 << 20  # what a command may say: a few objects can name more paths than there is memory
+OLDEST_GIT = (2, 32, 0)  # the first that can be told to read neither the account's nor the system's configuration
+MEMORY_LIMIT_BYTES = 512 << 20  # of a command that works out all that it says before it says it
+_NO_MEMORY = (b"Out of memory", b"out of memory")
+_ERROR_LIMIT_BYTES = 1 << 16
+_NO_LAZY_FETCH = {39: 4, 40: 2, 41: 1, 42: 2, 43: 4, 44: 1}  # of 2.N, the first that can be told to fetch nothing; all from 2.45
+_CONFIG = (  # outranks what a repository's own configuration says, also for whatever git itself starts
     ("core.hooksPath", "/dev/null"),
+    ("core.fsmonitor", "false"),
+    ("core.sshCommand", "false"),
+    ("core.gitProxy", "none"),
+    ("core.askPass", "false"),
+    ("core.pager", "cat"),
+    ("core.editor", "false"),
+    ("core.alternateRefsCommand", "false"),
+    ("core.attributesFile", "/dev/null"),
     ("core.quotePath", "false"),
+    ("credential.helper", ""),
     ("protocol.allow", "never"),
+    ("safe.bareRepository", "explicit"),
+    ("commit.gpgSign", "false"),
+    ("log.showSignature", "false"),
+    ("gpg.program", "false"),
+    ("gpg.ssh.program", "false"),
+    ("gpg.x509.program", "false"),
+    ("submodule.recurse", "false"),
+    ("fetch.recurseSubmodules", "false"),
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
 )
+_FIXED = {
+    "HOME": "/nonexistent",
+    "LC_ALL": "C",
+    "LANGUAGE": "C",
+    "GIT_CONFIG_NOSYSTEM": "1",
+    "GIT_CONFIG_SYSTEM": "/dev/null",
+    "GIT_CONFIG_GLOBAL": "/dev/null",
+    "GIT_ATTR_NOSYSTEM": "1",
+    "GIT_ALLOW_PROTOCOL": "none",  # unlike protocol.allow it outranks a protocol's own setting, and no protocol has this name
+    "GIT_NO_LAZY_FETCH": "1",
+    "GIT_NO_REPLACE_OBJECTS": "1",
+    "GIT_GRAFT_FILE": "/dev/null",
+    "GIT_TERMINAL_PROMPT": "0",
+    "GIT_ASKPASS": "false",
+    "GIT_SSH_COMMAND": "false",
+    "GIT_PAGER": "cat",
+    "GIT_EDITOR": "false",
+    "GIT_OPTIONAL_LOCKS": "0",
+    "GIT_AUTHOR_NAME": "Lineclear",
+    "GIT_AUTHOR_EMAIL": "lineclear@localhost",
+    "GIT_COMMITTER_NAME": "Lineclear",
+    "GIT_COMMITTER_EMAIL": "lineclear@localhost",
+}
 
 
 class GitFailed(Transient):
@@ -43,6 +93,10 @@ class GitFailed(Transient):
         return self.status == 1 and not self.stderr
 
 
+class TooMuch(GitFailed):
+    """A git command had more to say than OUTPUT_LIMIT_BYTES, or than MEMORY_LIMIT_BYTES hold; it was ended."""
+
+
 def drop_inherited_git_variables() -> None:
     """Take every GIT_* out of this process: a hook's GIT_DIR or quarantine must never reach a git child by inheritance.
 
@@ -52,35 +106,14 @@ def drop_inherited_git_variables() -> None:
         del os.environ[name]
 
 
-def scrubbed_environment(repository: str, *, quarantine: Mapping[str, str] | None = None) -> dict[str, str]:
-    """What a git child gets: no configuration but the repository's, no prompt, no hooks, no replaced objects.
+def hosted_environment(repository: str, *, quarantine: Mapping[str, str] | None = None) -> dict[str, str]:
+    """What a git child gets that works on a home's own bare repository: that one, wherever the child stands.
 
     `quarantine` is what a pre-receive hook was given: its object folder is read, with the repository's own as the alternate.
     A folder outside the repository is ignored.
     """
     real = os.path.realpath(repository)
-    env = {
-        "PATH": os.environ.get("PATH", os.defpath),
-        "HOME": "/nonexistent",
-        "LC_ALL": "C",
-        "LANGUAGE": "C",
-        "GIT_CONFIG_NOSYSTEM": "1",
-        "GIT_CONFIG_SYSTEM": "/dev/null",
-        "GIT_CONFIG_GLOBAL": "/dev/null",
-        "GIT_TERMINAL_PROMPT": "0",
-        "GIT_OPTIONAL_LOCKS": "0",
-        "GIT_NO_REPLACE_OBJECTS": "1",
-        "GIT_CEILING_DIRECTORIES": os.path.dirname(real),
-        "GIT_AUTHOR_NAME": "Lineclear",
-        "GIT_AUTHOR_EMAIL": "lineclear@localhost",
-        "GIT_COMMITTER_NAME": "Lineclear",
-        "GIT_COMMITTER_EMAIL": "lineclear@localhost",
-    }
-    config = (*_CONFIG, ("safe.directory", real))
-    env["GIT_CONFIG_COUNT"] = str(len(config))
-    for index, (key, value) in enumerate(config):
-        env[f"GIT_CONFIG_KEY_{index}"] = key
-        env[f"GIT_CONFIG_VALUE_{index}"] = value
+    env = _environment() | {"GIT_DIR": real}
     folder = (quarantine or {}).get("GIT_QUARANTINE_PATH") or (quarantine or {}).get("GIT_OBJECT_DIRECTORY")
     if folder:
         objects = os.path.join(real, "objects")
@@ -89,6 +122,64 @@ def scrubbed_environment(repository: str, *, quarantine: Mapping[str, str] | Non
             env["GIT_OBJECT_DIRECTORY"] = incoming
             env["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = objects
     return env
+
+
+def clone_environment(trusted: Iterable[str] = ()) -> dict[str, str]:
+    """What a git child gets that looks for the clone around the folder in which it is started.
+
+    Git refuses one that belongs to somebody else; `trusted` are the folders for which the account has said otherwise.
+    """
+    env = _environment(tuple(("safe.directory", folder) for folder in trusted))
+    if "SUDO_UID" in os.environ:  # git lets root read what belongs to whoever became root
+        env["SUDO_UID"] = os.environ["SUDO_UID"]
+    return env
+
+
+def trusted_folders() -> tuple[str, ...]:
+    """What the account and the system name as `safe.directory`: the only thing that is ever read of their configuration."""
+    ours = {name: os.environ[name] for name in ("HOME", "XDG_CONFIG_HOME") if name in os.environ}
+    env = _environment() | ours
+    for name in ("GIT_CONFIG_NOSYSTEM", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_GLOBAL"):
+        del env[name]
+    try:
+        listed = run_git("/", env, "config", "-z", "--show-scope", "--get-all", "safe.directory").split(b"\0")
+    except GitFailed as error:
+        if error.status is None:
+            raise
+        return ()
+    pairs = zip(listed[:-1:2], listed[1::2], strict=True)
+    return tuple(os.fsdecode(folder) for scope, folder in pairs if scope in (b"system", b"global"))
+
+
+def _environment(more: tuple[tuple[str, str], ...] = ()) -> dict[str, str]:
+    env = dict(_FIXED)
+    # a folder that is not absolute would be one of the repository's
+    env["PATH"] = os.pathsep.join(p for p in os.environ.get("PATH", os.defpath).split(os.pathsep) if os.path.isabs(p))
+    config = (*_CONFIG, *more)
+    env["GIT_CONFIG_COUNT"] = str(len(config))
+    for index, (key, value) in enumerate(config):
+        env[f"GIT_CONFIG_KEY_{index}"] = key
+        env[f"GIT_CONFIG_VALUE_{index}"] = value
+    return env
+
+
+def read_version() -> tuple[int, int, int]:
+    """Git's version. Raises UsageError for one that cannot be told what must not happen."""
+    said = run_git("/", _environment(), "version").decode("utf-8", "replace").strip()
+    words = said.removeprefix("git version ").split(" ")[0].split(".")
+    numbers = [int(word) if word.isdigit() else 0 for word in [*words, "0", "0"][:3]]
+    version = (numbers[0], numbers[1], numbers[2])
+    if version < OLDEST_GIT:
+        oldest = ".".join(map(str, OLDEST_GIT))
+        why = f"{said!r} cannot be kept from running what a repository names"
+        raise UsageError(f"git cannot be used: {why}; install {oldest} or later")
+    return version
+
+
+def can_refuse_to_fetch(version: tuple[int, int, int]) -> bool:
+    """True for a git that takes GIT_NO_LAZY_FETCH."""
+    major, minor, patch = version
+    return version >= (2, 45, 0) or (major == 2 and patch >= _NO_LAZY_FETCH.get(minor, 1 << 30))
 
 
 def run_git(repository: str, env: Mapping[str, str], *args: str, stdin: bytes | None = None) -> bytes:
@@ -100,14 +191,18 @@ def run_git(repository: str, env: Mapping[str, str], *args: str, stdin: bytes | 
 def finish_git(process: subprocess.Popen[bytes], name: str, *, stdin: bytes | None = None) -> bytes:
     """The output of a command that `spawn_git` started; raises like `run_git`. The process is gone afterwards."""
     try:
-        out, err = process.communicate(stdin, timeout=GIT_TIMEOUT_S)
+        out, err = _collect(process, stdin)
     except subprocess.TimeoutExpired as error:
         kill_git(process)
         raise GitFailed(f"git {name} gave no answer: {GIT_TIMEOUT_S:.0f} s passed; it is tried again") from error
     except BaseException:
         kill_git(process)
         raise
+    if len(out) > OUTPUT_LIMIT_BYTES:
+        raise TooMuch(f"git {name} was ended: it said more than {OUTPUT_LIMIT_BYTES >> 20} MiB; the tree is too large")
     if process.returncode != 0:
+        if any(mark in err for mark in _NO_MEMORY):
+            raise TooMuch(f"git {name} was ended: it took more than {MEMORY_LIMIT_BYTES >> 20} MiB; the tree is too large")
         text = err.decode("utf-8", "replace").strip()
         reason = f"exit code {process.returncode}: {text[-400:]}"
         raise GitFailed(f"git {name} failed: {reason}; it is tried again", stderr=text, status=process.returncode)
@@ -131,11 +226,75 @@ def spawn_git(repository: str, env: Mapping[str, str], *args: str) -> subprocess
         raise GitFailed(f"git {args[0]} could not be started: {error}; it is tried again") from error
 
 
+def _collect(process: subprocess.Popen[bytes], stdin: bytes | None) -> tuple[bytes, bytes]:
+    """What the child said on both streams once it has ended; more than the limit ends it. Answers to `stdin` are short."""
+    if stdin is not None:
+        return process.communicate(stdin, timeout=GIT_TIMEOUT_S)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdin.close()
+    out, err = process.stdout.fileno(), process.stderr.fileno()
+    said = {out: bytearray(), err: bytearray()}
+    streams = select.poll()
+    for stream in said:
+        streams.register(stream, select.POLLIN | select.POLLHUP)
+    deadline, open_streams = time.monotonic() + GIT_TIMEOUT_S, 2
+    while open_streams:
+        ready = streams.poll(max(0, deadline - time.monotonic()) * 1000)
+        if not ready:
+            raise subprocess.TimeoutExpired("git", GIT_TIMEOUT_S)
+        for stream, _ in ready:
+            chunk = os.read(stream, PIPE_BYTES)
+            said[stream] += chunk
+            if not chunk:
+                streams.unregister(stream)
+                open_streams -= 1
+        del said[err][:-_ERROR_LIMIT_BYTES]
+        if len(said[out]) > OUTPUT_LIMIT_BYTES:
+            kill_git(process)
+            break
+    process.wait(max(0, deadline - time.monotonic()))
+    return bytes(said[out]), bytes(said[err])
+
+
+def execute(repository: str, env: Mapping[str, str], *args: str) -> tuple[int, str, str]:
+    """(status, output, errors) of one git command run through GitPython, for what is rare; raises GitFailed if it can't be.
+
+    GitPython's own reading of a repository is not asked for: it reads the configuration, by other rules than git.
+    """
+    from git.cmd import Git
+    from git.exc import CommandError
+
+    try:
+        result: Any = Git(repository).execute(
+            ["git", *args],
+            env=dict(env),
+            with_extended_output=True,
+            with_exceptions=False,
+            kill_after_timeout=GIT_TIMEOUT_S,
+        )
+    except (CommandError, OSError) as error:
+        raise GitFailed(f"git {args[0]} could not be started: {error}; it is tried again") from error
+    return int(result[0]), str(result[1]), str(result[2])
+
+
+def bound_memory(process: subprocess.Popen[bytes]) -> None:
+    """Keep a command that `spawn_git` started from taking the machine's memory."""
+    with contextlib.suppress(OSError):  # it may have ended already
+        resource.prlimit(process.pid, resource.RLIMIT_DATA, (MEMORY_LIMIT_BYTES, MEMORY_LIMIT_BYTES))
+
+
 def kill_git(process: subprocess.Popen[bytes]) -> None:
     """End the child with all that it started; it is its own session, so the group is its alone until it is reaped."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+
+
+def _asked(name: str) -> bytes:
+    """A line of the request; a name with a line's end in it is asked for as one that nothing has, or it would be two."""
+    return b"%s\n" % (b"" if "\n" in name else name.encode("utf-8", "surrogateescape"))
 
 
 class ObjectReader:
@@ -166,7 +325,7 @@ class ObjectReader:
     def ask(self, names: Iterable[str]) -> None:
         """Name objects to be read next, in order; at most a pipe's worth at a time, or both sides would wait."""
         assert self._process.stdin is not None
-        request = "".join(f"{name}\n" for name in names).encode()
+        request = b"".join(_asked(name) for name in names)
         assert len(request) < PIPE_BYTES
         try:
             self._process.stdin.write(request)

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from reconciler.errors import Transient
 from reconciler.source.candidate import Candidate
 from reconciler.source.ignore import IGNORE_FILE, path_rule
 from reconciler.source.parsing import ParsedCache
@@ -66,7 +67,13 @@ def open_preview(
     """The repository that can read the candidate, and its commit; a folder's files become one on top of the branch."""
     if candidate.sha:
         more = (candidate.objects,) if candidate.objects else ()
-        yield Preview(hosted, scope=scope, cache=cache, objects=more), candidate.sha
+        try:
+            yield Preview(hosted, scope=scope, cache=cache, objects=more), candidate.sha
+        except GitFailed as error:
+            if not candidate.objects:
+                raise
+            reason = f"{candidate.shown} could not be read whole: {error}"
+            raise Transient(f"{reason}; a plan fetches nothing: fetch what is not here, or plan a folder's files") from error
         return
     with tempfile.TemporaryDirectory(prefix="lineclear-plan-") as store:
         os.mkdir(os.path.join(store, "objects"))

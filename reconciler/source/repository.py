@@ -1,8 +1,8 @@
 """One bare repository: its head, its revisions as values, and the two refs of our own in it.
 
 Every call stands alone: it starts short-lived git children and leaves none, so any thread may use one Repository. GitPython
-opens and checks the repository and runs the commands that write or are rare (`Repo(...).git.execute`). Its object layer is not
-used: one Repo shared by threads reads wrong data, and an open one keeps children. What a push waits for (`rev-parse`,
+runs the commands that write or are rare (`plumbing.execute`). Its object layer is not used: one Repo shared by threads reads
+wrong data, and an open one keeps children. What a push waits for (`rev-parse`,
 `diff-tree`, `ls-tree`, `cat-file --batch`) are children of `plumbing`: 5 ms with parsing for one changed file in 10,000, and no
 import of 80 ms.
 Only committed objects are read; no work tree, no symlink, no submodule is ever followed, and no branch is ever written.
@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 from itertools import islice
-from typing import Any
 
 from reconciler.errors import ManifestError, UsageError
 from reconciler.model.source import Revision, Standing
@@ -28,14 +27,17 @@ from reconciler.source.ignore import IGNORE_FILE, PathRule, path_rule
 from reconciler.source.notes import NOTES_REF
 from reconciler.source.parsing import FILE_LIMIT_BYTES, OUR_NAMES, ParsedCache, is_silent, link_file, unread_file
 from reconciler.source.plumbing import (
-    GIT_TIMEOUT_S,
+    OUTPUT_LIMIT_BYTES,
     GitFailed,
     ObjectReader,
+    TooMuch,
+    bound_memory,
     drop_inherited_git_variables,
+    execute,
     finish_git,
+    hosted_environment,
     kill_git,
     run_git,
-    scrubbed_environment,
     spawn_git,
 )
 
@@ -48,7 +50,7 @@ _WINDOW = 256  # objects asked for at once; their names must fit a pipe
 _PATH_WINDOW = 24
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\Z")
 _BRANCH = re.compile(r"(?![-/.])(?!.*(?:\.\.|//|@\{|/\.|\.lock(?:/|\Z)))[^\x00-\x20\x7f~^:?*\[\\]+(?<![./])\Z")
-_DIFF = ("diff-tree", "-r", "-z", "--raw", "--no-renames")
+_DIFF = ("diff-tree", "-r", "-z", "--raw", "--no-renames", "--no-ext-diff", "--no-textconv")
 
 _SHA_LINE = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?\n")
 
@@ -85,7 +87,7 @@ class Repository:
         self.path = os.path.abspath(path)
         self.scope = scope or Scope()
         self._cache = cache or ParsedCache()
-        self._env = scrubbed_environment(self.path, quarantine=quarantine)
+        self._env = hosted_environment(self.path, quarantine=quarantine)
 
     def with_quarantine(self, quarantine: Mapping[str, str]) -> Repository:
         """The same repository, seeing a push's objects before they are accepted; the cache is shared."""
@@ -170,6 +172,7 @@ class Repository:
             asked = check_sha(previous) if previous is not None else ZERO_SHA
             reader.ask(f"{name}{part}" for name in (check_sha(sha), asked) for part in ("^{commit}", f":{IGNORE_FILE}"))
             with spawn_git(self.path, self._env, *_DIFF, asked, sha) as differ:
+                bound_memory(differ)
                 commit = _read_commit(reader, sha)
                 rule = self._read_rule(reader)
                 base = asked if reader.answer(limit_bytes=_COMMIT_LIMIT_BYTES) is not None else None
@@ -178,7 +181,8 @@ class Repository:
                     kill_git(differ)
                     change, total = self._whole_tree(sha, rule, known)
                 else:
-                    output = finish_git(differ, "diff-tree")
+                    with _within_bounds(sha):
+                        output = finish_git(differ, "diff-tree")
                     change, total = self._difference((base, old_rule), (sha, rule), output)
             if total > self.scope.limit_files:
                 message = f"{total} manifest files are over the limit of {self.scope.limit_files}"
@@ -235,8 +239,9 @@ class Repository:
         return entries
 
     def list_tree(self, sha: str) -> list[tree.Entry]:
-        """Every entry of a commit's tree, folders left out."""
-        return tree.list_entries(run_git(self.path, self._env, "ls-tree", "-r", "-z", "--full-tree", check_sha(sha)))
+        """Every entry of a commit's tree, folders left out; raises ManifestError if they are more than can be read."""
+        with _within_bounds(sha):
+            return tree.list_entries(run_git(self.path, self._env, "ls-tree", "-r", "-z", "--full-tree", check_sha(sha)))
 
     def read_blobs(
         self, entries: Iterable[tree.Entry], *, limit_bytes: int, marks: Sequence[bytes] = ()
@@ -305,20 +310,17 @@ class Repository:
         return out
 
     def _execute(self, *args: str) -> tuple[int, str, str]:
-        import git
+        return execute(self.path, self._env, *args)
 
-        try:
-            with git.Repo(self.path) as repo:
-                result: Any = repo.git.execute(
-                    ["git", *args],
-                    env=self._env,
-                    with_extended_output=True,
-                    with_exceptions=False,
-                    kill_after_timeout=GIT_TIMEOUT_S,
-                )
-        except (git.InvalidGitRepositoryError, git.NoSuchPathError, OSError) as error:
-            raise GitFailed(f"{self.path} could not be read: not a git repository: {error}; restore it") from error
-        return int(result[0]), str(result[1]), str(result[2])
+
+@contextmanager
+def _within_bounds(sha: str) -> Iterator[None]:
+    """A tree may name its folders again and again: then a few objects are more paths than there is memory."""
+    try:
+        yield
+    except TooMuch as error:
+        reason = f"its paths are over the limit of {OUTPUT_LIMIT_BYTES >> 20} MiB; remove some"
+        raise ManifestError(f"{IGNORE_FILE}:1:1: {sha[:12]} cannot be read: {reason}") from error
 
 
 @contextmanager

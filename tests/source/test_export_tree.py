@@ -75,3 +75,32 @@ def test_a_tree_is_made_once_and_an_unknown_commit_leaves_nothing(desk, reposito
     with pytest.raises(Transient):
         export_tree(repository, "1" * 40, dest.with_name("other"))
     assert os.listdir(dest.parent) == ["commit"]
+
+
+def make_tree(desk, *entries):
+    """A tree written as it is, however wrong, in the hosted repository; its SHA."""
+    raw = b"".join(f"{mode} ".encode() + name + b"\0" + bytes.fromhex(sha) for mode, name, sha in entries)
+    (desk.work / "raw").write_bytes(raw)
+    words = ("hash-object", "-t", "tree", "-w", "--literally", str(desk.work / "raw"))
+    return desk.git(*words, cwd=desk.bare).stdout.strip()
+
+
+def test_names_that_come_twice_or_that_no_file_can_have_are_left_out(desk, repository, dest):
+    blob = desk.git("hash-object", "-w", "--stdin", stdin="x", cwd=desk.bare).stdout.strip()
+    up = desk.git("hash-object", "-w", "--stdin", stdin="both/../../fine", cwd=desk.bare).stdout.strip()
+    inner = make_tree(desk, ("100644", b"file", blob), ("120000", b"link", blob))
+    deep = inner
+    for _ in range(30):
+        deep = make_tree(desk, ("40000", b"d" * 200, deep))
+    root = make_tree(
+        desk,
+        ("100644", b"-rf", blob), ("120000", b"both", blob), ("40000", b"both", inner), ("40000", b"deep", deep),
+        ("100644", b"fine", blob), ("40000", b"fine", inner), ("100644", b"n" * 300, blob), ("100644", b"new\nline", blob),
+        ("100644", b"twice", blob), ("100644", b"twice", blob), ("120000", b"up", up), ("100644", b"\xff\x1b[31m", blob),
+    )  # fmt: skip
+    sha = desk.git("commit-tree", "-m", "x", root, cwd=desk.bare).stdout.strip()
+    left_out = export_tree(repository, sha, dest)
+    below = "/".join(["deep", *["d" * 200] * 30])
+    assert left_out == ["both", f"{below}/file", f"{below}/link", "fine/file", "fine/link", "n" * 300, "twice", "up"]
+    assert sorted(os.listdir(os.fsencode(dest))) == [b"-rf", b"both", b"fine", b"new\nline", b"twice", b"\xff\x1b[31m"]
+    assert (dest / "fine").is_file()

@@ -9,7 +9,7 @@ import pytest
 
 from reconciler.errors import UsageError
 from reconciler.source import plumbing
-from reconciler.source.plumbing import GitFailed, ObjectReader, run_git, scrubbed_environment
+from reconciler.source.plumbing import GitFailed, ObjectReader, hosted_environment, run_git
 from reconciler.source.repository import Repository
 
 
@@ -57,7 +57,7 @@ def test_one_repository_read_by_many_threads_reads_the_same(desk, repository, ma
 
 
 def test_a_failing_command_says_what_git_said(desk):
-    env = scrubbed_environment(str(desk.bare))
+    env = hosted_environment(str(desk.bare))
     with pytest.raises(GitFailed, match="exit code 128: fatal: not a tree object") as caught:
         run_git(str(desk.bare), env, "ls-tree", "-r", "0" * 39 + "1")
     assert "fatal" in caught.value.stderr
@@ -74,7 +74,7 @@ def test_a_place_that_is_no_repository_is_a_failure_that_passes(short_dir):
 
 def test_a_child_that_never_answers_is_killed(desk, monkeypatch):
     monkeypatch.setattr(plumbing, "GIT_TIMEOUT_S", 0.1)
-    env = scrubbed_environment(str(desk.bare))
+    env = hosted_environment(str(desk.bare))
     before = children()
     with pytest.raises(GitFailed, match="gave no answer"), ObjectReader(str(desk.bare), env) as reader:
         reader.answer(limit_bytes=1)
@@ -89,7 +89,7 @@ def test_an_object_over_the_limit_is_read_past(desk):
         for data in (b"x" * 300_000, b"small\n")
     ]
     big, small = (blob.decode().strip() for blob in blobs)
-    with ObjectReader(str(desk.bare), scrubbed_environment(str(desk.bare))) as reader:
+    with ObjectReader(str(desk.bare), hosted_environment(str(desk.bare))) as reader:
         reader.ask([big, "0" * 40, small])
         assert reader.answer(limit_bytes=1000) == (big, "blob", 300_000, b"")
         assert reader.answer(limit_bytes=1000) is None
@@ -98,13 +98,13 @@ def test_an_object_over_the_limit_is_read_past(desk):
 
 @pytest.mark.parametrize("folder", ["/etc", "../elsewhere", "objects/../../x"])
 def test_a_quarantine_outside_the_repository_is_ignored(desk, folder):
-    assert "GIT_OBJECT_DIRECTORY" not in scrubbed_environment(str(desk.bare), quarantine={"GIT_QUARANTINE_PATH": folder})
+    assert "GIT_OBJECT_DIRECTORY" not in hosted_environment(str(desk.bare), quarantine={"GIT_QUARANTINE_PATH": folder})
 
 
 def test_a_quarantine_inside_the_repository_is_read_with_the_objects_behind_it(desk):
     incoming = desk.bare / "objects" / "incoming-1"
     incoming.mkdir()
-    env = scrubbed_environment(str(desk.bare), quarantine={"GIT_QUARANTINE_PATH": str(incoming)})
+    env = hosted_environment(str(desk.bare), quarantine={"GIT_QUARANTINE_PATH": str(incoming)})
     assert (env["GIT_OBJECT_DIRECTORY"], env["GIT_ALTERNATE_OBJECT_DIRECTORIES"]) == (
         os.path.realpath(incoming),
         os.path.realpath(desk.bare / "objects"),
