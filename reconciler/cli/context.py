@@ -37,11 +37,10 @@ def scope_of(args: Args) -> str | None:
 
 
 def reader_of(args: Args) -> Reader:
-    """The home's database, read-only; what is printed while a transaction of it is open goes out when that has ended."""
-    from reconciler.cli.snapshot import Snapshot
+    """The home's database, read-only."""
     from reconciler.store.read import open_read
 
-    return open_read(home_of(args).database, kind=Snapshot)
+    return open_read(home_of(args).database)
 
 
 def now_s() -> float:

@@ -25,7 +25,6 @@ COMMAND = str(Path(sys.executable).with_name("lineclear"))
 DEADLINE_S = 60.0
 FINAL = ("Succeeded", "Failed", "Error")
 SETTINGS = "parallelism = 64\npoll_interval_s = 60\n[steps]\ngrace_s = 0.2\n"
-NOBODY = 65534
 
 
 def await_true(condition, what, within_s=DEADLINE_S):
@@ -62,22 +61,26 @@ def read_groups(pid):
 
 
 class House:
-    """One home. `logs` is where its steps bear witness, outside the home, so that a full home silences nobody."""
+    """One home. `logs` is where its steps bear witness, outside the home, so that a full home silences nobody.
 
-    def __init__(self, *, settings=SETTINGS, inside=(), uid=None, root=None):
+    `seen` is the home as this process sees it, `root` as its commands do.
+    """
+
+    def __init__(self, *, settings=SETTINGS, inside=()):
         self.folder = Path(tempfile.mkdtemp(prefix="lca"))
-        self.root = root or self.folder / "home"
+        self.root = self.seen = self.folder / "home"
         self.logs = self.folder / "logs"
         self.inside = tuple(inside)
         self.environ = {}
         self.child = None
         self.groups = set()
         self.logs.mkdir()
-        if uid is not None:
-            os.chown(self.folder, uid, -1)
-            os.chown(self.logs, uid, -1)
+        self.prepare()
         self.must("init", "--empty")
         self.set_up(settings)
+
+    def prepare(self):
+        """What has to be there before the home is made."""
 
     def set_up(self, text):
         """Writes the settings that the next start reads."""
@@ -85,7 +88,7 @@ class House:
 
     def file(self, name):
         """A file of the home as this process sees it."""
-        return self.root / name
+        return self.seen / name
 
     # commands
 
@@ -122,7 +125,7 @@ class House:
     def connect(self, within_s=DEADLINE_S):
         link = socket.socket(socket.AF_UNIX)
         link.settimeout(within_s)
-        folder = os.open(self.root, os.O_PATH | os.O_DIRECTORY)
+        folder = os.open(self.seen, os.O_PATH | os.O_DIRECTORY)
         try:
             link.connect(f"/proc/self/fd/{folder}/control.sock")
         except OSError:
