@@ -17,6 +17,7 @@ from pathlib import Path
 
 from reconciler.clock import SystemClock
 from reconciler.model.attempt import AttemptId, Launch, Started
+from reconciler.runtime.grouping import find_grouping
 from reconciler.runtime.host import HostRuntime
 
 BLOCKS = 8
@@ -33,7 +34,9 @@ class Bench:
         self.database.execute("PRAGMA journal_mode=WAL")
         self.database.execute("PRAGMA synchronous=FULL")
         self.database.execute("CREATE TABLE t(id INTEGER, what TEXT)")
-        self.runtime = HostRuntime(home, poke_path=home / "control", clock=SystemClock(), boot_id=BOOT_ID)
+        self.runtime = HostRuntime(
+            home, poke_path=home / "control", clock=SystemClock(), boot_id=BOOT_ID, grouping=find_grouping(home)
+        )
         self.runtime.open()
 
     def commit(self, number, what):

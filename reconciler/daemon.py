@@ -32,6 +32,7 @@ from reconciler.reception import Reception
 from reconciler.setting_values import loopback
 from reconciler.settings import Settings, load
 from reconciler.source.parsing import ParsedCache, manifest_parser
+from reconciler.source.receipts import why_unchecked
 from reconciler.source.repository import Repository, Scope
 from reconciler.source.watch import SourceThread, WatchSettings
 from reconciler.store import catalogue
@@ -65,6 +66,7 @@ class Daemon:
             clock=clock,
             settings=WatchSettings(branch=settings.branch, poll_s=settings.poll_interval_s),
             standing=self._standing,
+            why_unchecked=lambda revision: why_unchecked(home.root, revision),
         )
         self._messenger = _messenger(home, settings, self._inbox, clock) if settings.notify_command else None
         tally = Tally() if settings.metrics_listen else None

@@ -6,6 +6,7 @@ name only, so that who needs no repository does not pay for it.
 
 from __future__ import annotations
 
+import logging
 import os
 import pwd
 import select
@@ -18,6 +19,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from reconciler.clock import Clock, local_zone
+from reconciler.errors import Refused
 from reconciler.home import Home
 from reconciler.instance import read_boot_id
 from reconciler.loop.context import Options
@@ -29,7 +31,7 @@ from reconciler.loop.recover import recover
 from reconciler.loop.tick import Loop
 from reconciler.model.attempt import Liveness
 from reconciler.obs import Tally
-from reconciler.runtime.grouping import find_grouping
+from reconciler.runtime.grouping import NO_GROUPS, Grouping, find_grouping
 from reconciler.runtime.host import HostRuntime
 from reconciler.settings import Settings
 from reconciler.store import catalogue
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from reconciler.chores import Chores
     from reconciler.messenger import Messenger
     from reconciler.source.watch import SourceThread
+
+
+log = logging.getLogger(__name__)
 
 
 def new_uid() -> str:
@@ -63,6 +68,22 @@ def _free_bytes(home: Home) -> int | None:
     except OSError:
         return None
     return found.f_bavail * found.f_frsize
+
+
+def _grouping(home: Home, settings: Settings) -> Grouping:
+    """Where the workers have their control groups; what cannot be had is logged, or refused if it is required."""
+    if settings.groups == "off":
+        return NO_GROUPS
+    found = find_grouping(Path(home.root), wanted=settings.controllers, is_required=settings.groups == "required")
+    if found.problem and found.is_required:
+        raise Refused(
+            f"could not start: {found.problem}; delegate a group to this account, or set steps.groups in {home.settings} to"
+            ' "auto", and what cannot be had is gone without'
+        )
+    if found.problem:
+        level = logging.WARNING if settings.controllers else logging.INFO
+        log.log(level, "steps go without: %s", found.problem, extra={"action": "groups"})
+    return found
 
 
 class Boundary:
@@ -106,7 +127,7 @@ class Engine:
         self.inbox = inbox
         self.writer: Writer = open_writer(home.database)
         self.writer.telling, self.writer.is_counted = settings.telling, tally is not None
-        grouping = find_grouping(Path(home.root))
+        grouping = _grouping(home, settings)
         self.runtime = HostRuntime(
             Path(home.root), poke_path=Path(home.socket), clock=clock, boot_id=boot_id, grouping=grouping
         )

@@ -14,7 +14,7 @@ from typing import Any
 
 from reconciler import __version__
 from reconciler.control.server import Peer, Reply
-from reconciler.errors import LineclearError, ManifestError, Transient, UsageError
+from reconciler.errors import ManifestError, Transient, UsageError
 from reconciler.home import Home
 from reconciler.lint import lint_files
 from reconciler.loop.inbox import Inbox, Look, Ping, Pushed, Request
@@ -25,6 +25,7 @@ from reconciler.obs import Tally
 from reconciler.source.check import Lookup, PushRequest, check_push, decode_request
 from reconciler.source.offline import TreeLookup
 from reconciler.source.parsing import FILE_LIMIT_BYTES
+from reconciler.source.receipts import write_receipt
 from reconciler.source.repository import Repository
 from reconciler.store.lookup import LiveDefinitions, StoreLookup
 
@@ -83,7 +84,7 @@ class Reception:
             case "ping":
                 reply({"ok": self._ping()})
             case "check":
-                self._check(args, reply)
+                self._check(args, peer, reply)
             case "pushed":
                 self._pushed(args, reply)
             case "sync_now":
@@ -122,21 +123,15 @@ class Reception:
             raise ManifestError("\n".join(str(error) for error in errors))
         return [document for file in files for document in file.documents]
 
-    def _check(self, args: Mapping[str, Any], reply: Reply) -> None:
+    def _check(self, args: Mapping[str, Any], peer: Peer, reply: Reply) -> None:
         request = decode_request(args)
         request = replace(request, options=(*request.options, *self._options))
-        try:
-            with self._git:
-                lookup = self._lookup_for(request)
-                verdict = check_push(self._repository, request, lookup, branch=self._branch, images=self._images)
-                if not verdict.accepted:
-                    self._tally.add_refusal_for("push")
-        except UsageError:
-            raise
-        except LineclearError as error:
-            reply({"say": f"warning: the push was not checked: {error}"})
-            reply({"exit": 0})
-            return
+        with self._git:
+            lookup = self._lookup_for(request)
+            verdict = check_push(self._repository, request, lookup, branch=self._branch, images=self._images)
+            if not verdict.accepted:
+                self._tally.add_refusal_for("push")
+        write_receipt(self._home.root, verdict, peer.actor)
         for line in verdict.lines:
             reply({"say": line})
         reply({"exit": 0 if verdict.accepted else 1})

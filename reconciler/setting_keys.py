@@ -14,6 +14,14 @@ from reconciler import setting_values as checks
 _DAY_S = 86_400
 _YEARS_S = 100 * 366 * _DAY_S
 _MOST_ROWS = 1_000_000_000
+_MOST_MB = 1_000_000_000
+_MOST_PIDS = 4_000_000
+_MOST_CPUS = 10_000
+
+
+MEMORY_MB = checks.number(0, _MOST_MB, whole=True)
+PIDS = checks.number(0, _MOST_PIDS, whole=True)
+CPUS = checks.number(0, _MOST_CPUS, least=0.01)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +86,30 @@ KEYS = (
         attribute="grace_s",
         meaning="seconds between the signal that asks a step to end and the one that makes it",
         check=checks.number(0, _DAY_S),
+    ),
+    Key(
+        name="steps.groups",
+        attribute="groups",
+        meaning='"auto": steps are in control groups where the machine allows it; "required": or no daemon starts; "off": never',
+        check=checks.one_of("auto", "required", "off"),
+    ),
+    Key(
+        name="steps.memory_mb",
+        attribute="step_memory_mb",
+        meaning="megabytes that one step may use, all its processes together; 0: as many as there are",
+        check=MEMORY_MB,
+    ),
+    Key(
+        name="steps.pids",
+        attribute="step_pids",
+        meaning="processes and threads that one step may have at once; 0: any number",
+        check=PIDS,
+    ),
+    Key(
+        name="steps.cpus",
+        attribute="step_cpus",
+        meaning="processors that one step may keep busy, 0.5 for half of one; 0: all",
+        check=CPUS,
     ),
     Key(
         name="notify.command",
@@ -161,7 +193,7 @@ KEYS = (
     Key(
         name="images",
         attribute="images",
-        meaning="which runtime runs which image, `host` or `sandbox`: as text, or as a table of runtime, command and path",
+        meaning="which runtime runs which image, `host` or `sandbox`: as text, or as a table, with what its steps may use",
         check=checks.table,
     ),
 )

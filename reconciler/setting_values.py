@@ -19,13 +19,15 @@ def one_of(*choices: str) -> Callable[[Any], str]:
     return lambda value: "" if value in choices else f"it must be one of {', '.join(map(repr, choices))}"
 
 
-def number(lowest: float, highest: float = math.inf, *, whole: bool = False) -> Callable[[Any], str]:
-    """A number from the lowest to the highest."""
+def number(lowest: float, highest: float = math.inf, *, whole: bool = False, least: float = 0) -> Callable[[Any], str]:
+    """A number from the lowest to the highest; `least`: the smallest but for the lowest itself."""
     def check(value: Any) -> str:
         is_number = isinstance(value, int if whole else (int, float)) and not isinstance(value, bool)
         kind = "a whole number" if whole else "a number"
         limits = f"{_plain(lowest)} or more" if highest == math.inf else f"from {_plain(lowest)} to {_plain(highest)}"
-        return "" if is_number and lowest <= value <= highest else f"it must be {kind}, {limits}"
+        if least:
+            limits = f"{_plain(lowest)} or from {_plain(least)} to {_plain(highest)}"
+        return "" if is_number and lowest <= value <= highest and not lowest < value < least else f"it must be {kind}, {limits}"
 
     return check
 

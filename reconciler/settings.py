@@ -16,13 +16,16 @@ from reconciler import setting_values as checks
 from reconciler.errors import UsageError
 from reconciler.files import read_regular
 from reconciler.home import Home
+from reconciler.model.attempt import StepLimits
 from reconciler.model.images import Image
 from reconciler.model.notice import ALL_KINDS, Telling
-from reconciler.setting_keys import KEYS
+from reconciler.setting_keys import CPUS, KEYS, MEMORY_MB, PIDS
 
 DEFAULT = "default"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _RUNTIMES = ("host", "sandbox")
+_LISTS = ("command", "path")
+_LIMITS = {"memory_mb": MEMORY_MB, "pids": PIDS, "cpus": CPUS}
 _HOST = "host"  # the image that always means this machine
 _MB = 1_000_000
 _MOST_BYTES = 1_000_000
@@ -41,6 +44,10 @@ class Settings:
     lang: str = "C.UTF-8"
     tz: str = ""
     grace_s: float = 10.0
+    groups: str = "auto"
+    step_memory_mb: int = 0
+    step_pids: int = 0
+    step_cpus: float = 0.0
     images: Mapping[str, Image] = field(default_factory=lambda: {_HOST: Image()})
     image_policy: str = "host"
     compatibility: str = ""
@@ -60,6 +67,18 @@ class Settings:
     limit_documents: int = 20_000
     limit_check_s: float = 60.0
     origins: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def limits(self) -> StepLimits:
+        """What one step may use whose image says nothing else."""
+        return StepLimits(memory_mb=self.step_memory_mb, pids=self.step_pids, cpus=self.step_cpus)
+
+    @property
+    def controllers(self) -> frozenset[str]:
+        """What the kernel has to count for these limits."""
+        said = [self.limits, *(image.limits(self.limits) for image in self.images.values())]
+        names = {"memory": "memory_mb", "pids": "pids", "cpu": "cpus"}
+        return frozenset(name for name, attribute in names.items() if any(getattr(one, attribute) for one in said))
 
     @property
     def telling(self) -> Telling:
@@ -154,21 +173,25 @@ def _parse_images(given: Mapping[str, Any], text: str, shown: str) -> dict[str, 
         said = value if isinstance(value, dict) else {"runtime": value}
         for key, wrong in _wrong_in_image(image, said):
             raise UsageError(f"{shown}:{_line_of(text, ('images', image, key))}: image {image!r} {wrong}")
-        lists = {key: tuple(said[key]) for key in ("command", "path") if key in said}
-        found[image] = Image(runtime=said.get("runtime", _HOST), **lists)
+        given_as: dict[str, Any] = {key: tuple(said[key]) for key in _LISTS if key in said}
+        given_as |= {key: said[key] for key in _LIMITS if key in said}
+        found[image] = Image(runtime=said.get("runtime", _HOST), **given_as)
     return found
 
 
 def _wrong_in_image(image: str, said: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """Each key that is wrong, and what is."""
     for key, value in said.items():
-        if key not in ("runtime", "command", "path"):
-            yield key, f"has the key {key!r}; there is runtime, command, path"
+        if key not in ("runtime", *_LISTS, *_LIMITS):
+            yield key, f"has the key {key!r}; there is {', '.join(('runtime', *_LISTS, *_LIMITS))}"
         elif key == "runtime":
             if value not in _RUNTIMES:
                 yield key, f"has the runtime {value!r}; there is {', '.join(_RUNTIMES)}"
             elif image == _HOST and value != _HOST:
                 yield key, f"has the runtime {value!r}: it always means this machine; map another name"
+        elif key in _LIMITS:
+            if wrong := _LIMITS[key](value):
+                yield key, f"has the {key} {_seen(value)}: {wrong}"
         elif not checks.texts(value):
             yield key, f"has the {key} {value!r}: it must be a list of texts"
         elif key == "path" and not all(part.startswith("/") and ":" not in part for part in value):
@@ -241,8 +264,9 @@ def plain_value(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain_value(inner) for key, inner in value.items()}
     if isinstance(value, Image):
-        lists = {"command": list(value.command), "path": list(value.path)}
-        return {"runtime": value.runtime} | {key: parts for key, parts in lists.items() if parts}
+        lists = {key: list(getattr(value, key)) for key in _LISTS if getattr(value, key)}
+        limits = {key: getattr(value, key) for key in _LIMITS if getattr(value, key) is not None}
+        return {"runtime": value.runtime, **lists, **limits}
     return list(value) if isinstance(value, tuple) else value
 
 

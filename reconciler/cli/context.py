@@ -37,10 +37,11 @@ def scope_of(args: Args) -> str | None:
 
 
 def reader_of(args: Args) -> Reader:
-    """The home's database, read-only."""
+    """The home's database, read-only; what is printed while a transaction of it is open goes out when that has ended."""
+    from reconciler.cli.snapshot import Snapshot
     from reconciler.store.read import open_read
 
-    return open_read(home_of(args).database)
+    return open_read(home_of(args).database, kind=Snapshot)
 
 
 def now_s() -> float:

@@ -194,11 +194,12 @@ class _Watch:
 
     def __init__(self, args: Args, home: Home, shot: OneShot) -> None:
         from reconciler.cli.run_display import display_of
+        from reconciler.cli.snapshot import Snapshot
         from reconciler.store.read import open_read
 
         self._shot = shot
         self._home = home
-        self._reader: Reader = open_read(home.database)
+        self._reader: Reader = open_read(home.database, kind=Snapshot)
         self._display = display_of(args, home, shot.run_id)
         self._version = -1
         self._row: Row | None = None

@@ -71,6 +71,7 @@ def build_launch(ctx: Context, around: Surroundings, attempt: AttemptState) -> L
         extra_env_from=secrets,
         keep_stdout=call in spec.result_calls,
         sandbox=image.runtime == "sandbox",
+        limits=image.limits(around.settings.limits),
         shown=tuple(folder for folder in (env.get("LINECLEAR_REPO"), *image.path) if folder),
     )
 

@@ -43,7 +43,7 @@ def apply_revision(ctx: Context, revision: Revision) -> Applied:
     if catalogue.applied_sha(writer) != revision.previous:
         return Applied(sha=revision.sha, state="outdated")
     plan = plan_revision(revision, catalogue.catalogue_for(writer, revision))
-    lines = describe_plan(plan)
+    lines = [*_told_of_check(revision), *describe_plan(plan)]
     if plan.held:
         catalogue.record_revision(writer, revision, "held", plan.held, {"held": plan.held})
         tell_sync_failed(writer, revision.sha, "held", (plan.held,))
@@ -61,6 +61,7 @@ def apply_revision(ctx: Context, revision: Revision) -> Applied:
         "subject": revision.subject,
         "previous": revision.previous,
         "fast_forward": revision.fast_forward,
+        "unchecked": revision.unchecked,
         "lines": [*lines, *failures],
     }
     catalogue.record_revision(writer, revision, "applied", "", outcome)
@@ -68,6 +69,10 @@ def apply_revision(ctx: Context, revision: Revision) -> Applied:
     if errors or failures:
         tell_sync_failed(writer, revision.sha, "applied in part", (*errors, *failures))
     return Applied(sha=revision.sha, state="applied", lines=(*lines, *failures), runs=tuple(created))
+
+
+def _told_of_check(revision: Revision) -> list[str]:
+    return [f"warning: {revision.sha[:12]} was not checked as a whole: {revision.unchecked}"] if revision.unchecked else []
 
 
 def note_missing(ctx: Context, missing: BranchMissing) -> None:

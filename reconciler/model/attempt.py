@@ -14,6 +14,18 @@ AttemptId = NewType("AttemptId", int)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StepLimits:
+    """What one attempt may use at most, all its processes together; 0 is without a limit."""
+
+    memory_mb: int = 0
+    pids: int = 0
+    cpus: float = 0.0
+
+
+NO_LIMITS = StepLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Launch:
     """Everything a runtime needs to start one attempt, once.
 
@@ -37,6 +49,7 @@ class Launch:
     keep_stdout: bool = False
     sandbox: bool = False
     shown: tuple[str, ...] = ()
+    limits: StepLimits = NO_LIMITS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,16 +6,29 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 
+from reconciler.model.attempt import StepLimits
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Image:
     """What the settings say of an image: its runtime (`host` or `sandbox`), what it runs when a template gives no command,
-    and the folders that its steps find before those of PATH.
+    the folders that its steps find before those of PATH, and what one of them may use: None is what any step may.
     """
 
     runtime: str = "host"
     command: tuple[str, ...] = ()
     path: tuple[str, ...] = ()
+    memory_mb: int | None = None
+    pids: int | None = None
+    cpus: float | None = None
+
+    def limits(self, others: StepLimits) -> StepLimits:
+        """What one of its steps may use, where any step may use as much as `others`."""
+        return StepLimits(
+            memory_mb=others.memory_mb if self.memory_mb is None else self.memory_mb,
+            pids=others.pids if self.pids is None else self.pids,
+            cpus=others.cpus if self.cpus is None else self.cpus,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

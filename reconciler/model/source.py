@@ -40,7 +40,8 @@ class Revision:
     before) and every file that was refused before, `removed` the paths that are gone. A path that is no longer a file (a
     symlink, too large) is in `changed` with an error, so what it held goes stale and is not removed. Both are sorted by the
     bytes of the path. `fast_forward` is False if `previous` is not an ancestor of `sha`. `notices` are findings about the
-    tree itself (submodule, bad name); like all findings they cover what was read.
+    tree itself (submodule, bad name); like all findings they cover what was read. `unchecked` says that and why the commit came
+    in without a whole check, '' if it was checked or nobody asked.
     """
 
     sha: str
@@ -54,6 +55,7 @@ class Revision:
     subject: str = ""
     notices: tuple[Finding, ...] = ()
     total_files: int = 0
+    unchecked: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,9 +187,16 @@ class RefUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PushVerdict:
-    """The answer to a push: lines for the person who pushes, and whether it is taken."""
+    """The answer to a push: lines for the person who pushes, and whether it is taken.
+
+    `head` is the commit that the watched branch is to have, '' if the push does not concern it. `unchecked` says why it could
+    not be checked. `receipt` is what a check that let it in says of it beside "checked", '' for nothing.
+    """
 
     lines: tuple[str, ...] = ()
     accepted: bool = True
     errors: tuple[Finding, ...] = ()
     warnings: tuple[Finding, ...] = ()
+    head: str = ""
+    unchecked: str = ""
+    receipt: str = ""

@@ -12,6 +12,7 @@ import signal
 import stat
 import time
 
+from reconciler.runtime.bounds import unpack_bounds
 from reconciler.runtime.box import Box, BoxError
 from reconciler.runtime.wire import NOT_STARTED_CODE, SPAWN, write_slot
 
@@ -37,17 +38,20 @@ class NotAllowed(NotStartable):
 class Job:
     """What a LAUNCH frame says; all bytes, as the kernel wants them."""
 
-    __slots__ = ("argv", "attempt", "cwd", "directory", "env", "grace_s", "keep_stdout", "sandbox", "shown", "source", "token")
+    __slots__ = (
+        "argv", "attempt", "bounds", "cwd", "directory", "env", "grace_s", "keep_stdout", "sandbox", "shown", "source", "token",
+    )  # fmt: skip
 
     def __init__(self, attempt: int, body: bytes) -> None:
         self.attempt = attempt
-        head = body.split(b"\0", 10)
+        head = body.split(b"\0", 11)
         self.directory, self.cwd, self.token = head[0], head[1], head[2]
         self.grace_s = float(head[3])
         arguments, variables = int(head[4]), int(head[5])
         self.keep_stdout, self.sandbox = head[7] == b"1", head[8] == b"1"
         shown = int(head[9])
-        rest = head[10].split(b"\0", arguments + variables + shown)
+        self.bounds = unpack_bounds(head[10])
+        rest = head[11].split(b"\0", arguments + variables + shown)
         self.argv = rest[:arguments]
         self.env = dict(pair.split(b"=", 1) for pair in rest[arguments : arguments + variables])
         self.shown = rest[arguments + variables : arguments + variables + shown]

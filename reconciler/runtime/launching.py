@@ -8,6 +8,7 @@ from pathlib import PurePath
 
 from reconciler.model.attempt import Launch
 from reconciler.runtime import wire
+from reconciler.runtime.bounds import Bounds
 
 SECRET_LIMIT_BYTES = 128 * 1024  # the kernel refuses a longer variable
 
@@ -47,6 +48,7 @@ def pack_launch(launch: Launch, token: str) -> bytes:
         b"%d" % launch.keep_stdout,
         b"%d" % launch.sandbox,
         b"%d" % len(launch.shown),
+        Bounds(launch.limits.memory_mb, launch.limits.pids, launch.limits.cpus).pack(),
     ]
     shown = [_encode(_check_absolute(folder), "a folder that is shown") for folder in launch.shown]
     source = (launch.source or "").encode("utf-8", "surrogatepass")

@@ -46,6 +46,13 @@ def make_home(place: Place) -> None:
         write_file(f"{place.home}/cgroup.subtree_control", " ".join(f"+{name}" for name in place.controllers))
 
 
+def read_numbers(path: str) -> dict[str, int]:
+    """The `name number` lines of one of the kernel's files; empty if it cannot be read."""
+    with contextlib.suppress(OSError, ValueError), open(path, encoding="ascii") as file:
+        return {name: int(number) for name, number in (line.split() for line in file)}
+    return {}
+
+
 def write_file(path: str, text: str) -> None:
     """Tell the kernel; raises OSError."""
     fd = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
@@ -58,7 +65,7 @@ def write_file(path: str, text: str) -> None:
 class Membership:
     """One worker's groups, one for each place; the first is the one that proves its end. Without places it has none."""
 
-    __slots__ = ("group_id", "is_out", "is_required", "name", "path", "places", "problem")
+    __slots__ = ("group_id", "is_out", "is_required", "name", "path", "places", "problem", "turn")
 
     def __init__(self, places: list[Place], name: str, *, is_required: bool) -> None:
         self.places = places
@@ -67,7 +74,8 @@ class Membership:
         self.path = ""  # of the group that proves the end; '' if there is none
         self.group_id = 0
         self.problem = ""  # why a group could not be had
-        self.is_out = False  # beside its groups for a moment, to end all that is in them
+        self.is_out = False  # out of the group that proves the end for a moment, to end all that is in it
+        self.turn = 0
 
     def enter(self) -> None:
         """Make the groups and go into them; `problem` says what could not be had."""
@@ -98,6 +106,50 @@ class Membership:
             else:
                 return group_id
         raise AssertionError
+
+    def find(self, controller: str) -> tuple[str, str]:
+        """The group in which limits of this kind are kept and the kind of its hierarchy; empty if there is none."""
+        for place in self.places:
+            if controller in place.controllers and self.path:
+                return f"{place.home}/{self.name}", place.kind
+        return "", ""
+
+    def renew(self) -> None:
+        """Leave what earlier attempts are still charged for to the group above: go on in new groups."""
+        old = self.name
+        self.turn += 1
+        self.name = f"{old.partition('.')[0]}.{self.turn}"
+        self.enter()
+        for place in self.places:
+            groups.remove(f"{place.home}/{old}")
+
+    def end_others(self) -> bool:
+        """End all that is in the group but this process, whatever it forks and whoever's rights it has taken.
+
+        This process steps out first, which costs as much as several steps, and stays out until it is told to come back.
+        """
+        if not self.path:
+            return False
+        try:
+            if not self.is_out:
+                write_file(f"{self.places[0].origin}/cgroup.procs", "0")
+                self.is_out = True
+        except OSError:
+            return False
+        return groups.kill(self.path, self.group_id)
+
+    def come_back(self) -> None:
+        """Be in the groups again, before anything else begins."""
+        if self.is_out:
+            self.renew()
+
+    def tidy(self) -> None:
+        """Remove the groups that a step has made in its own."""
+        for place in self.places if self.path else ():
+            own = f"{place.home}/{self.name}"
+            with contextlib.suppress(OSError):
+                if os.stat(own).st_nlink > 2:
+                    groups.sweep(own)
 
     def is_fit(self) -> bool:
         """Whether an attempt may begin: groups that are required are tried for again."""

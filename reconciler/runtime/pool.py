@@ -288,7 +288,7 @@ class Pool:
         link.pid = pid
         problem = body.partition(b"\0")[2].decode("utf-8", "replace")
         if problem and problem != self._told:
-            log.warning("worker has no control group", extra={"action": "group-failed", "why": problem})
+            log.warning("a worker goes without: %s", problem, extra={"action": "groups"})
         self._told = problem
 
     def _hang_up(self, link: Link) -> None:

@@ -13,6 +13,7 @@ import signal
 import socket
 import time
 
+from reconciler.runtime.bounds import Meter
 from reconciler.runtime.box import tidy
 from reconciler.runtime.job import Job, NotStartable, enter_directory, fail_at, make_directories, spawn, write_script
 from reconciler.runtime.membership import Membership
@@ -46,6 +47,7 @@ ACKNOWLEDGE_WITHIN_S = 0.05
 ANNOUNCE_AFTER_MS = 5  # a shorter step is announced together with its end: one wake-up of the daemon, not two
 LOCK_WITHIN_S = 1.0
 CHASE_MS = 10
+CHASES = 3  # then the whole group is killed, if there is one
 STEP_SCORE = 500  # added to the out-of-memory score; also tells what a step made from what the daemon made
 LONGEST_WAIT_MS = 3_600_000  # poll refuses weeks
 
@@ -75,6 +77,7 @@ class Worker:
     def __init__(self, link: socket.socket, boot_id: str, poke_path: str, membership: Membership) -> None:
         self.link = link
         self.membership = membership
+        self.meter = Meter(membership)
         self.boot_id = boot_id
         self.poke_path = poke_path
         self.pid = os.getpid()
@@ -89,6 +92,7 @@ class Worker:
         self.tee: Tee | None = None
         self.wanted = 0  # STOP or KILL, once asked for
         self.kill_at: float | None = None
+        self.chased = 0  # how often the tree of this attempt has been killed, process by process
         self.requests: dict[int, int] = {}  # what each signal asks for
         self.wake, writing = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
@@ -175,6 +179,7 @@ class Worker:
         """Serve one attempt, or say why not; an empty refusal is final only if the record says so."""
         self.wanted = 0
         self.kill_at = None
+        self.chased = 0
         if not self.membership.is_fit():
             self.tell(REFUSED, job.attempt)
             return
@@ -189,6 +194,7 @@ class Worker:
             os.close(record)
             self.tell(REFUSED, job.attempt)
             return
+        self.meter.begin(job.bounds)
         fail_at("K7")
         claim = {"by": "worker", "attempt": job.attempt, "token": job.token.decode(), "boot": self.boot_id}
         claim |= {"worker": self.pid, "ticks": self.ticks}
@@ -203,6 +209,8 @@ class Worker:
         self.tell(ENDED, job.attempt, os.pread(record, RECORD_BYTES, 0).rstrip(b"\0"))
         self.unsettled = (job, record, time.monotonic() + ACKNOWLEDGE_WITHIN_S)
         os.chdir("/")
+        self.membership.come_back()
+        self.membership.tidy()
 
     def carry_out(self, job: Job, record: int) -> dict[str, object]:
         """Start the step and see its whole tree out; the fields of the exit record."""
@@ -236,7 +244,7 @@ class Worker:
             self.tee.drain()
             self.forget_closed(self.tee)
         self.end_tree(job, pid)
-        message = self.store_output()
+        message = "; ".join(filter(None, (self.meter.end(), self.store_output())))
         return {"kind": "exited", "code": code, "signal": number, "stopped": stopped, "message": message}
 
     def start(self, job: Job, record: int) -> int:
@@ -296,7 +304,7 @@ class Worker:
                 if self.wanted == STOP:
                     self.signal_tree(signal.SIGTERM)
                     self.signal_tree(signal.SIGCONT)
-            if self.is_time_to_kill():
+            if self.is_time_to_kill() and not self.end_group():
                 self.signal_tree(signal.SIGKILL)
         self.poll.unregister(pidfd)
         os.close(pidfd)
@@ -323,6 +331,11 @@ class Worker:
             with contextlib.suppress(PermissionError):  # it took another user's rights: waited for all the same
                 send_signal(process, signum)
 
+    def end_group(self) -> bool:
+        """End a tree that outruns the kills of its processes, or has taken another user's rights; False if it is not yet time."""
+        self.chased += 1
+        return self.chased > CHASES and self.membership.end_others()
+
     def end_tree(self, job: Job, pid: int) -> None:
         """Reap until no descendant is left; after a stop the others keep what is left of the grace.
 
@@ -339,7 +352,7 @@ class Worker:
             except ChildProcessError:
                 return
             self.obey(job)
-            if self.is_time_to_kill():
+            if self.is_time_to_kill() and not self.end_group():
                 for process in read_processes().values():
                     if process.parent == self.pid and process.state != "Z":
                         with contextlib.suppress(PermissionError):  # it took another user's rights: waited for

@@ -1,7 +1,7 @@
 """What is wrong with a push, and whose fault it is: the pre-receive check, in the daemon or as a program of its own.
 
 An error that the push brings refuses it: one in a file that it changes, or in an unchanged file that it breaks. Older errors
-are told as warnings. It reads only Git and a `Lookup`; it never changes anything, and its own failure never stops a push.
+are told as warnings. A check that cannot be done refuses it too. It reads only Git and a `Lookup`; it never changes anything.
 """
 
 from __future__ import annotations
@@ -11,15 +11,18 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from reconciler.errors import UsageError
+from reconciler.errors import LineclearError, UsageError
 from reconciler.lint import HOST_IMAGES, lint_files
+from reconciler.manifest import rules
+from reconciler.manifest.mistakes import mistake_finding
 from reconciler.model.images import Images
 from reconciler.model.locks import LockKind, LockRef
 from reconciler.model.source import Identity, PushVerdict, RefUpdate, Standing, identity_of
 from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Place, Severity
+from reconciler.source import hook
+from reconciler.source.parsing import UNCHECKED, log_mistakes
 from reconciler.source.repository import Repository
 
-WARN_OPTIONS = ("receive.lineclear=warn", "lineclear=warn")
 SHOWN_LIMIT = 100
 _UNKNOWN = datetime.fromtimestamp(0, UTC)  # a check has no instant of its own
 
@@ -95,8 +98,8 @@ def check_push(
 ) -> PushVerdict:
     """Whether the push is taken, with the lines that the pusher reads: every error, then warnings, all at once.
 
-    `images` are those that the settings map to a runtime. Raises Transient if Git cannot be read; the caller then lets the
-    push through.
+    `images` are those that the settings map to a runtime. A check that cannot be done refuses the push, whatever the reason:
+    it says so, and how to push all the same.
     """
     lines: list[str] = []
     verdict = PushVerdict()
@@ -106,19 +109,45 @@ def check_push(
         elif update.is_deletion:
             lines.append(f"warning: {update.ref} is deleted: nothing is removed and what was applied stays live; push it again")
         else:
-            verdict = _check_update(repository.with_quarantine(request.quarantine), update, lookup, images)
-    is_lenient = bool(verdict.errors) and _is_lenient(repository, request.options)
+            verdict = _try_update(repository, request, update, lookup, images)
+    is_wrong = bool(verdict.errors or verdict.unchecked)
+    is_lenient = is_wrong and _is_lenient(repository, request.options)
     lines += _describe(verdict, is_lenient=is_lenient)
-    return PushVerdict(
-        lines=tuple(lines),
-        accepted=not verdict.errors or is_lenient,
-        errors=verdict.errors,
-        warnings=verdict.warnings,
-    )
+    return replace(verdict, lines=tuple(lines), accepted=not is_wrong or is_lenient, receipt=_receipt(verdict))
+
+
+def _try_update(
+    repository: Repository, request: PushRequest, update: RefUpdate, lookup: Lookup, images: Images
+) -> PushVerdict:
+    try:
+        verdict = _check_update(repository.with_quarantine(request.quarantine), update, lookup, images)
+    except (LineclearError, OSError) as error:
+        verdict = PushVerdict(unchecked=str(error))
+    except Exception as error:  # noqa: BLE001 - the boundary of a check: whatever it is, it is said, and refuses
+        place = Place(path=update.new[:12], line=1, column=1)
+        mistake = mistake_finding(error, place, rules.MISTAKE, "the check failed")
+        log_mistakes([mistake])
+        verdict = PushVerdict(unchecked=mistake.message)
+    return replace(verdict, head=update.new)
 
 
 def _is_lenient(repository: Repository, options: Sequence[str]) -> bool:
-    return any(option in WARN_OPTIONS for option in options) or repository.config("receive.lineclear") == "warn"
+    if any(option in hook.WARN_OPTIONS for option in options):
+        return True
+    try:
+        return repository.config("receive.lineclear") == "warn"
+    except LineclearError:
+        return False
+
+
+def _receipt(verdict: PushVerdict) -> str:
+    if verdict.unchecked:
+        return f"not checked: {verdict.unchecked}; let through by receive.lineclear=warn"
+    return f"{_count(verdict)} let through by receive.lineclear=warn" if verdict.errors else ""
+
+
+def _count(verdict: PushVerdict) -> str:
+    return f"{len(verdict.errors)} error{'s' if len(verdict.errors) != 1 else ''}"
 
 
 def _describe(verdict: PushVerdict, *, is_lenient: bool) -> list[str]:
@@ -126,11 +155,14 @@ def _describe(verdict: PushVerdict, *, is_lenient: bool) -> list[str]:
     lines = [str(finding) for finding in found[:SHOWN_LIMIT]]
     if len(found) > SHOWN_LIMIT:
         lines.append(f"and {len(found) - SHOWN_LIMIT} more")
-    count = f"{len(verdict.errors)} error{'s' if len(verdict.errors) != 1 else ''}"
-    if is_lenient:
-        lines.append(f"{count}, let through by receive.lineclear=warn: what they concern is not applied")
+    if verdict.unchecked and is_lenient:
+        lines.append(f"{hook.NOT_CHECKED}: {verdict.unchecked}; let through by receive.lineclear=warn")
+    elif verdict.unchecked:
+        lines.append(f"refused: {hook.NOT_CHECKED}: {verdict.unchecked}; {hook.ANYWAY}")
+    elif is_lenient:
+        lines.append(f"{_count(verdict)}, let through by receive.lineclear=warn: what they concern is not applied")
     elif verdict.errors:
-        lines.append(f"refused: the push brings {count}; mend them, or push with -o receive.lineclear=warn")
+        lines.append(f"refused: the push brings {_count(verdict)}; mend them, or push with -o receive.lineclear=warn")
     return lines
 
 
@@ -141,9 +173,11 @@ def _check_update(repository: Repository, update: RefUpdate, lookup: Lookup, ima
     around = repository.read_before(update.new, _paths_affected(push, lookup))
     others = _OtherLocks(live, lookup, push.touched - bad | {file.path for file in around})
     linted = lint_files([*push.changed, *around], live, images=images, others=others)
+    log_mistakes(linted)
     before = set(lint_files([*push.before, *around], live, images=images, others=others)) if around else set()
     broken = [f for f in linted if f.place.path not in push.touched and f not in before]
-    own = [finding for file in push.changed for finding in file.findings] + [f for f in linted if f.place.path in push.touched]
+    own = [finding for file in push.changed for finding in file.findings if finding.rule not in UNCHECKED]
+    own += [f for f in linted if f.place.path in push.touched]
     found = [*push.notices, *own, *_taken(push, lookup), *(_blame(f) for f in broken)]
     standing = [
         Finding(place=f.place, rule=f.rule, severity=Severity.WARNING, message=f"(from before) {f.message}")
@@ -156,6 +190,9 @@ def _check_update(repository: Repository, update: RefUpdate, lookup: Lookup, ima
 
 
 def _blame(finding: Finding) -> Finding:
+    """What the push breaks elsewhere; a mistake of ours on what it leaves alone is nothing that it breaks."""
+    if finding.rule in UNCHECKED:
+        return replace(finding, severity=Severity.WARNING)
     return replace(finding, message=f"{finding.message} (this push breaks it)")
 
 

@@ -2,7 +2,8 @@
 
 Standard library only, and as little of it as possible: a push waits for it. It never imports anything of this package, never
 decides, and never stops a push because the daemon is down, hung or wrong: without an answer begun in 200 ms the pre-receive
-hook runs the check itself as another program, and the post-receive hook says where to look.
+hook runs the check itself as another program, and the post-receive hook says where to look. A check that cannot be done at all
+refuses the push and says how to push all the same; then that is written down.
 """
 
 from __future__ import annotations
@@ -19,6 +20,11 @@ ANSWER_S = 0.1  # from the start to the first byte of an answer; a push waits fo
 SILENCE_S = 30.0  # between two parts of an answer that has begun
 REFUSED = 10  # the offline check's exit code for it; any other is a failure of its own
 LATER = "accepted; see lineclear sync"
+NOT_CHECKED = "the push could not be checked"
+ANYWAY = "mend that, or push it unchecked: git push -o receive.lineclear=warn"
+WARN_OPTIONS = ("receive.lineclear=warn", "lineclear=warn")
+STDOUT, STDERR = 1, 2
+LOG_LIMIT_BYTES = 1 << 20
 
 
 class NoAnswer(Exception):
@@ -26,18 +32,23 @@ class NoAnswer(Exception):
 
 
 def main(name: str, home: str, python: str, package_root: str) -> int:
-    """The exit code for git: 1 only if the check found errors that the push brings."""
+    """The exit code for git: 1 if the check found errors that the push brings, or could not be made."""
     began_at = monotonic()
-    text = read_stdin()
     is_check = name == "pre-receive"
-    request = encode_request("check" if is_check else "pushed", text)
+    text = ""
     try:
-        return talk(home, request, began_at)
-    except (NoAnswer, OSError):
+        text = read_stdin()
+        request = encode_request("check" if is_check else "pushed", text)
+        try:
+            return talk(home, request, began_at)
+        except (NoAnswer, OSError):
+            if is_check:
+                return check_here(home, python, package_root, text)
+    except Exception as error:  # noqa: BLE001 - the boundary of the hook: a pusher reads a reason, never a trace
         if is_check:
-            return check_here(home, python, package_root, request)
-        say(LATER)
-        return 0
+            return not_checked(home, text, f"{type(error).__name__}: {error}")
+    say(LATER)
+    return 0
 
 
 def read_stdin() -> str:
@@ -57,10 +68,14 @@ def encode_request(verb: str, text: str) -> bytes:
         return f'{{"verb":"pushed","updates":[{updates}]}}\n'.encode()
     names = ("GIT_QUARANTINE_PATH", "GIT_OBJECT_DIRECTORY", "GIT_ALTERNATE_OBJECT_DIRECTORIES")
     quarantine = ",".join(f"{quote(n)}:{quote(os.environ[n])}" for n in names if n in os.environ)
-    count = os.environ.get("GIT_PUSH_OPTION_COUNT", "0")
-    options = [os.environ.get(f"GIT_PUSH_OPTION_{i}", "") for i in range(int(count) if count.isdigit() else 0)]
-    listed = ",".join(map(quote, options))
+    listed = ",".join(map(quote, push_options()))
     return f'{{"verb":"check","updates":[{updates}],"quarantine":{{{quarantine}}},"options":[{listed}]}}\n'.encode()
+
+
+def push_options() -> list[str]:
+    """What the pusher gave with -o."""
+    count = os.environ.get("GIT_PUSH_OPTION_COUNT", "0")
+    return [os.environ.get(f"GIT_PUSH_OPTION_{i}", "") for i in range(int(count) if count.isdigit() else 0)]
 
 
 def talk(home: str, request: bytes, began_at: float) -> int:
@@ -104,7 +119,10 @@ def listen(channel: socket) -> int:
 
 
 def obey(line: str) -> int | None:
-    """Print a line `{"say": "text"}`; return the code of a line `{"exit": 0}`; None for everything else."""
+    """Print a line `{"say": "text"}`; return the code of a line `{"exit": 0}`; None for everything else.
+
+    A line `{"error": ...}` is no answer: raises NoAnswer.
+    """
     line = line.strip()
     key, _, value = line.partition(":")
     value = value.strip()
@@ -116,15 +134,17 @@ def obey(line: str) -> int | None:
         except ValueError:
             return None
         say(text)
+    elif key.strip("{ ") == '"error"':
+        raise NoAnswer
     elif key.strip("{ ") == '"exit"':
         return 1 if value.rstrip("} ") != "0" else 0
     return None
 
 
-def say(text: str) -> None:
+def say(text: str, to: int = STDERR) -> None:
     """Print for the person who pushes; git puts `remote:` before it. What could act on a terminal is shown as an escape."""
     cleaned = "\n".join(line if line.isprintable() else clean(line) for line in text.split("\n"))
-    os.write(2, (cleaned + "\n").encode("utf-8", "backslashreplace"))
+    os.write(to, (cleaned + "\n").encode("utf-8", "backslashreplace"))
 
 
 def clean(text: str) -> str:
@@ -132,23 +152,66 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\t" else ascii(c)[1:-1] for c in text)
 
 
-def check_here(home: str, python: str, package_root: str, request: bytes) -> int:
-    """The verdict of the offline check, given the request as its input; if it breaks, the push is taken unchecked."""
+def check_here(home: str, python: str, package_root: str, text: str) -> int:
+    """The verdict of the offline check, given the request as its input; if it cannot be made, the push is refused."""
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("GIT_", "PYTHON"))}
     environment |= {"PYTHONPATH": package_root, "PYTHONSAFEPATH": "1"}
     argv = [python, "-m", "reconciler.source.offline", "--home", home, "--repository", os.getcwd()]
+    path, log = open_log(home)
     try:
         held = os.memfd_create("lineclear-request", 0)
-        os.write(held, request)
+        os.write(held, encode_request("check", text))
         os.lseek(held, 0, os.SEEK_SET)
-        pid = os.posix_spawn(python, argv, environment, file_actions=[(os.POSIX_SPAWN_DUP2, held, 0)])
+        actions = [(os.POSIX_SPAWN_DUP2, held, 0), (os.POSIX_SPAWN_DUP2, STDERR, STDOUT), (os.POSIX_SPAWN_DUP2, log, STDERR)]
+        pid = os.posix_spawn(python, argv, environment, file_actions=actions)
         exit_code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
     except OSError as error:
-        say(f"the push could not be checked: {error}; it is taken; see lineclear doctor")
-        return 0
+        return not_checked(home, text, str(error))
     if exit_code not in (0, REFUSED):
-        say(f"the push could not be checked: the check ended with {exit_code}; it is taken; see lineclear doctor")
+        return not_checked(home, text, f"the check ended with {exit_code}; see {path}")
     return 1 if exit_code == REFUSED else 0
+
+
+def open_log(home: str) -> tuple[str, int]:
+    """Where the offline check writes what is not for the pusher, and a descriptor of it; begun anew when it is long."""
+    path = os.path.join(home, "log", "hook.log")
+    try:
+        os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+        log = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        if os.fstat(log).st_size > LOG_LIMIT_BYTES:
+            os.ftruncate(log, 0)
+    except OSError:
+        return "the system's log", os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+    return path, log
+
+
+def not_checked(home: str, text: str, why: str) -> int:
+    """Refuse a push that cannot be checked, with the way to push all the same; take it if that was asked for, and note that."""
+    if not any(option in WARN_OPTIONS for option in push_options()):
+        say(f"refused: {NOT_CHECKED}: {why}; {ANYWAY}")
+        return 1
+    say(f"{NOT_CHECKED}: {why}; let through by receive.lineclear=warn")
+    note = f"not checked: {why}; let through by receive.lineclear=warn; pushed by {pusher()}"
+    folder = os.path.join(home, "checked")
+    try:
+        os.makedirs(folder, 0o700, exist_ok=True)
+        for line in text.splitlines():
+            receipt = os.open(os.path.join(folder, line.split(" ")[1]), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+            os.write(receipt, note.encode("utf-8", "backslashreplace"))
+            os.close(receipt)
+    except (OSError, IndexError) as error:
+        say(f"that could not be written down: {error}")
+    return 0
+
+
+def pusher() -> str:
+    """Who runs the hook: the system's account."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return f"uid {os.getuid()}"
 
 
 if __name__ == "__main__":

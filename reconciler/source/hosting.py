@@ -15,6 +15,13 @@ from reconciler.source.plumbing import hosted_environment, run_git
 from reconciler.source.repository import check_branch
 
 HOOKS = ("pre-receive", "post-receive")
+_WITHOUT = """\
+    import os
+    options = [value for name, value in os.environ.items() if name.startswith('GIT_PUSH_OPTION_')]
+    if 'receive.lineclear=warn' in options:
+        sys.exit(0)
+    print('refused: the push could not be checked; push it unchecked: git push -o receive.lineclear=warn', file=sys.stderr)
+    sys.exit(1)"""
 SEED_DATE = "2000-01-01T00:00:00+0000"
 SEED_MESSAGE = "Seed the repository"
 SHEBANG_LIMIT_BYTES = 250
@@ -23,6 +30,7 @@ _SETTINGS = (
     ("receive.denyDeleteCurrent", "ignore"),  # the hook says what deleting the watched branch means
     ("receive.autogc", "false"),  # no push waits for packing: the daemon tidies
     ("gc.auto", "0"),
+    ("core.hooksPath", "hooks"),  # else a core.hooksPath of the pusher's own configuration takes its place
 )
 
 
@@ -74,7 +82,7 @@ def install_hooks(path: Path, hook_python: str, *, home: Path) -> None:
 def hook_text(name: str, hook_python: str, *, home: Path) -> str:
     """A hook as a script for that very interpreter, isolated and without `site`: no shell, and nothing of the pusher's.
 
-    A Lineclear that has gone away lets every push through and says so.
+    A Lineclear that has gone away refuses a push and says so, and lets through what asks for it.
     """
     if len(os.fsencode(hook_python)) > SHEBANG_LIMIT_BYTES or any(c.isspace() for c in hook_python):
         raise UsageError(f"hooks cannot run {hook_python!r}: a #! line holds no spaces and 250 bytes; install it elsewhere")
@@ -86,9 +94,9 @@ def hook_text(name: str, hook_python: str, *, home: Path) -> str:
         f"sys.path.insert(0, {str(source)!r})\n"
         "try:\n"
         "    import hook\n"
-        "except ImportError:\n"
-        "    print('lineclear is gone from where this hook looks; run lineclear init', file=sys.stderr)\n"
-        "    sys.exit(0)\n"
+        "except Exception as error:\n"
+        "    print('lineclear is gone from where this hook looks; run lineclear init:', error, file=sys.stderr)\n"
+        f"{_WITHOUT if name == 'pre-receive' else '    sys.exit(0)'}\n"
         "del sys.path[0]\n"
         f"sys.exit(hook.main({name!r}, {str(home.absolute())!r}, {hook_python!r}, {str(source.parents[1])!r}))\n"
     )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import logging
 import os
 import sys
 import time
@@ -16,7 +17,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from pathlib import Path
 
-from reconciler.errors import LineclearError, UsageError
+from reconciler.errors import UsageError
 from reconciler.lint import HOST_IMAGES, lint_files
 from reconciler.manifest import named_locks, named_templates
 from reconciler.model.images import Images
@@ -25,7 +26,8 @@ from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Place, Se
 from reconciler.source import hook
 from reconciler.source.check import PushRequest, check_push, decode_request, semaphores_of
 from reconciler.source.ignore import IGNORE_FILE, path_rule
-from reconciler.source.parsing import FILE_LIMIT_BYTES, OUR_NAMES, bad_file, link_file, manifest_parser, unread_file
+from reconciler.source.parsing import FILE_LIMIT_BYTES, OUR_NAMES, UNCHECKED, bad_file, link_file, manifest_parser, unread_file
+from reconciler.source.receipts import write_receipt
 from reconciler.source.repository import Repository, Scope
 from reconciler.source.tree import Entry, is_hostile, path_key
 
@@ -133,7 +135,7 @@ def check_paths(paths: Sequence[Path], *, images: Images = HOST_IMAGES, notes: b
     for path in paths:
         for shown, real in _manifests(path):
             files.setdefault(shown, _read_file(shown, real, images))
-    found = dict.fromkeys(finding for file in files.values() for finding in file.findings)
+    found = dict.fromkeys(f for file in files.values() for f in file.findings if f.rule not in UNCHECKED)
     found |= dict.fromkeys(lint_files(list(files.values()), {}, images=images, notes=notes))
     return sorted(found, key=lambda f: (path_key(f.place.path), f.place.line, f.place.column, f.rule))
 
@@ -179,21 +181,23 @@ def _find_mark(real: Path) -> bytes:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Check the push that standard input names; EXIT_REFUSED if it brings errors, 0 for all else."""
+    """Check the push that standard input names; EXIT_REFUSED if it is refused, 0 if it is let in.
+
+    What is for the pusher goes to standard output, what is for the log to standard error. Any other end is a failure of the
+    check, which the hook tells: it refuses the push then.
+    """
     parser = argparse.ArgumentParser(prog="lineclear-check")
     parser.add_argument("--home", required=True)
     parser.add_argument("--repository", required=True)
     arguments = parser.parse_args(argv)
-    try:
-        request = decode_request(json.loads(sys.stdin.buffer.read()))
-        repository = Repository(arguments.repository)
-        scope = Scope(include=repository.config("lineclear.include") or "")
-        verdict = check_push_offline(Repository(arguments.repository, scope=scope), request)
-    except (LineclearError, ValueError, OSError) as error:
-        hook.say(f"the push could not be checked: {error}; it is taken")
-        return 0
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    request = decode_request(json.loads(sys.stdin.buffer.read()))
+    repository = Repository(arguments.repository)
+    scope = Scope(include=repository.config("lineclear.include") or "")
+    verdict = check_push_offline(Repository(arguments.repository, scope=scope), request)
     for line in verdict.lines:
-        hook.say(line)
+        hook.say(line, hook.STDOUT)
+    write_receipt(arguments.home, verdict, hook.pusher())
     return 0 if verdict.accepted else EXIT_REFUSED
 
 

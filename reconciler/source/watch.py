@@ -11,7 +11,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from reconciler.clock import Clock
 from reconciler.errors import LineclearError, ManifestError
@@ -40,7 +40,8 @@ class WatchSettings:
 class SourceThread:
     """Watches one branch until `stop`; hands each new Revision or BranchMissing to `inbox` once, from its own thread.
 
-    `standing` is asked in that thread, before each reading, for what the store knows of paths.
+    `standing` is asked in that thread, before each reading, for what the store knows of paths, and `why_unchecked` after it for
+    what is known of the commit's check.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class SourceThread:
         clock: Clock,
         settings: WatchSettings | None = None,
         standing: Callable[[], Standing] = Standing,
+        why_unchecked: Callable[[Revision], str] = lambda _revision: "",
     ) -> None:
         self._repository = repository
         self._inbox = inbox
         self._clock = clock
         self._settings = settings or WatchSettings()
         self._standing = standing
+        self._why_unchecked = why_unchecked
         self._look = threading.Event()  # the queue, of depth one
         self._stopping = threading.Event()
         self._lock = threading.Lock()
@@ -162,7 +165,7 @@ class SourceThread:
         if head == applied or mark == offered:
             return None, mark
         revision = self._repository.read_revision(head, applied, at=self._clock.now(), standing=self._standing())
-        return revision, mark
+        return replace(revision, unchecked=self._why_unchecked(revision)), mark
 
     def _hand_over(self, found: Observation, mark: tuple[str | None, str], offered: tuple[str | None, str] | None) -> None:
         if mark == offered:

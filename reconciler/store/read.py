@@ -85,7 +85,7 @@ class Reader:
         self._connection.close()
 
 
-def open_read(path: str, *, is_shared: bool = False) -> Reader:
+def open_read(path: str, *, is_shared: bool = False, kind: type[Reader] = Reader) -> Reader:
     """The database at `path`, which must be a home's state.db. With `is_shared` any thread may use it, one at a time.
 
     Raises Unreachable: Gone if there is none, Newer if a newer version of Lineclear has written it, Busy if it is locked,
@@ -104,7 +104,7 @@ def open_read(path: str, *, is_shared: bool = False) -> Reader:
             check_same_thread=not is_shared,
         )
         connection.row_factory = Row
-        reader = Reader(path, connection)
+        reader = kind(path, connection)
         version = reader.number("PRAGMA user_version")
     except DatabaseError as error:
         raise unreadable(path, error) from error

@@ -27,6 +27,7 @@ _PRAGMAS = (
     "PRAGMA foreign_keys = ON",
     "PRAGMA busy_timeout = 5000",
     "PRAGMA wal_autocheckpoint = 8000",
+    "PRAGMA journal_size_limit = 33554432",  # what a reader that stood in the way has let it grow to is given back
     "PRAGMA cache_size = -4000",
     "PRAGMA temp_store = MEMORY",
 )

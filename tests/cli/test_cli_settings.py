@@ -68,6 +68,9 @@ def test_values_are_read_with_the_line_that_they_came_from():
         ("path = '../other'", r"it must be a folder inside the repository"),
         ("[images]\nalpine = 'docker'", r"image 'alpine' has the runtime 'docker'; there is host"),
         ("[images]\n\nx = {runtim = 'host'}", r"toml:3: image 'x' has the key 'runtim'; there is runtime, command, path"),
+        ("[images]\nx = {pids = -1}", r"toml:2: image 'x' has the pids -1: it must be a whole number, from 0 to 4000000"),
+        ("[steps]\ncpus = 0.001", r"toml:2: the setting steps.cpus is 0.001: it must be a number, 0 or from 0.01 to 10000"),
+        ("[steps]\ngroups = 'on'", r"toml:2: the setting steps.groups is 'on': it must be one of 'auto', 'required', 'off'"),
         ("[images.'alpine:3']\nruntime = 'sandbox'\nroot = '/'", r"lineclear.toml:3: image 'alpine:3' has the key 'root'"),
         ("[images]\n# of ours\nhost = 'sandbox'", r"toml:3: image 'host' .*: it always means this machine"),
         ("[images]\nx = {command = 'sh -c'}", r"lineclear.toml:2: image 'x' has the command 'sh -c': it must be a list of texts"),
@@ -106,7 +109,7 @@ def test_an_image_is_mapped_by_text_or_by_a_table():
     text = """
 [images]
 alpine = "sandbox"
-"python:*" = { runtime = "sandbox", command = ["python3", "-"], path = ["/opt/python/bin"] }
+"python:*" = { runtime = "sandbox", command = ["python3", "-"], path = ["/opt/python/bin"], memory_mb = 500, cpus = 0.5 }
 [images."registry.example/tool:3"]
 command = ["tool"]
 """
@@ -114,7 +117,7 @@ command = ["tool"]
     assert found.images == {
         "host": Image(),
         "alpine": Image(runtime="sandbox"),
-        "python:*": Image(runtime="sandbox", command=("python3", "-"), path=("/opt/python/bin",)),
+        "python:*": Image(runtime="sandbox", command=("python3", "-"), path=("/opt/python/bin",), memory_mb=500, cpus=0.5),
         "registry.example/tool:3": Image(command=("tool",)),
     }
     assert parse(f"images = {shown_value(found.images)}", "lineclear.toml").images == found.images

@@ -154,7 +154,7 @@ def test_workers_import_little():
     root = str(Path(__file__).parents[2])
     done = subprocess.run([sys.executable, "-I", "-S", "-c", program, root], capture_output=True, text=True, check=True)
     modules = set(done.stdout.split())
-    ours = ("box", "groups", "job", "membership", "processes", "shim", "tee", "wire", "zygote")
+    ours = ("bounds", "box", "groups", "job", "membership", "processes", "shim", "tee", "wire", "zygote")
     own = {"reconciler", "reconciler.runtime", *(f"reconciler.runtime.{name}" for name in ours)}
     assert {name for name in modules if name.startswith("reconciler")} == own
     assert not modules & {"re", "json", "typing", "dataclasses", "pathlib", "subprocess", "threading", "logging", "datetime"}

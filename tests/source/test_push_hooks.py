@@ -6,9 +6,13 @@ import socket
 import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
+from reconciler.model.source import PushVerdict
+from reconciler.source import hook as hook_module
+from reconciler.source import receipts
 from reconciler.source.hosting import create_hosted
 
 ONE_PUSH_S = 5
@@ -152,20 +156,134 @@ def test_a_home_of_any_path_length_is_reached(short_dir, manifest, desk, daemon)
     assert len(told.requests) == 2
 
 
-def test_a_lineclear_that_is_gone_stops_no_push_and_init_repairs_the_hooks(desk, manifest):
+ANYWAY = ("-o", "receive.lineclear=warn", "origin", "HEAD:main")
+
+
+def receipt(desk, sha):
+    path = desk.home / "checked" / sha
+    return path.read_text() if path.exists() else None
+
+
+def break_hooks(desk, old, new):
     for name in ("pre-receive", "post-receive"):
         hook = desk.bare / "hooks" / name
-        hook.write_text(hook.read_text().replace("/source'", "/elsewhere'"))
-    desk.commit({"a.yaml": manifest("a")})
-    assert "lineclear is gone" in desk.push().stderr
+        hook.write_text(hook.read_text().replace(old, new))
+
+
+def test_a_lineclear_that_is_gone_refuses_what_it_cannot_check_and_init_repairs_the_hooks(desk, manifest):
+    break_hooks(desk, "/source'", "/elsewhere'")
+    sha = desk.commit({"a.yaml": manifest("a")})
+    refused = desk.push(check=False)
+    assert refused.returncode == 1
+    assert "lineclear is gone" in refused.stderr
+    assert "refused: the push could not be checked; push it unchecked: git push -o receive.lineclear=warn" in refused.stderr
+    assert "lineclear is gone" in desk.push(*ANYWAY).stderr
+    assert receipt(desk, sha) is None
     assert create_hosted(desk.bare, "main", None, sys.executable, home=desk.home) is False
-    desk.commit({"a.yaml": manifest("a", "false")})
+    sha = desk.commit({"a.yaml": manifest("a", "false")})
     assert remote_lines(desk.push()) == ["accepted; see lineclear sync"]
+    assert receipt(desk, sha) == ""
 
 
-def test_a_broken_check_of_its_own_stops_no_push(desk, manifest):
+def break_offline(desk, how):
+    broken = desk.home.parent / "broken"
+    (broken / "reconciler").mkdir(parents=True)
+    (broken / "reconciler" / "__init__.py").write_text("import not_there\n")
     hook = desk.bare / "hooks" / "pre-receive"
     parts = hook.read_text().rpartition("hook.main(")
-    hook.write_text(parts[0] + parts[1] + f"'pre-receive', {str(desk.home)!r}, '/bin/false', '/'))\n")
-    desk.commit({"a.yaml": manifest("Bad_Name")})
-    assert any("could not be checked: the check ended with 1; it is taken" in line for line in remote_lines(desk.push()))
+    programs = {"ends": ("/bin/false", "/"), "absent": ("/nonexistent", "/"), "no package": (sys.executable, str(broken))}
+    python, root = programs[how]
+    hook.write_text(parts[0] + parts[1] + f"'pre-receive', {str(desk.home)!r}, {python!r}, {root!r}))\n")
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [("ends", "the check ended with 1; see"), ("absent", "No such file"), ("no package", "the check ended with 1; see")],
+)
+def test_a_check_that_breaks_refuses_and_says_how_to_push_all_the_same(desk, manifest, how, why):
+    break_offline(desk, how)
+    sha = desk.commit({"a.yaml": manifest("a")})
+    refused = desk.push(check=False)
+    told = [line for line in remote_lines(refused) if line.startswith("refused: the push could not be checked: ")]
+    assert refused.returncode == 1
+    assert len(told) == 1
+    assert why in told[0]
+    assert told[0].endswith("mend that, or push it unchecked: git push -o receive.lineclear=warn")
+    assert "Traceback" not in refused.stderr
+    if how == "no package":
+        assert "No module named" in (desk.home / "log" / "hook.log").read_text()
+
+    taken = desk.push(*ANYWAY)
+    assert any("let through by receive.lineclear=warn" in line for line in remote_lines(taken))
+    assert receipt(desk, sha).startswith("not checked: ")
+    assert "; let through by receive.lineclear=warn; pushed by " in receipt(desk, sha)
+
+
+def test_a_bug_in_the_hook_itself_is_a_reason_and_no_trace(desk, manifest):
+    hook = desk.bare / "hooks" / "pre-receive"
+    hook.write_text(hook.read_text().replace("del sys.path[0]", "del sys.path[0]; hook.talk = None"))
+    desk.commit({"a.yaml": manifest("a")})
+    refused = desk.push(check=False)
+    assert refused.returncode == 1
+    assert "refused: the push could not be checked: TypeError: 'NoneType' object is not callable" in refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_mistake_of_ours_in_the_check_refuses_with_a_reference_that_stands_in_the_log(desk, manifest, tmp_path):
+    (tmp_path / "sitecustomize.py").write_text(
+        "import sys\n"
+        "class Late:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'reconciler.source.receipts':\n"
+        "            import reconciler.source.check as check\n"
+        "            check._check_update = None\n"
+        "sys.meta_path.insert(0, Late())\n"
+    )
+    hook = desk.bare / "hooks" / "pre-receive"
+    root = str(Path(hook_module.__file__).parents[2])
+    hook.write_text(hook.read_text().replace(f"{root!r}))", f"{str(tmp_path) + ':' + root!r}))"))
+    desk.commit({"a.yaml": manifest("a")})
+    refused = desk.push(check=False)
+    told = next(line for line in remote_lines(refused) if "could not be checked" in line)
+    assert "the check failed: TypeError at source/check.py:" in told
+    reference = told.partition("with reference ")[2].partition(";")[0]
+    log = (desk.home / "log" / "hook.log").read_text()
+    assert f"{reference}: " in log
+    assert "Traceback" in log
+    assert desk.push(*ANYWAY).returncode == 0
+
+
+def test_a_daemon_that_answers_with_an_error_is_no_answer(desk, daemon, manifest):
+    daemon(check=[{"error": {"code": 5, "message": "the store could not be read"}}], pushed=[{"exit": 0}])
+    sha = desk.commit({"a.yaml": manifest("a")})
+    began_at = time.monotonic()
+    desk.push()
+    assert time.monotonic() - began_at < 25
+    assert receipt(desk, sha) == ""
+
+
+def test_errors_that_are_let_through_are_written_down(desk, manifest):
+    sha = desk.commit({"a.yaml": manifest("Bad_Name")})
+    assert desk.push(check=False).returncode == 1
+    assert receipt(desk, sha) is None
+    desk.push(*ANYWAY)
+    assert receipt(desk, sha).startswith("1 error let through by receive.lineclear=warn; pushed by ")
+
+
+def test_hooks_of_the_pushers_own_configuration_do_not_take_the_place_of_the_check(desk, manifest, tmp_path):
+    settings = tmp_path / "gitconfig"
+    settings.write_text("[core]\n\thooksPath = /dev/null\n")
+    desk.env = lambda env=desk.env: env() | {"GIT_CONFIG_GLOBAL": str(settings)}
+    sha = desk.commit({"a.yaml": manifest("Bad_Name")})
+    assert desk.push(check=False).returncode == 1
+    sha = desk.commit({"a.yaml": manifest("a")})
+    desk.push()
+    assert receipt(desk, sha) == ""
+
+
+def test_receipts_do_not_pile_up(desk):
+    for number in range(receipts.MOST_KEPT + 1):
+        receipts.write_receipt(str(desk.home), PushVerdict(head=f"{number:040}"), "ann")
+    names = sorted(name for name in os.listdir(desk.home / "checked"))
+    assert len(names) == receipts.MOST_KEPT // 2
+    assert f"{receipts.MOST_KEPT:040}" in names
