@@ -44,7 +44,7 @@ def page(tally: Tally, database: str, monotonic: Callable[[], float]) -> str:
     with closing(open_read(database)) as reader, reader:
         locks = read_metrics.list_lock_counts(reader)
         phases = read_metrics.count_open_runs(reader)
-        running, queued = read_metrics.count_steps(reader)
+        running, queued, hindered = read_metrics.count_steps(reader)
         notices = read_metrics.count_waiting_notices(reader)
     held, pending = _by_lock(locks)
     runs = [Sample((("phase", phase),), phases.get(phase, 0)) for phase in _PHASES]
@@ -57,6 +57,7 @@ def page(tally: Tally, database: str, monotonic: Callable[[], float]) -> str:
         Family("lineclear_runs", "gauge", "Runs that have not ended.", runs),
         Family("lineclear_steps_running", "gauge", "Steps running now.", _one(running)),
         Family("lineclear_steps_queued", "gauge", "Steps waiting for a slot.", _one(queued)),
+        Family("lineclear_steps_hindered", "gauge", "Steps that wait for the machine.", _one(hindered)),
         Family("lineclear_notices_waiting", "gauge", "Notices not sent yet.", _one(notices)),
     ]
     return text_of([*gauges, *tally.families()])

@@ -199,7 +199,7 @@ def slot_pass(ctx: Context) -> None:
     if free <= 0 or ctx.draining:
         return
     for attempt in _next_attempts(ctx, active, free):
-        attempts.intend_attempt(writer, attempt, ctx.options.boot_id, _deadline(ctx, attempt))
+        attempts.intend_attempt(writer, attempt, ctx.options.boot_id, find_deadline(ctx, attempt))
         _note_running(ctx, attempt)
 
 
@@ -239,7 +239,7 @@ def _note_running(ctx: Context, attempt: AttemptState) -> None:
         ctx.writer.marks.run(run.id, node.name)
 
 
-def _deadline(ctx: Context, attempt: AttemptState) -> str | None:
+def find_deadline(ctx: Context, attempt: AttemptState) -> str | None:
     """When the process is to be ended: activeDeadlineSeconds from now; None for never. A bad one counts as passed."""
     run = runs.get_run(ctx.writer, attempt.run_id)
     stored = runs.StoredNodes(ctx.writer, run.id)
@@ -254,6 +254,3 @@ def _deadline(ctx: Context, attempt: AttemptState) -> str | None:
         runs.set_node_message(ctx.writer, node.id, f"activeDeadlineSeconds cannot be used: {error}")
         length_s = 0.0
     return to_text(from_text(ctx.writer.now) + timedelta(seconds=max(length_s, 0.001)))
-
-
-

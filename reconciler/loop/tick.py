@@ -28,7 +28,7 @@ from reconciler.loop.revision import Applied, apply_revision, note_missing
 from reconciler.loop.settle import mark_everything, settle
 from reconciler.loop.telling import look_around, pass_overdue, take_told, tell_sync_failed
 from reconciler.loop.waiting import waiting_text
-from reconciler.model.attempt import AttemptId, Exited, Liveness, Lost, NotStarted, Observation, Started
+from reconciler.model.attempt import AttemptId, Exited, Hindered, Liveness, Lost, NotStarted, Observation, Started
 from reconciler.model.source import BranchMissing, Revision
 from reconciler.model.state import RULES, RunId
 from reconciler.store import attempts, catalogue, runs
@@ -60,6 +60,8 @@ class Loop:
         self._new_uid = new_uid
         self._outside = outside
         self._kept: list[Observation] = []
+        self._again_at: datetime | None = None  # when what was kept is looked at again
+        self._hindered: dict[AttemptId, str] = {}  # what was told last of each attempt that waits for the machine
         self._started: dict[AttemptId, Started] = {}
         self._started_at: datetime | None = None
         self._last: tuple[str, Mapping[str, Any]] = ("", {})  # what came of the last revision: a push may ask later
@@ -80,6 +82,8 @@ class Loop:
         due = self._next_due(self._context(now))
         if due is not None:
             waits.append((from_text(due) - now).total_seconds())
+        if self._again_at is not None:
+            waits.append((self._again_at - now).total_seconds())
         if self._started_at is not None:
             waits.append((self._started_at + STARTED_AFTER - now).total_seconds())
         return max(0.0, min(*waits, LOOK_EVERY_S))
@@ -170,6 +174,12 @@ class Loop:
         """Ends at once; starts are only for people to see, so they wait for company instead of costing a commit."""
         ends, self._kept = self._kept, []
         for seen in observations:
+            if isinstance(seen, Hindered):
+                if self._hindered.get(seen.attempt_id) != seen.message:
+                    self._hindered[seen.attempt_id] = seen.message
+                    ends.append(seen)
+                continue
+            self._hindered.pop(seen.attempt_id, None)
             if isinstance(seen, Started):
                 self._started[seen.attempt_id] = seen
                 self._started_at = self._started_at or now
@@ -193,7 +203,7 @@ class Loop:
                 is_behind = not ctx.offline and pass_journal(ctx)
                 mark_everything(ctx)
                 look_around(self.writer, free_bytes)
-            take_over(ctx, [*self._started.values(), *ends])
+            later = take_over(ctx, [*self._started.values(), *ends])
             for message in messages:
                 self._take(ctx, message, answers, applied, removed)
             pass_deadlines(ctx)
@@ -215,11 +225,13 @@ class Loop:
         self._outside.boundary("after-commit")
         self._started.clear()
         self._started_at = None
+        self._kept, self._again_at = later, ctx.at + RETRY_AFTER if later else None
         self._looked_at, self._due = to_text(ctx.at), None
         self._after_commit()
         if sweep:
             self._sweep_at = ctx.at + (RETRY_AFTER if is_behind else SWEEP_EVERY)
-        runtime.acknowledge([seen.attempt_id for seen in ends if isinstance(seen, Exited | NotStarted | Lost)])
+        known = (seen for seen in ends if isinstance(seen, Exited | NotStarted | Lost) and seen not in later)
+        runtime.acknowledge([seen.attempt_id for seen in known])
         effects.act(self._context(ctx.at), removed)
         if effects.is_behind:
             self._sweep_at = ctx.at + RETRY_AFTER

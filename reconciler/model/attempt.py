@@ -79,7 +79,10 @@ class Exited:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotStarted:
-    """The step could not be started and never ran: no such command, bad directory, missing secret, NUL in an argument."""
+    """The step could not be started and never ran: no such command, bad directory, missing secret, NUL in an argument.
+
+    A fault of the machine is never told so: see Hindered.
+    """
 
     attempt_id: AttemptId
     exit_code: int
@@ -100,7 +103,20 @@ class Lost:
     evidence: str
 
 
-Observation = Started | Exited | NotStarted | Lost
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hindered:
+    """The machine keeps the attempt from beginning, or its end from being stored; the runtime tries again. It ends nothing.
+
+    `began` False: no process was made. `message` says what the machine lacks.
+    """
+
+    attempt_id: AttemptId
+    at: datetime
+    began: bool
+    message: str
+
+
+Observation = Started | Hindered | Exited | NotStarted | Lost
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ class NoticeKind(StrEnum):
     SYNC_FAILED = "sync-failed"
     CRON_ERROR = "cron-error"
     DISK_LOW = "disk-low"
+    MACHINE = "machine"
 
 
 ALL_KINDS = tuple(kind.value for kind in NoticeKind)

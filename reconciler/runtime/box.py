@@ -11,6 +11,8 @@ import ctypes
 import os
 import stat
 
+from reconciler.runtime.faults import is_of_host
+
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_BIND, MS_MOVE, MS_REC, MS_SLAVE = 1, 2, 4, 4096, 8192, 16384, 1 << 19
 CLONE_NEWNS, CLONE_NEWUSER = 0x00020000, 0x10000000
 MOUNT_SETATTR, AT_FDCWD, AT_RECURSIVE = 442, -100, 0x8000  # the number is the same on every machine
@@ -25,7 +27,14 @@ LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class BoxError(Exception):
-    """The kernel or the machine does not allow the sandbox; the text is for the owner of the home."""
+    """The kernel or the machine does not allow the sandbox; the text is for the owner of the home.
+
+    `passes`: it is a fault of the machine that may be mended, such as a full disk.
+    """
+
+    def __init__(self, text: str, cause: OSError | None = None) -> None:
+        super().__init__(text)
+        self.passes = cause is not None and is_of_host(cause)
 
 
 def check(result: int, what: str) -> None:
@@ -110,7 +119,7 @@ class Box:
             self.mounts = read_mounts()
         except OSError as error:
             why = f"cannot make a sandbox in {self.shown_path(self.box)}: {error.strerror}"
-            raise BoxError(f"{why}; make room, {OTHERWISE}") from None
+            raise BoxError(f"{why}; make room, {OTHERWISE}", error) from None
         try:
             enter_namespace()
             self.options = b"userxattr," if is_user_namespace() else b""
@@ -128,7 +137,7 @@ class Box:
             os.chdir("/")
         except OSError as error:
             why = f"cannot make a sandbox: {error.strerror} ({error.filename!r})"
-            raise BoxError(f"{why}; look at the machine's log (dmesg), {OTHERWISE}") from None
+            raise BoxError(f"{why}; look at the machine's log (dmesg), {OTHERWISE}", error) from None
 
     def shown_path(self, path: bytes) -> str:
         return path.decode("utf-8", "replace")
@@ -150,7 +159,7 @@ class Box:
             if os.stat(path).st_dev == self.device and os.access(path, os.R_OK | os.X_OK):
                 why = f"the kernel refuses a copy-on-write view of {self.shown_path(path)} ({error.strerror})"
                 what = "keep the home on ext4, xfs or btrfs, with Linux 5.12 or later"
-                raise BoxError(f"cannot make a sandbox: {why}; {what}, {OTHERWISE}") from None
+                raise BoxError(f"cannot make a sandbox: {why}; {what}, {OTHERWISE}", error) from None
             self.show(path)
             return
         self.cover_mounts(path)
@@ -271,7 +280,7 @@ class Box:
                 mount(folder, target, flags=MS_BIND | MS_REC)
         except OSError as error:
             why = f"cannot show the folder {self.shown_path(folder)} ({error.strerror})"
-            raise BoxError(f"cannot make a sandbox: {why}; make it readable, {OTHERWISE}") from None
+            raise BoxError(f"cannot make a sandbox: {why}; make it readable, {OTHERWISE}", error) from None
         self.pieces.append((b"seen", folder, folder))
 
     def write_layout(self) -> None:

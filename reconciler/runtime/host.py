@@ -6,43 +6,49 @@ signal sent for a death, and never learn of runs, nodes or locks.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import signal
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import assert_never
 
 from reconciler.clock import Clock
 from reconciler.errors import Transient
-from reconciler.model.attempt import AttemptId, Launch, Liveness, NotStarted, Observation, Started
+from reconciler.model.attempt import AttemptId, Launch, Liveness, Lost, Observation
 from reconciler.runtime import wire
-from reconciler.runtime.cases import Adopted, Case, Ended, Kept, Open, Serving, find_sessions
+from reconciler.runtime.cases import (
+    Adopted,
+    Case,
+    Ended,
+    Kept,
+    Open,
+    Recovery,
+    Serving,
+    due_at,
+    find_grace_s,
+    find_sessions,
+    is_due,
+    pause_s,
+    put_later,
+    signal_worker,
+)
+from reconciler.runtime.faults import MachineFault, describe
 from reconciler.runtime.grouping import NO_GROUPS, Grouping
 from reconciler.runtime.launching import UnstartableError, pack_launch
 from reconciler.runtime.liveness import find_liveness
 from reconciler.runtime.orphans import Orphan
 from reconciler.runtime.poller import Poller, wait_for_end
-from reconciler.runtime.pool import DIED, Link, Pool
+from reconciler.runtime.pool import DIED, UNBORN, Link, Pool
 from reconciler.runtime.processes import Process, become_subreaper
 from reconciler.runtime.records import Record, find_outcome, parse_record, revoke_record
 from reconciler.runtime.recover import Adopt, Busy, Finding, Keep, Over, Unclaimed, Unreadable, examine
+from reconciler.runtime.reports import Reports
 
 BUSY_AGAIN_S = 0.002
 RELAUNCH_AGAIN_S = 1.0
-DEFAULT_GRACE_S = 10.0
 LONGEST_WAIT_S = 3600.0  # poll refuses weeks
 UNREADABLE_AGAIN_S = 1.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recovery:
-    """What a starting daemon learns. Attempts in neither list are still watched: their end comes by `collect`."""
-
-    observations: tuple[Observation, ...]
-    to_launch: tuple[AttemptId, ...]
 
 
 class HostRuntime:
@@ -59,8 +65,7 @@ class HostRuntime:
         self._pool = Pool(home, [boot_id, str(poke_path.absolute()), *grouping.words()], clock=clock, poller=self._poller)
         self._cases: dict[AttemptId, Case] = {}
         self._restless: set[AttemptId] = set()  # cases of kind Open or Kept
-        self._ready: list[Observation] = []
-        self._announced: set[AttemptId] = set()
+        self._reports = Reports(clock)
         self._is_open = False
 
     def open(self) -> None:
@@ -109,10 +114,10 @@ class HostRuntime:
     def timeout_s(self) -> float | None:
         """Seconds until `collect` has something to do of itself; None if only an event can bring it."""
         self._pool.flush()
-        if self._ready or self._pool.events:
+        if self._reports or self._pool.events:
             return 0.0
         now = self._clock.monotonic()
-        due = [at - now for at in map(self._due_at, self._restless) if at is not None]
+        due = [at - now for at in (due_at(self._cases[one]) for one in self._restless) if at is not None]
         pool = self._pool.timeout_s()
         if pool is not None:
             due.append(pool)
@@ -126,8 +131,7 @@ class HostRuntime:
         self._take_events()
         if self._restless:
             self._look_at_restless()
-        ready, self._ready = self._ready, []
-        return ready
+        return self._reports.take()
 
     def acknowledge(self, attempt_ids: Iterable[AttemptId]) -> None:
         """These ends are stored for good: their workers need not sync them and may have the next attempt."""
@@ -135,7 +139,7 @@ class HostRuntime:
             case = self._cases.get(attempt_id)
             if isinstance(case, Ended):
                 del self._cases[attempt_id]
-                self._announced.discard(attempt_id)
+                self._reports.forget(attempt_id)
                 if case.link is not None and case.link.attempt == attempt_id:
                     self._pool.send(case.link, wire.pack_frame(wire.ACKNOWLEDGE, attempt_id), soon=False)
                     self._pool.release(case.link)
@@ -153,8 +157,7 @@ class HostRuntime:
                 to_launch.append(attempt_id)
             else:
                 self._apply(attempt_id, case, finding)
-        ready, self._ready = self._ready, []
-        return Recovery(observations=tuple(ready), to_launch=tuple(to_launch))
+        return Recovery(observations=tuple(self._reports.take()), to_launch=tuple(to_launch))
 
     def liveness(self, directory: str) -> Liveness:
         """Evidence for verdicts; changes nothing."""
@@ -198,37 +201,42 @@ class HostRuntime:
         if outcome.attempt_id in self._cases:
             self._drop(outcome.attempt_id)
         self._set(outcome.attempt_id, Ended(link=link))
-        self._ready.append(outcome)
+        self._reports.add(outcome)
 
-    def _hand_over(self, launch: Launch) -> None:
+    def _hand_over(self, launch: Launch, tries: int = 0) -> None:
         now = self._clock.monotonic()
         try:
             frame = pack_launch(launch, secrets.token_hex(12))
         except UnstartableError as error:
-            self._end(self._not_started(launch.attempt_id, str(error), exit_code=error.exit_code))
+            self._end(self._reports.not_started(launch.attempt_id, str(error), exit_code=error.exit_code))
+            return
+        except MachineFault as error:
+            self._put_off(launch, str(error), tries)
             return
         try:
             link = self._pool.assign(launch.attempt_id, frame)
-        except OSError:  # out of descriptors: not a reason to fail the step
-            again = Open(directory=launch.directory, boot_id=self._boot_id, launch=launch, due_at=now, launched_at=now)
-            self._set(launch.attempt_id, again)
+        except OSError as error:
+            self._put_off(launch, f"cannot hand it to a worker: {describe(error)}", tries)
         else:
-            self._set(launch.attempt_id, Serving(link=link, launch=launch, launched_at=now))
+            self._set(launch.attempt_id, Serving(link=link, launch=launch, launched_at=now, tries=tries))
 
-    def _not_started(self, attempt_id: AttemptId, message: str, *, exit_code: int = wire.NOT_STARTED_CODE) -> NotStarted:
-        return NotStarted(attempt_id=attempt_id, exit_code=exit_code, at=self._clock.now(), message=message)
+    def _put_off(self, launch: Launch, why: str, tries: int) -> None:
+        """Nobody has claimed it, and the machine is to blame: it is handed over again until that works, later and later."""
+        now = self._clock.monotonic()
+        again = Open(
+            directory=launch.directory, boot_id=self._boot_id, launch=launch, due_at=now + pause_s(tries), tries=tries + 1,
+            is_nobodys=True,
+        )  # fmt: skip
+        self._set(launch.attempt_id, again)
+        self._reports.hinder(launch.attempt_id, why, began=False)
 
     def _reopen(self, attempt_id: AttemptId, case: Serving, *, is_heir: bool) -> None:
         """The worker has it no longer: look at its record."""
+        now = self._clock.monotonic()
         opened = Open(
-            directory=case.launch.directory,
-            boot_id=self._boot_id,
-            launch=case.launch,
-            due_at=self._clock.monotonic(),
-            launched_at=case.launched_at,
-            is_heir=is_heir,
-            grace_s=case.grace_s,
-        )
+            directory=case.launch.directory, boot_id=self._boot_id, launch=case.launch, due_at=now,
+            launched_at=case.launched_at, is_heir=is_heir, grace_s=case.grace_s,
+        )  # fmt: skip
         self._set(attempt_id, opened)
 
     def _take_events(self) -> None:
@@ -246,73 +254,73 @@ class HostRuntime:
     def _take_report(self, attempt_id: AttemptId, case: Serving, kind: int, body: bytes) -> None:
         if kind in {wire.STARTED, wire.ENDED}:
             record = parse_record(body)
-            self._report_start(attempt_id, record)
+            self._reports.add_start(attempt_id, record)
             outcome = find_outcome(record, attempt_id)
             if outcome is not None:
                 self._end(outcome, link=case.link)
             return
-        if kind == wire.REFUSED:
+        text = body.decode("utf-8", "replace")
+        if kind in {wire.REFUSED, wire.PUT_OFF}:
             self._pool.release(case.link)
-        if body:
-            self._end(self._not_started(attempt_id, body.decode("utf-8", "replace")))
+        if kind == wire.PUT_OFF:
+            self._take_back(case, text)
+        elif kind in {wire.HINDERED, UNBORN}:
+            self._reports.hinder(attempt_id, text, began=kind == wire.HINDERED)
+        elif kind == DIED and not case.link.pid:
+            self._take_back(case, "cannot make a process for it: too many processes, or no memory")
         else:
             self._reopen(attempt_id, case, is_heir=kind == DIED)
 
-    def _report_start(self, attempt_id: AttemptId, record: Record | None) -> None:
-        if record is not None and record.start is not None and attempt_id not in self._announced:
-            self._announced.add(attempt_id)
-            self._ready.append(Started(attempt_id=attempt_id, pid=record.start.pid, at=record.start.at))
+    def _take_back(self, case: Serving, why: str) -> None:
+        """Its worker has given it back, or was never born: a stop that was asked for meanwhile still counts."""
+        self._put_off(case.launch, why, case.tries)
+        again = self._cases[case.launch.attempt_id]
+        if isinstance(again, Open) and case.grace_s is not None:
+            again.grace_s, again.due_at = case.grace_s, self._clock.monotonic()
 
     def _request(self, attempt_id: AttemptId, kind: int) -> None:
         match self._cases.get(attempt_id):
             case Serving(link=link) as case:
-                case.grace_s = _find_grace_s(case.launch, kind)
+                case.grace_s = find_grace_s(case.launch, kind)
                 self._pool.send(link, wire.pack_frame(kind, attempt_id))
                 if link.pidfd is not None:
-                    _signal(link.pidfd, signal.SIGCONT)
+                    signal_worker(link.pidfd, signal.SIGCONT)
             case Adopted(pidfd=pidfd) as case:
-                case.grace_s = _find_grace_s(None, kind)
-                _signal(pidfd, signal.SIGTERM if kind == wire.STOP else signal.SIGUSR1)
-                _signal(pidfd, signal.SIGCONT)
+                case.grace_s = find_grace_s(None, kind)
+                signal_worker(pidfd, signal.SIGTERM if kind == wire.STOP else signal.SIGUSR1)
+                signal_worker(pidfd, signal.SIGCONT)
             case Open() as case:
-                case.grace_s = _find_grace_s(case.launch, kind)
+                case.grace_s, case.due_at = find_grace_s(case.launch, kind), self._clock.monotonic()
             case Kept() as case:
-                case.orphan.stop(_find_grace_s(case.launch, kind))
+                case.orphan.stop(find_grace_s(case.launch, kind))
             case _:
                 pass
-
-    def _due_at(self, attempt_id: AttemptId) -> float | None:
-        match self._cases[attempt_id]:
-            case Open(due_at=due_at):
-                return due_at
-            case Kept(orphan=orphan):
-                return orphan.due_at
-            case _:
-                return None
 
     def _look_at_restless(self) -> None:
         """First the records, so that every orphan is known, then the orphans: one must not take another's processes."""
         for kind in (Open, Kept):
             for attempt_id in sorted(self._restless):
                 case = self._cases.get(attempt_id)
-                due_at = self._due_at(attempt_id)
-                if not isinstance(case, kind) or due_at is None or due_at > self._clock.monotonic():
+                if not isinstance(case, kind) or not is_due(case, self._clock.monotonic()):
                     continue
-                if isinstance(case, Open):
-                    self._apply(attempt_id, case, self._examine(attempt_id, case))
-                elif isinstance(case, Kept):
-                    outcome = case.orphan.look()
-                    if outcome is not None:
-                        self._end(outcome)
+                try:
+                    self._look_at(attempt_id, case)
+                except OSError as error:  # out of descriptors, say: what is not seen now is seen later
+                    began = not (isinstance(case, Open) and case.is_nobodys)
+                    self._reports.hinder(attempt_id, f"cannot look after it: {describe(error)}", began=began)
+                    put_later(case, self._clock.monotonic() + UNREADABLE_AGAIN_S)
+
+    def _look_at(self, attempt_id: AttemptId, case: Case) -> None:
+        if isinstance(case, Open):
+            self._apply(attempt_id, case, self._examine(attempt_id, case))
+        elif isinstance(case, Kept):
+            outcome = case.orphan.look()
+            if outcome is not None:
+                self._end(outcome)
 
     def _examine(self, attempt_id: AttemptId, case: Open) -> Finding:
-        return examine(
-            attempt_id,
-            case.directory,
-            row_boot_id=case.boot_id,
-            boot_id=self._boot_id,
-            at=self._clock.now(),
-        )
+        now = self._clock.now()
+        return examine(attempt_id, case.directory, row_boot_id=case.boot_id, boot_id=self._boot_id, at=now)
 
     def _apply(self, attempt_id: AttemptId, case: Open, finding: Finding) -> None:
         now = self._clock.monotonic()
@@ -324,13 +332,13 @@ class HostRuntime:
             case Unclaimed():
                 self._start_over(attempt_id, case)
             case Over(outcome=outcome, record=record):
-                self._report_start(attempt_id, record)
+                self._reports.add_start(attempt_id, record)
                 self._end(outcome)
             case Adopt(worker=worker, pidfd=pidfd, record=record):
-                self._report_start(attempt_id, record)
+                self._reports.add_start(attempt_id, record)
                 self._adopt(attempt_id, case, worker, pidfd)
             case Keep(record_fd=record_fd, record=record):
-                self._report_start(attempt_id, record)
+                self._reports.add_start(attempt_id, record)
                 self._keep(attempt_id, case, record_fd, record)
             case _:
                 assert_never(finding)
@@ -339,12 +347,24 @@ class HostRuntime:
         """Nobody claimed it: hand it over again, at most once a second, or see to it that it never begins."""
         now = self._clock.monotonic()
         if case.launch is None or case.grace_s is not None:
-            self.revoke(attempt_id, case.directory)
-            case.due_at = now + BUSY_AGAIN_S
+            self._revoke_unclaimed(attempt_id, case)
         elif now < case.launched_at + RELAUNCH_AGAIN_S:
             case.due_at = case.launched_at + RELAUNCH_AGAIN_S
         else:
-            self._hand_over(case.launch)
+            self._hand_over(case.launch, case.tries)
+
+    def _revoke_unclaimed(self, attempt_id: AttemptId, case: Open) -> None:
+        """It is not to begin. What no worker has needs no record for that, so that a full disk cannot keep it from ending."""
+        case.due_at = self._clock.monotonic() + BUSY_AGAIN_S
+        try:
+            self.revoke(attempt_id, case.directory)
+        except Transient as error:
+            case.due_at = self._clock.monotonic() + UNREADABLE_AGAIN_S
+            if case.is_nobodys:
+                evidence = "it was never handed over: the machine could not begin it"
+                self._end(Lost(attempt_id=attempt_id, at=self._clock.now(), began=False, evidence=evidence))
+            else:
+                self._reports.hinder(attempt_id, str(error), began=False)
 
     def _adopt(self, attempt_id: AttemptId, case: Open, worker: Process, pidfd: int) -> None:
         adopted = Adopted(directory=case.directory, boot_id=case.boot_id, worker=worker, pidfd=pidfd)
@@ -352,14 +372,9 @@ class HostRuntime:
         def look_again() -> None:
             if self._cases.get(attempt_id) is adopted and wait_for_end(pidfd, 0):
                 self._drop(attempt_id)
-                again = Open(
-                    directory=case.directory,
-                    boot_id=case.boot_id,
-                    launch=case.launch,
-                    due_at=self._clock.monotonic(),
-                    grace_s=adopted.grace_s,
-                )
-                self._set(attempt_id, again)
+                now, grace_s = self._clock.monotonic(), adopted.grace_s
+                place, boot_id = case.directory, case.boot_id
+                self._set(attempt_id, Open(directory=place, boot_id=boot_id, launch=case.launch, due_at=now, grace_s=grace_s))
 
         self._set(attempt_id, adopted)
         self._poller.register(pidfd, look_again)
@@ -383,14 +398,3 @@ class HostRuntime:
             self._poller.register(pidfd, look_now)
         if case.grace_s is not None:
             orphan.stop(case.grace_s)
-
-
-def _find_grace_s(launch: Launch | None, kind: int) -> float:
-    if kind == wire.KILL:
-        return 0.0
-    return DEFAULT_GRACE_S if launch is None else launch.grace_s
-
-
-def _signal(pidfd: int, signum: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        signal.pidfd_send_signal(pidfd, signum)

@@ -14,12 +14,14 @@ import time
 
 from reconciler.runtime.bounds import unpack_bounds
 from reconciler.runtime.box import Box, BoxError
+from reconciler.runtime.faults import MachineFault, describe, is_of_host
 from reconciler.runtime.wire import NOT_STARTED_CODE, SPAWN, write_slot
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
+PASSES_CODE = 75  # a step in a sandbox could not begin for a fault of the machine: it is tried again
 STEP_SIGNALS = tuple(signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP})
 
 
@@ -59,7 +61,7 @@ class Job:
 
 
 def find_program(name: bytes, path: bytes) -> bytes:
-    """The file that argv[0] names, looked up on the step's own PATH; raises NotStartable."""
+    """The file that argv[0] names, looked up on the step's own PATH; raises NotStartable or MachineFault."""
     shown = name.decode("utf-8", "replace")
     candidates = [name] if b"/" in name else [(where or b".") + b"/" + name for where in path.split(b":")]
     denied = False
@@ -68,7 +70,9 @@ def find_program(name: bytes, path: bytes) -> bytes:
             mode = os.stat(candidate).st_mode
         except (FileNotFoundError, NotADirectoryError):
             continue
-        except OSError:
+        except OSError as error:
+            if is_of_host(error):
+                raise MachineFault(f"cannot look at the program {shown}: {describe(error)}") from None
             denied = True
             continue
         if stat.S_ISREG(mode) and os.access(candidate, os.X_OK):
@@ -90,7 +94,7 @@ def make_directories(job: Job) -> None:
 
 
 def enter_directory(job: Job) -> None:
-    """Make the step's working directory this process' own; raises NotStartable.
+    """Make the step's working directory this process' own; raises NotStartable or MachineFault.
 
     On the machine itself only a folder of the attempt's is made, in a sandbox any.
     """
@@ -106,6 +110,8 @@ def enter_directory(job: Job) -> None:
             os.chdir(wanted)
     except OSError as error:
         shown = wanted.decode("utf-8", "replace")
+        if is_of_host(error):
+            raise MachineFault(f"cannot enter working directory {shown}: {error.strerror}") from None
         raise NotStartable(f"cannot enter working directory {shown}: {error.strerror}; make it or fix workingDir") from None
 
 
@@ -125,7 +131,7 @@ def write_script(job: Job) -> None:
 
 
 def spawn(job: Job, record: int, output: int | None) -> int:
-    """Start the step in a session of its own; its pid once it has exec'ed. Raises NotStartable or OSError.
+    """Start the step in a session of its own; its pid once it has exec'ed. Raises NotStartable, MachineFault or OSError.
 
     `output` is where its standard output goes, None for the log.
 
@@ -156,8 +162,10 @@ def spawn(job: Job, record: int, output: int | None) -> int:
         os.close(log)
 
 
-def _not_executable(program: bytes, error: OSError) -> NotStartable:
+def _not_executable(program: bytes, error: OSError) -> NotStartable | MachineFault:
     shown = program.decode("utf-8", "replace")
+    if is_of_host(error):
+        return MachineFault(f"cannot make a process for {shown or 'the step'}: {error.strerror}")
     return NotStartable(f"cannot start {shown}: {error.strerror}; fix the command or its first line")
 
 
@@ -176,11 +184,12 @@ def fork_boxed(job: Job, out: int, log: int) -> int:
         return pid
     os.waitpid(pid, 0)
     code, _, text = told.decode("utf-8", "replace").partition(" ")
-    raise (NotAllowed if int(code) == NotAllowed.code else NotStartable)(text)
+    kinds: dict[int, type[Exception]] = {NotAllowed.code: NotAllowed, PASSES_CODE: MachineFault}
+    raise kinds.get(int(code), NotStartable)(text)
 
 
 def _become_step(job: Job, out: int, log: int, complaints: int) -> NoReturn:
-    problem: NotStartable = NotAllowed("cannot make a sandbox: its maker failed; look at shim.log in the home")
+    problem: Exception = NotAllowed("cannot make a sandbox: its maker failed; look at shim.log in the home")
     try:
         signal.set_wakeup_fd(-1)
         for signum in STEP_SIGNALS:
@@ -197,14 +206,16 @@ def _become_step(job: Job, out: int, log: int, complaints: int) -> NoReturn:
         except OSError as error:
             raise _not_executable(program, error) from None
     except BoxError as error:
-        problem = NotAllowed(str(error))
-    except NotStartable as error:
+        problem = MachineFault(str(error)) if error.passes else NotAllowed(str(error))
+    except (NotStartable, MachineFault) as error:
         problem = error
     except OSError as error:
-        problem = NotAllowed(f"cannot make a sandbox: {error}; or map the image to host")
+        text = f"cannot make a sandbox: {error}; or map the image to host"
+        problem = MachineFault(text) if is_of_host(error) else NotAllowed(text)
     finally:
         with contextlib.suppress(OSError):  # the worker is gone
-            os.write(complaints, f"{problem.code} {problem}".encode("utf-8", "replace"))
+            code = problem.code if isinstance(problem, NotStartable) else PASSES_CODE
+            os.write(complaints, f"{code} {problem}".encode("utf-8", "replace"))
         os._exit(127)
 
 

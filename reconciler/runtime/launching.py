@@ -9,6 +9,7 @@ from pathlib import PurePath
 from reconciler.model.attempt import Launch
 from reconciler.runtime import wire
 from reconciler.runtime.bounds import Bounds
+from reconciler.runtime.faults import MachineFault, is_of_host
 
 SECRET_LIMIT_BYTES = 128 * 1024  # the kernel refuses a longer variable
 
@@ -26,7 +27,10 @@ class SecretError(UnstartableError):
 
 
 def pack_launch(launch: Launch, token: str) -> bytes:
-    """The LAUNCH frame; raises UnstartableError for a NUL byte, a variable name no environment can have, a bad secret."""
+    """The LAUNCH frame; raises UnstartableError for a NUL byte, a variable name no environment can have, a bad secret.
+
+    Raises MachineFault if a secret cannot be read for want of descriptors, say: it may be read later.
+    """
     variables = {name: _encode(value, f"environment variable {name}") for name, value in launch.env.items()}
     for name, path in launch.extra_env_from:
         variables[name] = read_secret(path)
@@ -71,11 +75,13 @@ def _encode(text: str, what: str) -> bytes:
 
 
 def read_secret(path: str) -> bytes:
-    """The value in a secret's file, without one final newline; raises UnstartableError, which names NAME/KEY only."""
+    """The value in a secret's file, without one final newline; raises UnstartableError or MachineFault, which name NAME/KEY."""
     shown = "/".join(PurePath(path).parts[-2:])
     try:
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError as error:
+        if is_of_host(error):
+            raise MachineFault(f"cannot read secret {shown}: {error.strerror}") from None
         raise SecretError(f"cannot read secret {shown}: {error.strerror}; store it as a file of mode 0600") from None
     try:
         facts = os.fstat(fd)
@@ -85,6 +91,8 @@ def read_secret(path: str) -> bytes:
             mode = f"{stat.S_IMODE(facts.st_mode):04o}"
             raise SecretError(f"cannot use secret {shown}: others may read it (mode {mode}); make it 0600 and your own")
         value = os.read(fd, SECRET_LIMIT_BYTES + 2).removesuffix(b"\n")
+    except OSError as error:
+        raise MachineFault(f"cannot read secret {shown}: {error.strerror}") from None
     finally:
         os.close(fd)
     if len(value) > SECRET_LIMIT_BYTES or b"\0" in value:

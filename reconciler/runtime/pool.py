@@ -18,12 +18,13 @@ from pathlib import Path
 from reconciler.clock import Clock
 from reconciler.model.attempt import AttemptId
 from reconciler.runtime import wire
+from reconciler.runtime.faults import describe
 from reconciler.runtime.job import STEP_SIGNALS
 from reconciler.runtime.poller import Poller, wait_for_end
 
 log = logging.getLogger(__name__)
 
-DIED = 0  # beside the kinds of frames: the worker is gone
+DIED, UNBORN = 0, 255  # beside the kinds of frames: the worker is gone; none can be made, for the machine lacks something
 SPARE_AFTER_S = 0.02
 KEEP_IDLE = 1  # the spare: its fork is paid before it is needed
 IDLE_FOR_S = 10.0
@@ -61,6 +62,7 @@ class Pool:
         self._control: socket.socket | None = None
         self._zygote_pid = 0
         self._zygote_at = float("-inf")
+        self._trouble = ""  # why no zygote could be started last
         self._spare_at = 0.0  # when a missing spare is made: not while the step that took the last one is starting
         self._unforked: deque[socket.socket] = deque()  # a worker's end of its link, until a zygote has it
         self._links: set[Link] = set()
@@ -173,7 +175,7 @@ class Pool:
             try:
                 self._start_zygote()
             except OSError as error:
-                log.warning("zygote could not be started", extra={"action": "zygote-failed", "why": error.strerror})
+                self._tell_unborn(f"cannot make a process for it: {describe(error)}")
         while self._unforked and self._control is not None:
             try:
                 socket.send_fds(self._control, [b"+"], [self._unforked[0].fileno()])
@@ -185,6 +187,15 @@ class Pool:
                 return
             self._unforked.popleft().close()
 
+    def _tell_unborn(self, why: str) -> None:
+        """Those who wait for a worker learn why there is none; they go on waiting."""
+        if why != self._trouble:
+            self._trouble = why
+            log.warning("the zygote could not be started and is tried again: %s", why, extra={"action": "zygote-failed"})
+        for link in self._links:
+            if link.attempt is not None and not link.pid:
+                self.events.append((link, UNBORN, link.attempt, why.encode("utf-8", "replace")))
+
     def _start_zygote(self) -> None:
         root = str(Path(__file__).parents[2])
         argv = [sys.executable, "-I", "-S", "-c", BOOT, root, str(CONTROL_FD), *self._arguments]
@@ -192,8 +203,12 @@ class Pool:
         if FAILPOINT in os.environ:
             env[FAILPOINT] = os.environ[FAILPOINT]
         ours, theirs = socket.socketpair()
-        log = os.open(self._home / "shim.log", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         with theirs:
+            try:
+                log = _open_log(self._home / "shim.log")
+            except OSError:
+                ours.close()
+                raise
             try:
                 self._zygote_pid = os.posix_spawn(
                     sys.executable,
@@ -215,6 +230,7 @@ class Pool:
             finally:
                 os.close(log)
         ours.setblocking(False)
+        self._trouble = ""
         self._control = ours
         self._poller.register(ours.fileno(), self._on_control)
 
@@ -310,6 +326,17 @@ class Pool:
         if link in self._idle:
             self._idle.remove(link)
         self.forget(link)
+        if not link.pid:  # the zygote could not fork: not again before a while
+            self._spare_at = self._clock.monotonic() + ZYGOTE_AGAIN_S
         if link.attempt is not None:
             self.events.append((link, DIED, link.attempt, b""))
-        self._keep_spare()
+        if link.pid:
+            self._keep_spare()
+
+
+def _open_log(path: Path) -> int:
+    """Where the zygote's own complaints go; nowhere, if there is no room for them: steps matter more."""
+    try:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)

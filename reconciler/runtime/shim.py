@@ -14,7 +14,8 @@ import socket
 import time
 
 from reconciler.runtime.bounds import Meter
-from reconciler.runtime.box import tidy
+from reconciler.runtime.box import BOX, remove_tree, tidy
+from reconciler.runtime.faults import MachineFault, describe
 from reconciler.runtime.job import Job, NotStartable, enter_directory, fail_at, make_directories, spawn, write_script
 from reconciler.runtime.membership import Membership
 from reconciler.runtime.processes import find_descendants, read_process, read_processes, send_signal
@@ -25,9 +26,10 @@ from reconciler.runtime.wire import (
     END,
     ENDED,
     HELLO,
+    HINDERED,
     KILL,
     LAUNCH,
-    NOT_STARTED_CODE,
+    PUT_OFF,
     RECORD_BYTES,
     REFUSED,
     SEEN,
@@ -36,10 +38,13 @@ from reconciler.runtime.wire import (
     START,
     STARTED,
     STOP,
+    clear_claim,
     lock_record,
     open_record,
     pack_frame,
+    poke,
     split_frames,
+    sync_file,
     write_slot,
 )
 
@@ -48,27 +53,9 @@ ANNOUNCE_AFTER_MS = 5  # a shorter step is announced together with its end: one 
 LOCK_WITHIN_S = 1.0
 CHASE_MS = 10
 CHASES = 3  # then the whole group is killed, if there is one
+STORE_AGAIN_MS = 1000
 STEP_SCORE = 500  # added to the out-of-memory score; also tells what a step made from what the daemon made
 LONGEST_WAIT_MS = 3_600_000  # poll refuses weeks
-
-
-def poke(path: str) -> None:
-    """Tell a daemon that may have started meanwhile to look again; best effort, through the directory for its length."""
-    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as link:
-        where = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
-        link.settimeout(1.0)
-        link.connect(f"/proc/self/fd/{where}/{os.path.basename(path)}")
-        link.sendall(b'{"verb":"poke"}\n')
-
-
-def sync_file(path: bytes) -> None:
-    """Make a file durable, if it is there."""
-    with contextlib.suppress(OSError):
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        try:
-            os.fsync(fd)
-        finally:
-            os.close(fd)
 
 
 class Worker:
@@ -181,14 +168,12 @@ class Worker:
         self.kill_at = None
         self.chased = 0
         if not self.membership.is_fit():
-            self.tell(REFUSED, job.attempt)
+            self.tell(PUT_OFF, job.attempt, self.membership.problem.encode("utf-8", "replace"))
             return
         try:
             record = open_record(job.directory)
         except OSError as error:
-            shown = job.directory.decode("utf-8", "replace")
-            text = f"cannot make the record in {shown}: {error.strerror}; make room or repair the directory"
-            self.tell(REFUSED, job.attempt, text.encode("utf-8", "replace"))
+            self.tell(PUT_OFF, job.attempt, f"cannot make its record: {describe(error)}".encode("utf-8", "replace"))
             return
         if not lock_record(record, LOCK_WITHIN_S) or any(os.pread(record, SLOT.size, CLAIM)):
             os.close(record)
@@ -200,7 +185,11 @@ class Worker:
         claim |= {"worker": self.pid, "ticks": self.ticks}
         write_slot(record, CLAIM, {**claim, **self.membership.fields()})
         fail_at("K8")
-        end = self.carry_out(job, record)
+        try:
+            end = self.carry_out(job, record)
+        except MachineFault as error:
+            self.put_off(job, record, str(error))
+            return
         if job.sandbox:
             tidy(job.directory)
         write_slot(record, END, {**end, "at": f"{time.time():.6f}"})
@@ -212,8 +201,18 @@ class Worker:
         self.membership.come_back()
         self.membership.tidy()
 
+    def put_off(self, job: Job, record: int, why: str) -> None:
+        """No process was made and the machine is to blame: the attempt is nobody's again, to be tried later."""
+        if job.sandbox:
+            with contextlib.suppress(OSError):
+                remove_tree(job.directory + BOX)
+        clear_claim(record)
+        os.close(record)
+        os.chdir("/")
+        self.tell(PUT_OFF, job.attempt, why.encode("utf-8", "replace"))
+
     def carry_out(self, job: Job, record: int) -> dict[str, object]:
-        """Start the step and see its whole tree out; the fields of the exit record."""
+        """Start the step and see its whole tree out; the fields of the exit record. Raises MachineFault if it never began."""
         try:
             make_directories(job)
             if not job.sandbox:
@@ -223,9 +222,8 @@ class Worker:
             pid = self.start(job, record)
         except NotStartable as error:
             return {"kind": "not-started", "code": error.code, "message": error}
-        except OSError as error:
-            text = f"cannot prepare the step: {error}; make room or repair the attempt's directory"
-            return {"kind": "not-started", "code": NOT_STARTED_CODE, "message": text}
+        except OSError as error:  # the folders, the script, the log and the pipe are ours, not the step's
+            raise MachineFault(f"cannot prepare the step: {describe(error)}") from None
         finally:
             self.set_score(self.own_score)
         fail_at("K9")
@@ -244,11 +242,11 @@ class Worker:
             self.tee.drain()
             self.forget_closed(self.tee)
         self.end_tree(job, pid)
-        message = "; ".join(filter(None, (self.meter.end(), self.store_output())))
+        message = "; ".join(filter(None, (self.meter.end(), self.store_output(job))))
         return {"kind": "exited", "code": code, "signal": number, "stopped": stopped, "message": message}
 
     def start(self, job: Job, record: int) -> int:
-        """The step's pid; raises NotStartable or OSError."""
+        """The step's pid; raises NotStartable, MachineFault or OSError."""
         tee = Tee(job.directory) if job.keep_stdout else None
         try:
             pid = spawn(job, record, tee.writing if tee is not None else None)
@@ -266,20 +264,33 @@ class Worker:
         if not tee.is_open:
             self.poll.unregister(tee.fd)
 
-    def store_output(self) -> str:
-        """Keep the step's standard output, if it is wanted; why that could not be done, or ''."""
+    def store_output(self, job: Job) -> str:
+        """Keep the step's standard output, if it is wanted; '', or why it was given up.
+
+        A disk that is full is waited for: what succeeded stays so. Only who asks for KILL meanwhile gives the output up.
+        """
         tee, self.tee = self.tee, None
         if tee is None:
             return ""
         if tee.is_open:
             self.poll.unregister(tee.fd)
-        try:
-            tee.store()
-        except OSError as error:
-            return f"cannot keep the step's standard output: {error.strerror}; make room"
-        finally:
-            tee.close()
-        return ""
+        told = problem = ""
+        while True:
+            try:
+                tee.store()
+                break
+            except OSError as error:
+                problem = f"cannot keep the step's standard output: {describe(error)}"
+            self.obey(job)
+            if self.wanted == KILL:
+                break
+            if problem != told:
+                told = problem
+                self.tell(HINDERED, job.attempt, problem.encode("utf-8", "replace"))
+            self.wait(STORE_AGAIN_MS)
+            problem = ""
+        tee.close()
+        return problem
 
     def set_score(self, score: int) -> None:
         """How readily the kernel takes this process, and what it starts now, when memory ends. Steps go first."""

@@ -5,6 +5,7 @@ Standard library only and little of it: the zygote imports this file. It must ne
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import socket
@@ -21,6 +22,7 @@ DESCRIPTOR = struct.Struct("@i")
 FRAME = struct.Struct("<IBQ")  # length of the body, kind, attempt id
 LAUNCH, STOP, KILL, ACKNOWLEDGE = 1, 2, 3, 4  # from the daemon
 HELLO, STARTED, ENDED, SETTLED, REFUSED = 5, 6, 7, 8, 9  # from the worker
+PUT_OFF, HINDERED = 10, 11  # from it too: nothing was claimed, try again; the end waits for the machine
 
 TOKEN = "LINECLEAR_ATTEMPT_TOKEN"  # in a step's environment  # noqa: S105
 SHIM_MARK = "LINECLEAR_SHIM"  # in the zygote's and its workers' environment, never in a step's
@@ -49,6 +51,11 @@ def unpack_slot(page: bytes, offset: int) -> dict[str, str] | None:
 def write_slot(fd: int, offset: int, fields: dict[str, object]) -> None:
     """Write one slot in place; the block is allocated, so a full disk cannot refuse it."""
     os.pwrite(fd, pack_slot(offset, fields), offset)
+
+
+def clear_claim(fd: int) -> None:
+    """Take the claim back, for no process was made: in one write, so that nobody ever sees a part of it."""
+    os.pwrite(fd, bytes(START), 0)
 
 
 def open_record(directory: bytes) -> int:
@@ -112,3 +119,22 @@ def receive(link: socket.socket, limit: int) -> tuple[bytes, int | None]:
         if level == socket.SOL_SOCKET and kind == socket.SCM_RIGHTS:
             return data, int(DESCRIPTOR.unpack_from(content)[0])
     return data, None
+
+
+def poke(path: str) -> None:
+    """Tell a daemon that may have started meanwhile to look again; best effort, through the directory for its length."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as link:
+        where = os.open(os.path.dirname(path), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        link.settimeout(1.0)
+        link.connect(f"/proc/self/fd/{where}/{os.path.basename(path)}")
+        link.sendall(b'{"verb":"poke"}\n')
+
+
+def sync_file(path: bytes) -> None:
+    """Make a file durable, if it is there."""
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)

@@ -77,6 +77,20 @@ def note_started(writer: Writer, attempt: AttemptState, pid: int) -> None:
     writer.db.execute(sql, (pid, attempt.id))
 
 
+def set_deadline(writer: Writer, attempt: AttemptState, deadline_at: str | None) -> None:
+    """When the step's process is to be ended; None: not before that is known."""
+    writer.db.execute("UPDATE node SET deadline_at = ? WHERE id = ? AND finished_at IS NULL", (deadline_at, attempt.node_id))
+
+
+def any_with_message(writer: Writer, start: str) -> bool:
+    """True while the node of an attempt that is to be running has a message that begins so."""
+    sql = (
+        "SELECT EXISTS (SELECT 1 FROM attempt a JOIN node n ON n.id = a.node_id"
+        " WHERE a.state IN ('intended', 'live') AND substr(n.message, 1, length(?1)) = ?1)"
+    )
+    return bool(writer.db.execute(sql, (start,)).fetchone()[0])
+
+
 def end_attempt(writer: Writer, attempt: AttemptState, state: AttemptPhase, code: int | None, signal: int | None) -> bool:
     """Records an attempt's end; False if it had ended before (a late result never revives it)."""
     cursor = writer.db.execute(

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from _sqlite3 import Connection
     from typing import Any, Self
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 _BUSY_TIMEOUT_S = 5.0
 
 
@@ -26,6 +26,10 @@ class Gone(Unreachable):
 
 class Newer(Unreachable):
     """A newer version of Lineclear wrote the database."""
+
+
+class Older(Unreachable):
+    """The database is of a version before this program's."""
 
 
 class Busy(Unreachable):
@@ -88,8 +92,8 @@ class Reader:
 def open_read(path: str, *, is_shared: bool = False, kind: type[Reader] = Reader) -> Reader:
     """The database at `path`, which must be a home's state.db. With `is_shared` any thread may use it, one at a time.
 
-    Raises Unreachable: Gone if there is none, Newer if a newer version of Lineclear has written it, Busy if it is locked,
-    itself if it cannot be read.
+    Raises Unreachable: Gone if there is none, Newer or Older if another version of Lineclear has written it, Busy if it is
+    locked, itself if it cannot be read.
     """
     home = os.path.dirname(path)
     if not os.path.exists(path):
@@ -113,6 +117,12 @@ def open_read(path: str, *, is_shared: bool = False, kind: type[Reader] = Reader
         raise Newer(
             f"could not read {path}: its schema is version {version}, this program knows {SCHEMA_VERSION};"
             " use the version of lineclear that the daemon runs"
+        )
+    if 0 < version < SCHEMA_VERSION:
+        connection.close()
+        raise Older(
+            f"could not read {path}: its schema is version {version}, this program needs {SCHEMA_VERSION};"
+            " start the daemon anew, which brings it up to date: `lineclear down`, then `lineclear up`: steps go on"
         )
     return reader
 

@@ -98,7 +98,7 @@ _BEFORE_BOOT = """
 SELECT attempt.run_id, ifnull(nullif(ltrim(node.name, '.'), ''), node.display) FROM attempt JOIN node ON node.id = attempt.node_id
 WHERE attempt.state IN ('intended', 'live') AND attempt.boot_id NOT IN ('', :boot)"""
 _LIVE_ON = """
-SELECT attempt.id, attempt.state, attempt.boot_id, attempt.pid, node.name AS node, node.display, node.started_at
+SELECT attempt.id, attempt.state, attempt.boot_id, attempt.pid, node.name AS node, node.display, node.started_at, node.message
 FROM attempt JOIN node ON node.id = attempt.node_id
 WHERE attempt.run_id = :run AND attempt.state IN ('intended', 'live') ORDER BY attempt.id"""
 

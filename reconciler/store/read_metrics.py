@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from reconciler.model.hindered import WAITS_FOR_MACHINE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from reconciler.store.read import Reader
@@ -13,9 +15,11 @@ SELECT lock.key, sum(CASE WHEN found.held = 2147483647 THEN max(1, ifnull(lock.c
   UNION ALL SELECT lock_id, 0, 1 FROM claim_lock WHERE state = 'waiting' AND nested = 0) AS found
 JOIN lock ON lock.id = found.lock_id GROUP BY lock.id ORDER BY lock.id"""
 _RUNS = "SELECT phase, count(*) FROM run WHERE finished_at IS NULL GROUP BY phase"
-_STEPS = """
+_STEPS = f"""
 SELECT (SELECT count(*) FROM attempt WHERE state IN ('intended', 'live')),
-  (SELECT count(*) FROM attempt WHERE state = 'queued')"""
+  (SELECT count(*) FROM attempt WHERE state = 'queued'),
+  (SELECT count(*) FROM attempt a JOIN node n ON n.id = a.node_id
+   WHERE a.state IN ('intended', 'live') AND substr(n.message, 1, {len(WAITS_FOR_MACHINE)}) = '{WAITS_FOR_MACHINE}')"""
 _NOTICES = "SELECT count(*) FROM notice WHERE state = 'waiting'"
 
 
@@ -29,10 +33,10 @@ def count_open_runs(reader: Reader) -> dict[str, int]:
     return {str(phase): int(count) for phase, count in reader.tuples(_RUNS)}
 
 
-def count_steps(reader: Reader) -> tuple[int, int]:
-    """How many processes are to be running, and how many steps wait for a slot."""
-    running, queued = reader.tuples(_STEPS)[0]
-    return int(running), int(queued)
+def count_steps(reader: Reader) -> tuple[int, int, int]:
+    """How many processes are to be running, how many steps wait for a slot, and how many of the first for the machine."""
+    running, queued, hindered = reader.tuples(_STEPS)[0]
+    return int(running), int(queued), int(hindered)
 
 
 def count_waiting_notices(reader: Reader) -> int:

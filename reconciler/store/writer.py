@@ -18,7 +18,7 @@ from reconciler.model.state import RunId, RunState
 from reconciler.store.chain import START, Head, link
 from reconciler.store.marks import Marks
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 RUNS_KEPT = 512
 _PRAGMAS = (
     "PRAGMA page_size = 2048",  # of a new file: a commit writes whole pages, and ours touch many with a few bytes each

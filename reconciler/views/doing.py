@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.model.hindered import WAITS_FOR_MACHINE
 from reconciler.store import read_barriers, read_locks, read_runs
 from reconciler.views.instants import age, epoch_s, span, whole_seconds
 from reconciler.views.names import node_label
@@ -95,6 +96,9 @@ def doing(reader: Reader, holder: Row, now_s: float) -> str:
         left = f" {until_text(holder['hold_until'], now_s)}" if holder["hold_until"] else " when `lineclear unhold` says so"
         return f"is a maintenance hold by {owner_of(holder['hold_json'])}, over{left}: {reason_of(holder['hold_json'])}"
     live = read_locks.list_live_attempts(reader, holder["run_id"])
+    hindered = next((row["message"] for row in live if row["message"].startswith(WAITS_FOR_MACHINE)), None)
+    if hindered is not None:
+        return str(hindered)
     if live:
         names = ", ".join(node_label(row["node"], row["display"]) for row in live[:3])
         more = f" and {len(live) - 3} more" if len(live) > 3 else ""

@@ -9,7 +9,7 @@ from reconciler.views.doing import owner_of, reason_of
 from reconciler.views.instants import age, duration, whole_seconds
 from reconciler.views.names import node_label, party
 from reconciler.views.table import fields, table
-from reconciler.views.waiting import Room, node_message, placed_message, waited_by_run, waiting_message, waits_at
+from reconciler.views.waiting import Room, first_hindered, node_message, placed_message, waited_by_run, waiting_message, waits_at
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def run_rows(reader: Reader, rows: list[Row], now_s: float, *, wide: bool = Fals
             age(row["created_at"], now_s),
             duration(row["started_at"], row["finished_at"], now_s),
             str(row["priority"]),
-            _message(room, row, waits.get(row["id"]), keeps=row["id"] in kept) or first_barrier(reader, row),
+            _message(room, row, waits.get(row["id"]), keeps=row["id"] in kept) or _beside(reader, row),
         )
         found.append((*cells, *_wide_cells(reader, row)) if wide else cells)
     return found
@@ -75,6 +75,11 @@ def _message(room: Room, row: Row, waits: list[Row] | None, *, keeps: bool) -> s
     if keeps and row["finished_at"] is not None:
         return "keeps its locks; " + row["message"] if row["message"] else "keeps its locks"
     return str(row["message"])
+
+
+def _beside(reader: Reader, row: Row) -> str:
+    """What a run that has its locks waits for all the same."""
+    return first_barrier(reader, row) or first_hindered(reader, row)
 
 
 def _wide_cells(reader: Reader, row: Row) -> tuple[str, str]:
@@ -93,7 +98,7 @@ def run_text(reader: Reader, row: Row, now_s: float, *, ascii_only: bool = False
     done, pods = read_runs.count_pods(reader, row["id"])
     arguments = json.loads(row["arguments_json"])
     message = row["message"]
-    message = message or first_barrier(reader, row)
+    message = message or _beside(reader, row)
     if waits and waits[0]["node"] is None:
         message = placed_message(room, waits, row["namespace"], now_s)
     text = fields(

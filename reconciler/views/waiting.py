@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from reconciler.model.hindered import WAITS_FOR_MACHINE
 from reconciler.model.whole import WHOLE
 from reconciler.store import read_locks
 from reconciler.views.doing import frozen_text, hold_text
@@ -55,6 +56,14 @@ class Room:
             queue = read_locks.list_queue_claims(self._reader, lock)
             places = self._places[lock] = {claim_id: place for place, claim_id in enumerate(queue, 1)}
         return places.get(claim["claim_id"], 1)
+
+
+def first_hindered(reader: Reader, row: Row) -> str:
+    """What the first step of a run that waits for the machine says; '' if none does."""
+    if row["phase"] != "Running":
+        return ""
+    told = (str(step["message"]) for step in read_locks.list_live_attempts(reader, row["id"]))
+    return next((message for message in told if message.startswith(WAITS_FOR_MACHINE)), "")
 
 
 def waited_by_run(reader: Reader, run_ids: list[int]) -> dict[int, list[Row]]:

@@ -17,6 +17,7 @@ from reconciler.views.instants import age, whole_seconds
 from reconciler.views.lock_state import limit_trouble
 from reconciler.views.locks import Pace, expected_start, remedies
 from reconciler.views.names import node_label, ordinal, party
+from reconciler.views.waiting import first_hindered
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ def explain(reader: Reader, row: Row, now_s: float, boot_id: str) -> dict[str, A
     """The explanation of one run; `summary` is a sentence, `next` are commands a person may use.
 
     `state` is one of waiting-for-lock, waiting-for-slot, waiting-for-predecessor, waiting-at-barrier, waiting-for-person,
-    waiting-for-retry, suspended, keeps-locks, holding-for-maintenance, not-started, running, being-ended, finished.
+    waiting-for-retry, waiting-for-machine, suspended, keeps-locks, holding-for-maintenance, not-started, running, being-ended,
+    finished.
     """
     waits = [wait for wait in read_locks.list_waited_by(reader, row["id"]) if not wait["nested"]]
     found: dict[str, Any] = {"namespace": row["namespace"], "run": row["name"], "phase": row["phase"]}
@@ -171,13 +173,21 @@ def _without_lock(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
     if paused and not live:
         return paused
     if live:
-        names = ", ".join(node_label(step["node"], step["display"]) for step in live[:_SHOWN])
-        text = f"{name} is not waiting: it runs {names}"
-        return {"state": "running", "summary": text, "next": [_command("logs", row, " -f")]}
+        return _running(reader, row, live)
     if row["phase"] == "Pending":
         text = f"{name} waits for no lock; the daemon takes it up at its next tick"
         return {"state": "not-started", "summary": text, "next": ["lineclear up"]}
     return {"state": "running", "summary": f"{name} is not waiting: it is {row['phase']}"}
+
+
+def _running(reader: Reader, row: Row, live: list[Row]) -> dict[str, Any]:
+    hindered = first_hindered(reader, row)
+    if hindered:
+        text = f"{row['name']} has all its locks and {hindered}; nothing fails for that: it goes on once the machine is mended"
+        return {"state": "waiting-for-machine", "summary": text}
+    names = ", ".join(node_label(step["node"], step["display"]) for step in live[:_SHOWN])
+    text = f"{row['name']} is not waiting: it runs {names}"
+    return {"state": "running", "summary": text, "next": [_command("logs", row, " -f")]}
 
 
 def blame_daemon(found: dict[str, Any], limit: int, *, is_running: bool) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import json
 import sqlite3
 from pathlib import Path
 
-SCHEMA = Path(__file__).parents[2] / "reconciler" / "store" / "migrations" / "0001_initial.sql"
+SCHEMA = Path(__file__).parents[2] / "reconciler" / "store" / "migrations"
 NOON = "2026-03-01T12:00:00.000000Z"
 
 
@@ -24,8 +24,9 @@ class Rows:
         self.db = sqlite3.connect(home / "state.db", isolation_level=None)
         self.db.execute("PRAGMA journal_mode = WAL")
         self.db.execute("PRAGMA synchronous = OFF")
-        self.db.executescript(SCHEMA.read_text(encoding="utf-8"))
-        self.db.execute("PRAGMA user_version = 1")
+        for file in sorted(SCHEMA.glob("*.sql")):
+            self.db.executescript(file.read_text(encoding="utf-8"))
+            self.db.execute(f"PRAGMA user_version = {int(file.name[:4])}")
         self.epoch = 0
         self.add("spec", digest="d", spec_json=json.dumps({"entrypoint": "main"}))
 

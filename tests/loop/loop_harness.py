@@ -17,6 +17,7 @@ from reconciler.manifest import parse_file
 from reconciler.model.attempt import AttemptId, Exited, Lost, NotStarted
 from reconciler.model.source import Revision
 from reconciler.model.state import NO_OUTPUTS, Outputs
+from reconciler.runtime.faults import MachineFault
 from reconciler.store import runs
 from reconciler.store.writer import open_writer
 from reconciler.workflow.engine import Rules, scope_of
@@ -65,6 +66,7 @@ class NoEffects(Effects):
         self.removed = []
         self.is_behind = False
         self.left = {} if left is None else left  # attempt -> (outputs, what is missing)
+        self.fault = ""  # what the machine lacks for reading them
 
     def prepare(self, commits):
         pass
@@ -76,6 +78,8 @@ class NoEffects(Effects):
         return []
 
     def collect(self, ctx, attempt, node):
+        if self.fault:
+            raise MachineFault(self.fault)
         return self.left.get(attempt.id, (NO_OUTPUTS, ""))
 
 

@@ -62,7 +62,7 @@ def test_idle_workers_beyond_the_spare_leave_after_ten_seconds(machine):
 
 
 def test_no_descriptor_is_left_behind_by_steps_kills_and_restarts(machine):
-    machine.run(0, "true")
+    machine.run(0, "sleep", "0.2")  # long enough for a spare to be made beside it
     wait_for_shims(machine, 3)  # the zygote, the worker, a spare
     before = count_descriptors()
     for number in range(1, 8):
@@ -154,7 +154,7 @@ def test_workers_import_little():
     root = str(Path(__file__).parents[2])
     done = subprocess.run([sys.executable, "-I", "-S", "-c", program, root], capture_output=True, text=True, check=True)
     modules = set(done.stdout.split())
-    ours = ("bounds", "box", "groups", "job", "membership", "processes", "shim", "tee", "wire", "zygote")
+    ours = ("bounds", "box", "faults", "groups", "job", "membership", "processes", "shim", "tee", "wire", "zygote")
     own = {"reconciler", "reconciler.runtime", *(f"reconciler.runtime.{name}" for name in ours)}
     assert {name for name in modules if name.startswith("reconciler")} == own
     assert not modules & {"re", "json", "typing", "dataclasses", "pathlib", "subprocess", "threading", "logging", "datetime"}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reconciler.model.attempt import AttemptId, Exited, Launch, NotStarted, Started
+from reconciler.model.attempt import AttemptId, Exited, Hindered, Launch, NotStarted, Started
 
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
 
@@ -115,11 +115,14 @@ def test_a_script_without_an_interpreter_says_so(machine):
     assert "Exec format error" in machine.run(1, str(program)).message
 
 
-def test_an_attempt_directory_that_cannot_be_made_is_told(machine):
+def test_an_attempt_directory_that_cannot_be_made_is_told_and_waited_for(machine):
     (machine.home / "attempts").write_text("a file, not a directory")
-    end = machine.run(1, "true")
-    assert isinstance(end, NotStarted)
-    assert "cannot make the record" in end.message
+    machine.launch(1, "true")
+    told = machine.wait_for(1, Hindered)
+    assert told.message.startswith("cannot make its record: Not a directory")
+    assert not told.began
+    (machine.home / "attempts").unlink()
+    assert machine.wait_for(1).exit_code == 0
 
 
 def test_the_same_attempt_is_started_once(machine):

@@ -14,7 +14,8 @@ from reconciler.store.read import Reader
 from reconciler.store.writer import Writer
 from reconciler.views.chain import MOST, Witness, check_chain, verdict_text
 
-SCHEMA = (Path(__file__).parents[2] / "reconciler" / "store" / "migrations" / "0001_initial.sql").read_text()
+MIGRATIONS = Path(__file__).parents[2] / "reconciler" / "store" / "migrations"
+SCHEMA = "".join(file.read_text() for file in sorted(MIGRATIONS.glob("*.sql")))
 NOW = "2026-03-01T12:00:00.000000Z"
 TEXTS = ("at", "kind", "actor", "namespace", "run", "subject", "detail_json")
 ROW = f"seq, {', '.join(TEXTS)}, hash"

@@ -52,7 +52,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path):
 
 def test_a_newer_schema_is_refused_with_both_versions(rows):
     rows.db.execute("PRAGMA user_version = 99")
-    with pytest.raises(Unreachable, match="its schema is version 99, this program knows 1"):
+    with pytest.raises(Unreachable, match="its schema is version 99, this program knows 2"):
         open_read(str(rows.home / "state.db"))
 
 

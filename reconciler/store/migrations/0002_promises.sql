@@ -1,0 +1,27 @@
+-- What the promises need that 0.1.0 did not keep. A row that was there before counts as what its defaults say.
+
+CREATE TABLE notice_anew (                      -- as notice, with the kinds that came since
+  id          INTEGER PRIMARY KEY AUTOINCREMENT,
+  kind        TEXT NOT NULL CHECK (kind IN (
+                'held-for-a-failure', 'holder-unknown', 'overdue', 'cycle', 'queue-full', 'sync-failed', 'cron-error', 'disk-low',
+                'machine')),
+  key         TEXT NOT NULL,                   -- the occurrence: it is told once
+  at          TEXT NOT NULL,
+  detail_json TEXT NOT NULL DEFAULT '{}',
+  state       TEXT NOT NULL CHECK (state IN ('waiting', 'sent', 'given-up')),
+  tries       INTEGER NOT NULL DEFAULT 0,
+  tried_at    TEXT,                            -- the first try
+  next_at     TEXT,
+  done_at     TEXT,
+  problem     TEXT NOT NULL DEFAULT '',        -- of the last try
+  CHECK ((state = 'waiting') = (next_at IS NOT NULL)),
+  CHECK ((state = 'waiting') = (done_at IS NULL))
+) STRICT;
+INSERT INTO notice_anew SELECT * FROM notice;
+DELETE FROM sqlite_sequence WHERE name = 'notice_anew';
+INSERT INTO sqlite_sequence (name, seq) SELECT 'notice_anew', seq FROM sqlite_sequence WHERE name = 'notice';
+DROP TABLE notice;
+ALTER TABLE notice_anew RENAME TO notice;
+CREATE UNIQUE INDEX notice_once ON notice (kind, key);
+CREATE INDEX notice_waiting ON notice (next_at, id) WHERE state = 'waiting';
+CREATE INDEX notice_done ON notice (done_at) WHERE done_at IS NOT NULL;
