@@ -26,7 +26,7 @@ from reconciler.instance import Instance
 from reconciler.loop.inbox import Inbox, Look, Request
 from reconciler.loop.launch import base_env
 from reconciler.model.images import Images
-from reconciler.model.source import BranchMissing, Revision, Standing
+from reconciler.model.source import Standing
 from reconciler.obs import Tally
 from reconciler.reception import Reception
 from reconciler.setting_values import loopback
@@ -34,7 +34,7 @@ from reconciler.settings import Settings, load
 from reconciler.source.parsing import ParsedCache, manifest_parser
 from reconciler.source.receipts import why_unchecked
 from reconciler.source.repository import Repository, Scope
-from reconciler.source.watch import SourceThread, WatchSettings
+from reconciler.source.watch import Observation, SourceThread, WatchSettings
 from reconciler.store import catalogue
 from reconciler.store.lookup import read_standing
 
@@ -82,7 +82,7 @@ class Daemon:
         self._server = ControlServer(home.socket, reception.serve, bounds)
         self._metrics = _metrics(home, settings, tally, clock) if tally is not None else None
 
-    def _offer(self, seen: Revision | BranchMissing) -> None:
+    def _offer(self, seen: Observation) -> None:
         self._inbox.put(seen)
 
     def _standing(self) -> Standing:
@@ -107,7 +107,7 @@ class Daemon:
         self._chores.start()
         engine.note_all(self._chores)
         self._chores.want_pruned()
-        self._source.start(catalogue.applied_sha(engine.writer))
+        self._source.start(catalogue.applied_sha(engine.writer), is_told=bool(engine.writer.meta("source_state")))
         self._server.start()
         if self._messenger is not None:
             self._messenger.start()

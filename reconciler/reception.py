@@ -24,7 +24,7 @@ from reconciler.model.spec import Document, ParsedFile, Severity
 from reconciler.obs import Tally
 from reconciler.source.check import Lookup, PushRequest, check_push, decode_request
 from reconciler.source.offline import TreeLookup
-from reconciler.source.parsing import FILE_LIMIT_BYTES
+from reconciler.source.parsing import FILE_LIMIT_BYTES, log_mistakes
 from reconciler.source.receipts import write_receipt
 from reconciler.source.repository import Repository
 from reconciler.store.lookup import LiveDefinitions, StoreLookup
@@ -118,6 +118,7 @@ class Reception:
             files = [_read(str(file["path"]), str(file["text"]).encode()) for file in args["files"]]
             findings = [finding for file in files for finding in file.findings]
             findings += lint_files(files, LiveDefinitions(self._lookup), images=self._images)
+            log_mistakes(findings)
         errors = [f for f in findings if f.severity is Severity.ERROR and f.rule != VALUE_MAY_COME]
         if errors:
             raise ManifestError("\n".join(str(error) for error in errors))
@@ -167,7 +168,8 @@ class Reception:
 
         def told(answer: Mapping[str, Any]) -> None:
             error = answer.get("error")
-            ok = {"head": head, "applied": head, "state": answer.get("state", ""), "lines": list(answer.get("lines", ()))}
+            live, state = answer.get("live") or "", answer.get("state", "")
+            ok = {"head": head, "applied": live, "state": state, "lines": list(answer.get("lines", ()))}
             reply({"error": error} if error else {"ok": ok})
 
         self._inbox.put(Pushed(head, told))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reconciler.cli.output import format_of, print_object
+from reconciler.cli.output import format_of, plural, print_object
 from reconciler.errors import UsageError
 from reconciler.views.clean import clean
 
@@ -17,6 +17,7 @@ def configure(parser: Parser) -> None:
     """Adds the options of `lint`."""
     parser.positional("PATH", "+", "files and folders; a folder's .lineclearignore counts")
     parser.flag("--notes", text="also what may be meant so: a mutex that nothing else names")
+    parser.flag("--strict", text="exit with 2 as well if there is no document of ours to check")
     parser.option("-o", "--output", metavar="FORMAT", text="table | json")
     parser.note("Exit code 2 if there is an error; warnings and notes are 0. The rules are in docs/reference/lint-rules.md.")
 
@@ -28,14 +29,26 @@ def run(args: Args) -> int:
     from reconciler.source.offline import check_paths
 
     paths = [Path(path) for path in args.many("PATH")]
-    findings = check_paths(paths, notes=args.given("notes"))
+    checked = check_paths(paths, notes=args.given("notes"))
+    findings = checked.findings
     has_error = any(finding.severity.value == "error" for finding in findings)
     shape = format_of(args)
     if shape in ("table", "wide"):
         print("".join(clean(str(finding)) + "\n" for finding in findings), end="")
+        print(_summary(checked))
     else:
         print_object(shape, [_object(finding) for finding in findings], "")
-    return UsageError.exit_code if has_error else 0
+    is_idle = args.given("strict") and not checked.documents
+    return UsageError.exit_code if has_error or is_idle else 0
+
+
+def _summary(checked: Any) -> str:
+    """`12 documents of 4 files: nothing found; 3 foreign documents skipped`."""
+    counts = [sum(finding.severity.value == word for finding in checked.findings) for word in ("error", "warning", "note")]
+    told = [plural(count, word) for count, word in zip(counts, ("error", "warning", "note"), strict=True) if count]
+    documents = plural(checked.documents, "document") if checked.documents else "no document"
+    skipped = f"; {plural(checked.foreign, 'foreign document')} skipped" if checked.foreign else ""
+    return f"{documents} of {plural(checked.files, 'file')}: {', '.join(told) or 'nothing found'}{skipped}"
 
 
 def _object(finding: Any) -> dict[str, Any]:

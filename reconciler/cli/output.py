@@ -48,6 +48,11 @@ def print_object(shape: str, value: Any, name: str) -> None:
         print(json.dumps(value, indent=4))
 
 
+def plural(count: int, noun: str) -> str:
+    """`1 file`, `3 files`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def print_list(shape: str, items: list[Any], names: list[str]) -> None:
     """Several objects: a List, or one name a line."""
     if shape == "name":

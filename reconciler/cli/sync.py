@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 
 from reconciler.cli.context import now_s, reader_of
-from reconciler.cli.output import format_of, print_list, print_object
-from reconciler.errors import UsageError
+from reconciler.cli.output import format_of, plural, print_list, print_object
+from reconciler.errors import Refused, TimedOut, Transient, UsageError
 from reconciler.views.clean import clean
 
 TYPE_CHECKING = False
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _ACTIONS = ("status", "now", "log", "approve")
 _STATUS, _LOG = 3, 50
+_EXIT = {"applied": 0, "held": Refused.exit_code, "waiting": TimedOut.exit_code, "failed": 1}
 
 
 def configure(parser: Parser) -> None:
@@ -26,11 +27,12 @@ def configure(parser: Parser) -> None:
     parser.positional("SHA", "?", "the held revision that `approve` lets through")
     parser.output()
     parser.option("--limit", metavar="N", text=f"how many revisions `log` prints; default {_LOG}")
+    parser.note("Exit code of `now`: 0 the head is live; 1 it was not applied; 4 it is held; 5 it was not read; 6 it takes long.")
     parser.note("A revision that removes very much is held until somebody approves it; until then what was live stays live.")
 
 
 def run(args: Args) -> int:
-    """Shows or asks; 0."""
+    """Shows or asks; 0. `now`: 4 if the head is held, 5 if it could not be read, 6 if it took too long, 1 if applying failed."""
     action = args.text("ACTION", "status")
     if args.given("SHA") != (action == "approve"):
         wanted = "wants the SHA of the held revision" if action == "approve" else "takes no SHA"
@@ -43,10 +45,14 @@ def run(args: Args) -> int:
     with reader_of(args) as reader:
         revisions = read_rest.list_revisions(reader, limit)
         bad = read_rest.list_bad_files(reader)
+        state, since = read_rest.source_state(reader)
+        counts = read_rest.count_live(reader)
     shape = format_of(args)
     if shape not in ("table", "wide"):
         print_list(shape, [_object(row) for row in revisions], [row["sha"] for row in revisions])
         return 0
+    if action == "status" and state:
+        _print_state(state, since)
     if not revisions:
         print("Nothing was applied yet: push to the branch.")
         return 0
@@ -54,7 +60,16 @@ def run(args: Args) -> int:
     if action == "status":
         _print_outcome(revisions[0])
         _print_bad(bad)
+        print("\n{} live in {}, {} skipped".format(*map(plural, counts, ("definition", "file", "foreign document"))))
     return 0
+
+
+def _print_state(state: str, since: str) -> None:
+    from reconciler.views.instants import age
+
+    how_long = f" for {age(since, now_s())}" if since else ""
+    print(clean(f"The branch's head is not live{how_long}: {state}"))
+    print("What was applied last stays live.\n")
 
 
 def _print_table(args: Args, revisions: list[Row]) -> None:
@@ -111,9 +126,9 @@ def _ask(args: Args, action: str) -> int:
     answer = asking.ask(args, "sync_now", wait=True)
     if format_of(args) not in ("table", "wide"):
         print_object(format_of(args), answer, "")
-        return 0
+        return _EXIT.get(str(answer.get("state") or ""), Transient.exit_code)
     for line in answer.get("lines") or ():
         print(clean(str(line)))
-    head, applied = str(answer.get("head"))[:10], str(answer.get("applied"))[:10]
-    print(clean(f"head {head}, applied {applied} {answer.get('state') or ''}".rstrip()))
-    return 0
+    head, live, state = str(answer.get("head")), str(answer.get("applied") or ""), str(answer.get("state") or "")
+    print(clean(f"head {head[:10]}, live {live[:10] or 'nothing'}: {state}"))
+    return _EXIT.get(state, Transient.exit_code)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reconciler.model.source import BranchMissing, Revision
+from reconciler.model.source import BranchMissing, BranchRead, Revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ class Ping:
     answer: Callable[[], None]
 
 
-Work = Request | Pushed | Revision | BranchMissing | Look | Noted | Told
+Work = Request | Pushed | Revision | BranchMissing | BranchRead | Look | Noted | Told
 Message = Work | Ping
 
 

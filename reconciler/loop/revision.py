@@ -1,19 +1,23 @@
-"""Applies one revision, whole, in the transaction in hand: files, definitions, limits, crons, removals, new runs."""
+"""Applies one revision in the transaction in hand: files, definitions, removals, new runs, and what it is answered."""
 
 from __future__ import annotations
 
-import json
+import logging
 from dataclasses import dataclass, field
 
 from reconciler.errors import Forbidden, LineclearError
 from reconciler.gitops.describe import describe_plan
 from reconciler.gitops.plan import plan_revision
+from reconciler.lint import rules
+from reconciler.loop.applying import apply_definitions, is_fault_of_host
 from reconciler.loop.context import Context
 from reconciler.loop.pipelines import join_named, pipeline_of
 from reconciler.loop.submit import Order, Source, submit
 from reconciler.loop.telling import tell_sync_failed
+from reconciler.manifest.mistakes import mistake_finding
 from reconciler.model.source import (
     BranchMissing,
+    BranchRead,
     ChangeKind,
     DefinitionChange,
     Revision,
@@ -22,8 +26,11 @@ from reconciler.model.source import (
     identity_of,
 )
 from reconciler.model.spec import Document, Kind, Severity
-from reconciler.model.state import Phase, RunId, RunState
-from reconciler.store import catalogue, crons, limits, policies, runs
+from reconciler.model.state import RunId, RunState
+from reconciler.store import catalogue
+from reconciler.store.writer import Writer
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,17 +49,16 @@ def apply_revision(ctx: Context, revision: Revision) -> Applied:
     writer = ctx.writer
     if catalogue.applied_sha(writer) != revision.previous:
         return Applied(sha=revision.sha, state="outdated")
-    plan = plan_revision(revision, catalogue.catalogue_for(writer, revision))
-    lines = [*_told_of_check(revision), *describe_plan(plan)]
+    live = catalogue.catalogue_for(writer, revision)
+    plan = plan_revision(revision, live)
     if plan.held:
+        lines = [*_told_of_check(revision), *describe_plan(plan)]
         catalogue.record_revision(writer, revision, "held", plan.held, {"held": plan.held})
         tell_sync_failed(writer, revision.sha, "held", (plan.held,))
         return Applied(sha=revision.sha, state="held", lines=tuple(lines))
-    former = _former_crons(ctx, plan.changes)
-    catalogue.apply_changes(writer, revision.sha, plan.changes)
+    plan, revision = apply_definitions(ctx, revision, plan, live)
     catalogue.write_files(writer, revision, plan)
-    for change in plan.changes:
-        _follow(ctx, change, former)
+    lines = [*_told_of_check(revision), *describe_plan(plan), *_told_of_foreign(revision)]
     ctx.boundary("apply")
     created, failures = _submit_all(ctx, revision.sha, plan.submissions)
     late, late_failures = _submit_late(ctx, revision.sha, plan.changes)
@@ -75,64 +81,35 @@ def _told_of_check(revision: Revision) -> list[str]:
     return [f"warning: {revision.sha[:12]} was not checked as a whole: {revision.unchecked}"] if revision.unchecked else []
 
 
+def _told_of_foreign(revision: Revision) -> list[str]:
+    counts = [file.foreign for file in revision.changed if file.foreign]
+    if not counts:
+        return []
+    documents = f"{sum(counts)} foreign document{'s' if sum(counts) > 1 else ''}"
+    return [f"skipped: {documents} in {len(counts)} file{'s' if len(counts) > 1 else ''}"]
+
+
 def note_missing(ctx: Context, missing: BranchMissing) -> None:
     """The branch cannot be read: what was applied last stays live, and `sync` says so."""
     if ctx.writer.meta("source_state") != missing.reason:
-        ctx.writer.set_meta("source_state", missing.reason)
-        ctx.writer.journal("source.missing", detail={"reason": missing.reason})
+        note_source(ctx.writer, missing.reason)
+        ctx.writer.journal("source.missing", subject=missing.head, detail={"reason": missing.reason})
         if catalogue.applied_sha(ctx.writer) is not None:  # a new home waits for its first push: that is no failure
-            tell_sync_failed(ctx.writer, "", "not read", (missing.reason,))
+            tell_sync_failed(ctx.writer, missing.head, "not read", (missing.reason,))
 
 
-def _former_crons(ctx: Context, changes: tuple[DefinitionChange, ...]) -> dict[tuple[str, str, str], tuple[str, str]]:
-    """The schedules of crons before the change: what decides whether a schedule is new."""
-    found = {}
-    for change in changes:
-        if change.identity[0] == Kind.CRON_WORKFLOW.value and change.kind is ChangeKind.UPDATE:
-            before = catalogue.find_definition(ctx.writer, Kind.CRON_WORKFLOW, *change.identity[1:])
-            if before is not None:
-                found[change.identity] = _schedule_texts(before.body)
-    return found
+def note_read(ctx: Context, read: BranchRead) -> None:
+    """The branch can be read again, and is what is live."""
+    reason = ctx.writer.meta("source_state")
+    if reason:
+        note_source(ctx.writer, "")
+        ctx.writer.journal("source.read", subject=read.sha, detail={"was": reason})
 
 
-def _schedule_texts(body: object) -> tuple[str, str]:
-    """What decides when a cron is due, and what an operator may have overridden."""
-    spec = body.get("spec") if isinstance(body, dict) else None
-    spec = spec if isinstance(spec, dict) else {}
-    times = json.dumps([spec.get("schedules"), spec.get("schedule"), spec.get("timezone")], default=str)
-    return times, json.dumps(spec.get("suspend"), default=str)
-
-
-def _follow(ctx: Context, change: DefinitionChange, former: dict[tuple[str, str, str], tuple[str, str]]) -> None:
-    """What a change of a definition brings for limits, crons and runs."""
-    kind, namespace, name = change.identity
-    if kind == Kind.CONFIG_MAP.value:
-        limits.read_limits_of(ctx.writer, namespace, name)
-    elif kind == Kind.LOCK_POLICY.value:
-        policies.take_policies_of(ctx.writer, namespace)
-    elif kind == Kind.CONSTRAINT.value:
-        limits.read_capacities_of(ctx.writer, namespace, name)
-        policies.take_policies_of(ctx.writer, namespace)
-    elif kind == Kind.CRON_WORKFLOW.value:
-        if change.kind is ChangeKind.RETIRE:
-            crons.set_next(ctx.writer, namespace, name, None)
-        elif change.document is not None:
-            if change.kind not in (ChangeKind.ADD, ChangeKind.UPDATE):
-                return
-            before, now = former.get(change.identity), _schedule_texts(change.document.body)
-            is_new = before is None or before[0] != now[0]
-            crons.see(ctx.writer, namespace, name, new_schedule=is_new, forget_override=before is None or before[1] != now[1])
-    elif kind == Kind.WORKFLOW.value and change.kind is ChangeKind.RETIRE:
-        _retire_runs(ctx, namespace, name)
-
-
-def _retire_runs(ctx: Context, namespace: str, name: str) -> None:
-    """Queued runs of a removed Workflow are cancelled; running ones go on and are marked. No lock is released by it."""
-    for run_id in runs.open_runs_of(ctx.writer, namespace, Kind.WORKFLOW.value, name):
-        run = runs.get_run(ctx.writer, run_id)
-        if run.phase is Phase.PENDING:
-            runs.set_shutdown(ctx.writer, run, "Terminate", "removed")
-        runs.mark_removed(ctx.writer, run)
+def note_source(writer: Writer, state: str) -> None:
+    """Keeps why the branch's head is not live, '' if it is, and since when."""
+    writer.set_meta("source_state", state)
+    writer.set_meta("source_since", writer.now if state else "")
 
 
 def _submit_all(ctx: Context, sha: str, submissions: tuple[Submission, ...]) -> tuple[list[RunId], list[str]]:
@@ -151,9 +128,13 @@ def _submit_all(ctx: Context, sha: str, submissions: tuple[Submission, ...]) -> 
             catalogue.record_forbidden(ctx.writer, identity_of(document), document.digest)
             why = {"why": str(error)}
             ctx.writer.journal("run.forbidden", namespace=document.namespace, subject=str(document.place), detail=why)
-        except LineclearError as error:
-            failures.append(f"not run: {document.place}: {error}")
-            why = {"why": str(error)}
+        except Exception as error:  # the boundary of a document: what follows it is submitted
+            is_ours = not isinstance(error, LineclearError)
+            if is_ours and (is_fault_of_host(error) or not ctx.writer.db.in_transaction):
+                raise
+            reason = _reason(error, document)
+            failures.append(f"not run: {document.place}: {reason}")
+            why = {"why": reason}
             ctx.writer.journal("run.refused", namespace=document.namespace, subject=str(document.place), detail=why)
             pipeline = pipeline_of(document)
             if pipeline is not None:
@@ -162,6 +143,14 @@ def _submit_all(ctx: Context, sha: str, submissions: tuple[Submission, ...]) -> 
             created.append(run)
     join_named(ctx, created, lost)
     return [run.id for run in created], failures
+
+
+def _reason(error: Exception, document: Document) -> str:
+    if isinstance(error, LineclearError):
+        return str(error)
+    finding = mistake_finding(error, document.place, rules.NOT_APPLIED, "the run cannot be made")
+    log.error("a mistake of ours, %s", finding.trace, extra={"action": "submit"})
+    return finding.message
 
 
 TEMPLATE_KINDS = (Kind.WORKFLOW_TEMPLATE.value, Kind.CLUSTER_TEMPLATE.value)

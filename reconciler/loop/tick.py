@@ -24,12 +24,12 @@ from reconciler.loop.observe import take_over
 from reconciler.loop.outside import Outside, RuntimeEnds
 from reconciler.loop.patience import pass_holds, pass_patience
 from reconciler.loop.requests import handle, record_refusal
-from reconciler.loop.revision import Applied, apply_revision, note_missing
+from reconciler.loop.revision import Applied, apply_revision, note_missing, note_read, note_source
 from reconciler.loop.settle import mark_everything, settle
 from reconciler.loop.telling import look_around, pass_overdue, take_told, tell_sync_failed
 from reconciler.loop.waiting import waiting_text
 from reconciler.model.attempt import AttemptId, Exited, Hindered, Liveness, Lost, NotStarted, Observation, Started
-from reconciler.model.source import BranchMissing, Revision
+from reconciler.model.source import BranchMissing, BranchRead, Revision
 from reconciler.model.state import RULES, RunId
 from reconciler.store import attempts, catalogue, runs
 from reconciler.store.apply import request_stop
@@ -264,6 +264,10 @@ class Loop:
                 applied.append(self._apply(ctx, message))
             case BranchMissing():
                 note_missing(ctx, message)
+                applied.append(Applied(sha=message.head, state="not read", lines=(message.reason,)))
+            case BranchRead():
+                note_read(ctx, message)
+                self._last = ("", {})
             case Noted():
                 ctx.boundary("noted")
                 catalogue.set_noted(ctx.writer, message.revision_id)
@@ -284,7 +288,7 @@ class Loop:
                 raise
             log.exception("a revision could not be applied", extra={"action": "revision", "commit": revision.sha})
             reason = f"{revision.sha} could not be applied: {type(error).__name__}: {error}; see the daemon's log"
-            self.writer.set_meta("source_state", reason)
+            note_source(self.writer, reason)
             tell_sync_failed(self.writer, revision.sha, "not applied", (reason,))
             return Applied(sha=revision.sha, state="failed", lines=(reason,))
 
@@ -363,11 +367,11 @@ class Loop:
         waiting, self._pushes = self._pushes, []
         for at, push in waiting:
             if push.sha == self._last[0]:
-                push.answer(self._last[1])
+                push.answer({**self._last[1], "live": live})
             elif push.sha == live:
-                push.answer({"lines": ["this commit is live already"], "state": "applied"})
+                push.answer({"lines": ["this commit is live already"], "state": "applied", "live": live})
             elif ctx.at - at > PUSH_WAIT:
-                push.answer({"lines": ["accepted; see lineclear sync"], "state": "waiting"})
+                push.answer({"lines": ["accepted; see lineclear sync"], "state": "waiting", "live": live})
             else:
                 self._pushes.append((at, push))
 

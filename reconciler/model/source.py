@@ -60,10 +60,21 @@ class Revision:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BranchMissing:
-    """The branch is gone, unborn or unreadable: nothing is removed, the last applied revision stays live."""
+    """The branch is gone, unborn or unreadable: nothing is removed, the last applied revision stays live.
+
+    `head` is the commit that could not be read, '' if not even that is known.
+    """
 
     at: datetime
     reason: str
+    head: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchRead:
+    """The branch can be read again after it could not, and its head is what was applied or handed over before."""
+
+    sha: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
@@ -126,8 +127,18 @@ def check_push_offline(repository: Repository, request: PushRequest) -> PushVerd
     return check_push(repository, request, lookup, branch=branch)
 
 
-def check_paths(paths: Sequence[Path], *, images: Images = HOST_IMAGES, notes: bool = False) -> list[Finding]:
-    """Every finding on the manifests at or below the paths, by path and line; a folder's own `.lineclearignore` counts.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checked:
+    """What was found, by path and line, and in how much: files read, documents of ours in them, documents of others."""
+
+    findings: tuple[Finding, ...]
+    files: int
+    documents: int
+    foreign: int
+
+
+def check_paths(paths: Sequence[Path], *, images: Images = HOST_IMAGES, notes: bool = False) -> Checked:
+    """Every finding on the manifests at or below the paths; a folder's own `.lineclearignore` counts.
 
     `notes`: also those. Raises UsageError for a path that is not there.
     """
@@ -137,7 +148,12 @@ def check_paths(paths: Sequence[Path], *, images: Images = HOST_IMAGES, notes: b
             files.setdefault(shown, _read_file(shown, real, images))
     found = dict.fromkeys(f for file in files.values() for f in file.findings if f.rule not in UNCHECKED)
     found |= dict.fromkeys(lint_files(list(files.values()), {}, images=images, notes=notes))
-    return sorted(found, key=lambda f: (path_key(f.place.path), f.place.line, f.place.column, f.rule))
+    return Checked(
+        findings=tuple(sorted(found, key=lambda f: (path_key(f.place.path), f.place.line, f.place.column, f.rule))),
+        files=len(files),
+        documents=sum(len(file.documents) for file in files.values()),
+        foreign=sum(file.foreign for file in files.values()),
+    )
 
 
 def _manifests(path: Path) -> Iterator[tuple[str, Path]]:

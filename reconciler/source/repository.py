@@ -108,6 +108,9 @@ class Repository:
         except GitFailed as error:
             if not error.is_silent_no:
                 raise
+            if os.path.isfile(os.path.join(self.path, "refs", "heads", branch)):
+                what = f"branch {branch} could not be read: its ref names no commit that is there"
+                raise GitFailed(f"{what}; restore it, or push the branch again with -f; it is tried again") from error
             return None
         return found.decode("ascii").strip()
 

@@ -15,11 +15,12 @@ from dataclasses import dataclass, replace
 
 from reconciler.clock import Clock
 from reconciler.errors import LineclearError, ManifestError
-from reconciler.model.source import BranchMissing, Revision, Standing
+from reconciler.model.source import BranchMissing, BranchRead, Revision, Standing
 from reconciler.source.repository import Repository
 
 log = logging.getLogger(__name__)
-Observation = Revision | BranchMissing
+Observation = Revision | BranchMissing | BranchRead
+TOLD_AFTER = 3  # failures in a row of reading one head: what passes sooner is not worth a word
 BACKOFF_FIRST_S = 0.2
 BACKOFF_LIMIT_S = 30.0
 STOP_WAIT_S = 5.0
@@ -70,13 +71,17 @@ class SourceThread:
         self._failures = 0
         self._failed_at = 0.0
         self._failed_head: str | None = None
-        self.last_error = ""
+        self._is_told = False
         self._thread = threading.Thread(target=self._run, name="source", daemon=True)
         self._watcher = _Watcher(repository.path, self._settings, self.poke)
 
-    def start(self, applied: str | None) -> None:
-        """Begin to watch; `applied` is the commit that the store has, None for none. Watching begins before looking."""
+    def start(self, applied: str | None, *, is_told: bool = False) -> None:
+        """Begin to watch; `applied` is the commit that the store has, None for none. Watching begins before looking.
+
+        `is_told`: the store has it that the branch could not be read, so that it must be told when it can.
+        """
         self._applied = applied
+        self._is_told = is_told
         if self._settings.events:
             self._watcher.start()
         self._look.set()
@@ -132,13 +137,17 @@ class SourceThread:
         except Exception as error:  # the thread's boundary: whatever it was, it looks again
             if not isinstance(error, LineclearError):
                 log.exception("looking at Git failed", extra={"action": "look"})
-            self._fail(head, error)
-            if head is None or isinstance(error, ManifestError):
-                self._hand_over(BranchMissing(at=self._clock.now(), reason=str(error)), (applied, str(error)), offered)
+            self._fail(head)
+            if head is None or isinstance(error, ManifestError) or self._failures >= TOLD_AFTER:
+                reason = _reason(error, head)
+                self._hand_over(BranchMissing(at=self._clock.now(), reason=reason, head=head or ""), (applied, reason), offered)
             return
-        self._failures, self._failed_head, self.last_error = 0, None, ""
+        self._failures, self._failed_head = 0, None
         if found is not None:
             self._hand_over(found, mark, offered)
+        elif self._is_told and head is not None:
+            self._is_told = False
+            self._inbox(BranchRead(sha=head))
 
     def _head(self) -> str | None:
         """The resolved head; not asked of git again while nothing that names refs has changed, for a minute at most."""
@@ -172,13 +181,13 @@ class SourceThread:
             return
         with self._lock:
             self._offered = mark
+        self._is_told = isinstance(found, BranchMissing)
         self._inbox(found)
 
-    def _fail(self, head: str | None, error: Exception) -> None:
+    def _fail(self, head: str | None) -> None:
         self._failures += 1
         self._failed_at = self._clock.monotonic()
         self._failed_head = head
-        self.last_error = str(error)
 
 
 class _Watcher:
@@ -249,6 +258,13 @@ class _Watcher:
                     self._poke()
         except (OSError, RuntimeError):
             self._poke()
+
+
+def _reason(error: Exception, head: str | None) -> str:
+    if isinstance(error, LineclearError):
+        return str(error)
+    what = head[:12] if head else "the branch"
+    return f"{what} could not be read: {type(error).__name__}: {error}; see the daemon's log; it is tried again"
 
 
 def _ref_signature(path: str, branch: str) -> tuple[object, ...]:

@@ -215,6 +215,7 @@ def record_revision(writer: Writer, revision: Revision, state: str, message: str
     if state == "applied":
         writer.set_meta("applied", revision.sha)
     writer.set_meta("source_state", "")
+    writer.set_meta("source_since", "")
     writer.journal(f"revision.{state}", subject=revision.sha, detail=outcome)
 
 

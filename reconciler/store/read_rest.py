@@ -90,6 +90,21 @@ def list_revisions(reader: Reader, limit: int) -> list[Row]:
     return reader.rows(_REVISIONS, limit=limit)
 
 
+def source_state(reader: Reader) -> tuple[str, str]:
+    """Why the branch's head is not live, and since when; two '' if it is, or waits for approval."""
+    rows = reader.rows("SELECT key, value FROM meta WHERE key IN ('source_state', 'source_since')")
+    found = {row["key"]: row["value"] for row in rows}
+    return found.get("source_state", ""), found.get("source_since", "")
+
+
+def count_live(reader: Reader) -> tuple[int, int, int]:
+    """How many definitions are live, how many files hold them, and how many foreign documents were skipped."""
+    counts = "count(*) AS definitions, count(DISTINCT path) AS files"
+    live = reader.rows(f"SELECT {counts} FROM definition WHERE retired_at IS NULL")[0]
+    skipped = reader.rows("SELECT coalesce(sum(foreign_count), 0) AS documents FROM file")[0]
+    return live["definitions"], live["files"], skipped["documents"]
+
+
 def list_bad_files(reader: Reader) -> list[Row]:
     """Files whose newest version is refused, with their findings."""
     return reader.rows("SELECT path, findings_json FROM file WHERE bad = 1 ORDER BY path")

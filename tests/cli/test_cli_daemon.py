@@ -305,7 +305,7 @@ def test_lint_prints_findings_with_their_place_and_its_code_tells_of_errors(tmp_
     good, bad = tmp_path / "good.yaml", tmp_path / "bad.yaml"
     good.write_text(WORKFLOW.replace("NAME", "good"))
     bad.write_text(WORKFLOW.replace("NAME", "bad").replace("mutexes", "mutexs"))
-    assert home.call("lint", str(good)).stdout == ""
+    assert home.call("lint", str(good)).stdout == "1 document of 1 file: nothing found\n"
     found = home.call("lint", str(bad), code=2).stdout
     assert f"{bad}:11:" in found or "bad.yaml:11:" in found
     assert " error LC" in found

@@ -196,10 +196,10 @@ def test_folders_and_files_are_checked_with_paths_as_they_were_given(desk, manif
     desk.write("x/skip/c.yaml", manifest("Bad_Name"))
     desk.write("x/.lineclearignore", "skip/\n")
     folder = desk.work / "x"
-    found = check_paths([folder])
+    found = check_paths([folder]).findings
     assert places(found) == [(str(folder / "a.yaml"), "LC401"), (str(folder / "b.yml"), "LC401")]
-    assert check_paths([folder / "a.yaml"]) == []
-    assert {f.place.path for f in check_paths([folder / "skip/c.yaml"])} == {str(folder / "skip/c.yaml")}
+    assert check_paths([folder / "a.yaml"]).findings == ()
+    assert {f.place.path for f in check_paths([folder / "skip/c.yaml"]).findings} == {str(folder / "skip/c.yaml")}
 
 
 def test_a_document_tells_which_templates_it_names():

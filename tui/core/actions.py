@@ -115,8 +115,8 @@ def _objection(source: Source, plan: Plan, reason: str, confirmation: str) -> st
 
 def _told(plan: Plan, answer: dict[str, Any]) -> str:
     if plan.verb == "sync_now":
-        head, applied = str(answer.get("head"))[:10], str(answer.get("applied"))[:10]
-        return f"head {head}, applied {applied} {answer.get('state') or ''}".rstrip()
+        head, live = str(answer.get("head"))[:10], str(answer.get("applied") or "nothing")[:10]
+        return f"head {head}, live {live}: {answer.get('state') or ''}"
     if plan.verb == "sync_approve":
         return f"{answer.get('sha')} is approved and will be applied"
     made = [str(run.get("name")) for run in answer.get("runs") or () if isinstance(run, dict)]
