@@ -25,11 +25,10 @@ from reconciler.instance import read_boot_id
 from reconciler.loop.context import Options
 from reconciler.loop.effects import Effects
 from reconciler.loop.inbox import Inbox
-from reconciler.loop.launch import Surroundings
+from reconciler.loop.launch import Surroundings, intent_of
 from reconciler.loop.outside import Outside
 from reconciler.loop.recover import recover
 from reconciler.loop.tick import Loop
-from reconciler.model.attempt import Liveness
 from reconciler.obs import Tally
 from reconciler.runtime.grouping import NO_GROUPS, Grouping, find_grouping
 from reconciler.runtime.host import HostRuntime
@@ -151,14 +150,11 @@ class Engine:
             tally=tally or Tally(),
         )
         self.loop = Loop(self.writer, clock, self.options, new_uid=new_uid, inbox=inbox, outside=outside)
-        self.loop.liveness = lambda run, attempt: self._liveness(home, run, attempt)
+        self.loop.liveness = lambda attempt: self.runtime.liveness(intent_of(home, attempt))
         self._chores = chores
         boundary("recover")
         recover(self.writer, home, self.runtime, self.effects, clock, boot_id)
         boundary("recovered")
-
-    def _liveness(self, home: Home, run: int, attempt: int) -> Liveness:
-        return self.runtime.liveness(home.attempt(run, attempt))
 
     def _applied(self, sha: str, chores: Chores | None, source: SourceThread | None) -> None:
         if source is not None:

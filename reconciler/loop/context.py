@@ -63,10 +63,10 @@ class Options:
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """One tick's surroundings. `at` is the tick's instant; `new_uid` makes run uids; `liveness` looks at (run, attempt).
+    """One tick's surroundings. `at` is the tick's instant; `new_uid` makes run uids; `liveness` looks at an attempt.
 
     `boundary` is told of each point at which a crash must do no harm; tests crash there. `collect` reads what an ended
-    attempt left behind, and says what is missing.
+    attempt left behind, and says what is missing. `reserve` makes the record of one that is about to be intended.
     """
 
     writer: Writer
@@ -76,9 +76,10 @@ class Context:
     at: datetime
     draining: bool = False  # nothing begins any more
     offline: bool = False  # no daemon: recovery, termination and release only
-    liveness: Callable[[int, int], Liveness] | None = None
+    liveness: Callable[[AttemptState], Liveness] | None = None
     boundary: Callable[[str], None] = lambda _point: None
     collect: Callable[[AttemptState, NodeState], tuple[Outputs, str]] = lambda _attempt, _node: (NO_OUTPUTS, "")
+    reserve: Callable[[AttemptState], bool] = lambda _attempt: False
 
     def locks_of(self, run: RunState) -> tuple[ResolvedLock, ...]:
         """The workflow-level locks that a run asks for. Raises UnresolvedTag or ManifestError if one cannot be named."""

@@ -199,7 +199,8 @@ def slot_pass(ctx: Context) -> None:
     if free <= 0 or ctx.draining:
         return
     for attempt in _next_attempts(ctx, active, free):
-        attempts.intend_attempt(writer, attempt, ctx.options.boot_id, find_deadline(ctx, attempt))
+        is_reserved = ctx.reserve(attempt)
+        attempts.intend_attempt(writer, attempt, ctx.options.boot_id, find_deadline(ctx, attempt), is_reserved=is_reserved)
         _note_running(ctx, attempt)
 
 
