@@ -139,6 +139,7 @@ class Engine:
             local_zone=local_zone(),
             rules=Rules(keep_locks=settings.compatibility != "argo"),
             keep=Retention(age=timedelta(days=settings.journal_days), rows=settings.journal_rows),
+            most_locks=settings.limit_locks,
         )
         outside = Outside(
             applied=lambda sha: self._applied(sha, chores, source),

@@ -59,6 +59,7 @@ class Options:
     local_zone: tzinfo
     rules: Rules = field(default_factory=Rules)
     keep: Retention = field(default_factory=Retention)
+    most_locks: int = 100  # that one claim may want
 
 
 @dataclass(slots=True, kw_only=True)
