@@ -149,6 +149,24 @@ KEYS = (
         check=checks.listen,
     ),
     Key(
+        name="limits.nodes",
+        attribute="limit_nodes",
+        meaning="how many nodes a run may have, loops' turns and retries included; one that would have more ends as an Error",
+        check=checks.number(1, 1_000_000, whole=True),
+    ),
+    Key(
+        name="limits.loop_items",
+        attribute="limit_loop_items",
+        meaning="how many turns a single loop may have",
+        check=checks.number(1, 1_000_000, whole=True),
+    ),
+    Key(
+        name="limits.depth",
+        attribute="limit_depth",
+        meaning="how deep calls may stand inside calls",
+        check=checks.number(1, 100, whole=True),
+    ),
+    Key(
         name="limits.locks",
         attribute="limit_locks",
         meaning="how many locks one claim, of a workflow or of a template, may want; more is an Error of that run",

@@ -61,6 +61,9 @@ class Settings:
     notify_overdue_s: float = 60.0
     notify_disk_low_mb: int = 1000
     metrics_listen: str = ""
+    limit_nodes: int = 25_000
+    limit_loop_items: int = 20_000
+    limit_depth: int = 100
     limit_locks: int = 100
     limit_frame_mb: int = 16
     limit_connections: int = 64

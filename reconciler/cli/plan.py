@@ -7,9 +7,8 @@ import sys
 
 from reconciler.cli.context import home_of, say
 from reconciler.cli.output import format_of, print_object
-from reconciler.errors import Refused, UsageError
+from reconciler.errors import NotFound, Refused, UsageError
 from reconciler.views.clean import clean
-from reconciler.views.whole import check_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -46,7 +45,8 @@ def run(args: Args) -> int:
     shape, home = format_of(args), home_of(args)
     if shape == "name":
         raise UsageError("plan has no -o name: most of what it shows does not exist yet")
-    check_home(home)
+    if not os.path.isdir(home.repository):
+        raise NotFound(f"could not plan: there is no repository in {home.root}; run `lineclear init`, or name another home")
     from reconciler.settings import load
     from reconciler.source.candidate import find_candidate
 
@@ -97,7 +97,7 @@ def _foresee(home: Home, settings: Settings, candidate: Candidate, tell: Tell) -
     from reconciler.source.preview import open_preview
     from reconciler.source.repository import Scope
     from reconciler.store.read_plan import open_copy, standing_of
-    from reconciler.workflow.engine import Rules
+    from reconciler.workflow.bounds import Rules
 
     gc.disable()  # a great many values are made, none is part of a cycle, and the process ends with them
     logging.getLogger("reconciler").addHandler(logging.NullHandler())

@@ -16,7 +16,7 @@ from reconciler.model.state import NO_OUTPUTS, AttemptState, NodeState, Outputs,
 from reconciler.store.runs import spec_json
 from reconciler.store.segments import Retention
 from reconciler.store.writer import Writer
-from reconciler.workflow.engine import Rules
+from reconciler.workflow.bounds import Rules
 from reconciler.workflow.run_names import RunNames
 from reconciler.workflow.values import resolve_locks
 
@@ -50,24 +50,32 @@ class Specs:
         return spec
 
 
+WORK_OF_A_TICK = 1_000  # about a tenth of a second on a small machine
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Settings of the loop. `parallelism` bounds attempts that run at once; `local_zone` is for crons without a timezone."""
+    """Settings of the loop. `parallelism` bounds attempts that run at once; `local_zone` is for crons without a timezone.
+
+    `work` is what large runs may take of one tick together, in the units of a decision's budget.
+    """
 
     parallelism: int
     boot_id: str
     local_zone: tzinfo
     rules: Rules = field(default_factory=Rules)
     keep: Retention = field(default_factory=Retention)
-    most_locks: int = 100  # that one claim may want
+    work: int = WORK_OF_A_TICK
 
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """One tick's surroundings. `at` is the tick's instant; `new_uid` makes run uids; `liveness` looks at an attempt.
+    """One tick's surroundings. `at` is the tick's instant; `new_uid` makes run uids; `liveness` looks at (run, attempt).
+
+    `since` is the instant of the tick before: what was due by then was looked at. `spent` is the work that decisions have done.
 
     `boundary` is told of each point at which a crash must do no harm; tests crash there. `collect` reads what an ended
-    attempt left behind, and says what is missing. `reserve` makes the record of one that is about to be intended.
+    attempt left behind, and says what is missing.
     """
 
     writer: Writer
@@ -75,12 +83,13 @@ class Context:
     options: Options
     new_uid: Callable[[], str]
     at: datetime
+    since: str = ""
+    spent: int = 0
     draining: bool = False  # nothing begins any more
     offline: bool = False  # no daemon: recovery, termination and release only
-    liveness: Callable[[AttemptState], Liveness] | None = None
+    liveness: Callable[[int, int], Liveness] | None = None
     boundary: Callable[[str], None] = lambda _point: None
     collect: Callable[[AttemptState, NodeState], tuple[Outputs, str]] = lambda _attempt, _node: (NO_OUTPUTS, "")
-    reserve: Callable[[AttemptState], bool] = lambda _attempt: False
 
     def locks_of(self, run: RunState) -> tuple[ResolvedLock, ...]:
         """The workflow-level locks that a run asks for. Raises UnresolvedTag or ManifestError if one cannot be named."""

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import logging
 import sqlite3
+from collections.abc import Sequence
 from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
 from reconciler.loop.context import Context
 from reconciler.model.state import RunId
-from reconciler.store import claims, runs, segments
+from reconciler.store import claims, runs, segments, slices
+from reconciler.store.nodes import StoredNodes
 from reconciler.store.writer import Writer
+from reconciler.workflow.bounds import AT_ONCE
 
 log = logging.getLogger(__name__)
 _NEXT = (
@@ -26,11 +29,20 @@ _NEXT = (
     " UNION ALL SELECT min(wait_until) FROM claim WHERE wait_until > :after AND state = 'waiting'"
     " UNION ALL SELECT min(due_at) FROM claim_lock WHERE due_at > :after AND state = 'held')"
 )
-_OVERDUE = (
-    "WITH RECURSIVE late (run_id, id, name, depth) AS ("
-    " SELECT run_id, id, name, 0 FROM node WHERE deadline_at <= ? AND finished_at IS NULL"
-    " UNION SELECT n.run_id, n.id, n.name, depth + 1 FROM late JOIN node n ON n.parent_id = late.id WHERE n.finished_at IS NULL)"
-    " SELECT run_id, name FROM late ORDER BY depth DESC, id"  # children before parents
+_OVERDUE = (  # of one run, with all that is below, as far as the limit
+    "WITH RECURSIVE late (id, name, depth) AS ("
+    " SELECT id, name, 0 FROM node INDEXED BY node_deadline WHERE deadline_at <= :now AND finished_at IS NULL AND run_id = :run"
+    " UNION SELECT n.id, n.name, depth + 1 FROM late JOIN node n ON n.run_id = :run AND n.parent_id = late.id"
+    " WHERE n.finished_at IS NULL LIMIT :limit)"
+    " SELECT name FROM late ORDER BY depth DESC, id"  # children before parents
+)
+_AWAKE = "SELECT name FROM node INDEXED BY node_wake WHERE wake_at <= :now AND finished_at IS NULL AND run_id = :run LIMIT :limit"
+_LATE_RUNS = (  # by the index of what is due: how many others wait must not matter
+    "SELECT run_id, max(deadline_at) FROM node INDEXED BY node_deadline WHERE deadline_at <= ? AND finished_at IS NULL"
+    " GROUP BY run_id"
+)
+_AWAKE_RUNS = (
+    "SELECT run_id, max(wake_at) FROM node INDEXED BY node_wake WHERE wake_at <= ? AND finished_at IS NULL GROUP BY run_id"
 )
 
 
@@ -53,17 +65,26 @@ def next_due(ctx: Context, after: str) -> str | None:
 
 
 def pass_deadlines(ctx: Context) -> None:
-    """Marks runs past their deadline, nodes past theirs with all that is below them, and nodes whose pause has ended."""
+    """Marks runs past their deadline, nodes past theirs with all that is below them, and nodes whose pause has ended.
+
+    Where that is much, it is looked at in slices, and only when its time has just come.
+    """
     writer = ctx.writer
-    sql = "SELECT id FROM run WHERE deadline_at <= ? AND finished_at IS NULL AND phase = 'Running'"
-    for (run_id,) in writer.db.execute(sql, (writer.now,)).fetchall():
-        stored = runs.StoredNodes(writer, RunId(run_id))
-        writer.marks.run(RunId(run_id), *(node.name for node in stored.unfinished()))
-    for run_id, name in writer.db.execute(_OVERDUE, (writer.now,)).fetchall():
-        writer.marks.run(RunId(run_id), name)
-    sql = "SELECT run_id, name FROM node WHERE wake_at <= ? AND finished_at IS NULL"
-    for run_id, name in writer.db.execute(sql, (writer.now,)).fetchall():
-        writer.marks.run(RunId(run_id), name)
+    sql = "SELECT id, deadline_at FROM run WHERE deadline_at <= ? AND finished_at IS NULL AND phase = 'Running'"
+    for run_id, at in writer.db.execute(sql, (writer.now,)).fetchall():
+        names = StoredNodes(writer, RunId(run_id)).unfinished(AT_ONCE + 1)
+        _mark_due(ctx, RunId(run_id), names, at, ends=True)
+    for runs_sql, nodes_sql, ends in ((_LATE_RUNS, _OVERDUE, True), (_AWAKE_RUNS, _AWAKE, False)):
+        for run_id, at in writer.db.execute(runs_sql, (writer.now,)).fetchall():
+            rows = writer.db.execute(nodes_sql, {"now": writer.now, "run": run_id, "limit": AT_ONCE + 1}).fetchall()
+            _mark_due(ctx, RunId(run_id), [row[0] for row in rows], at, ends=ends)
+
+
+def _mark_due(ctx: Context, run_id: RunId, names: Sequence[str], at: str, *, ends: bool) -> None:
+    if len(names) <= AT_ONCE:
+        ctx.writer.marks.run(run_id, *names)
+    elif at > ctx.since:
+        slices.look_at_all(ctx.writer, run_id, ends=ends)
 
 
 def pass_ttl(ctx: Context) -> list[RunId]:

@@ -15,13 +15,13 @@ from typing import Any
 
 from reconciler.clock import to_text
 from reconciler.errors import ManifestError, NotFound, Refused, UsageError
-from reconciler.loop.claim_size import check_hold
 from reconciler.loop.context import Context
 from reconciler.loop.waiting import OWNER, REASON
 from reconciler.manifest import content_digest, read_lock_key
 from reconciler.model.locks import LockKind, WholeLock
-from reconciler.model.state import LockId, NodeType, Rule, RunId, RunState
+from reconciler.model.state import LockId, Rule, RunId, RunState
 from reconciler.store import claims, holds, queue, runs
+from reconciler.store.nodes import StoredNodes
 from reconciler.store.refusals import end_by_rule
 
 Args = Mapping[str, Any]
@@ -38,7 +38,6 @@ def hold(ctx: Context, args: Args) -> Answer:
     if not reason:
         raise UsageError("a hold wants a reason: everybody who waits behind it is told")
     locks = _locks_of(args)
-    check_hold(len(locks), ctx.options.most_locks)
     length_s, until = _length(ctx, args)
     wanted = args.get("priority")
     priority, order = int(wanted or 0), None
@@ -170,9 +169,8 @@ def _end(ctx: Context, run: RunState, why: str) -> None:
     if run.started_at is None:
         end_by_rule(ctx.writer, run, Rule.HOLD_OVER, why)
         return
-    for node in runs.StoredNodes(ctx.writer, run.id).unfinished():
-        if node.type is NodeType.SUSPEND:
-            runs.wake_node(ctx.writer, run, node, "node.resumed")
+    for node in StoredNodes(ctx.writer, run.id).suspended():
+        runs.wake_node(ctx.writer, run, node, "node.resumed")
 
 
 _OVER = "SELECT id FROM run WHERE until_at <= ? AND finished_at IS NULL AND shutdown = '' ORDER BY until_at, id"

@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from reconciler.errors import ManifestError
 from reconciler.home import Home
 from reconciler.loop.context import Context
-from reconciler.model.attempt import AttemptId, Intent, Launch
+from reconciler.model.attempt import AttemptId, Launch
 from reconciler.model.images import Image, Images
 from reconciler.model.spec import Program
-from reconciler.model.state import AttemptPhase, AttemptState, NodeState, RunState
+from reconciler.model.state import AttemptState, NodeState, RunState
 from reconciler.settings import Settings
 from reconciler.store import runs
-from reconciler.workflow.engine import scope_of
+from reconciler.store.nodes import StoredNodes
 from reconciler.workflow.program import render
+from reconciler.workflow.scope import scope_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,25 +35,13 @@ class Surroundings:
         return Images(mapped=self.settings.images, mapped_only=self.settings.image_policy == "mapped-only")
 
 
-def intent_of(home: Home, attempt: AttemptState) -> Intent:
-    """What the attempt's row says of it to a runtime."""
-    return Intent(
-        attempt_id=AttemptId(attempt.id),
-        directory=home.attempt(attempt.run_id, attempt.id),
-        boot_id=attempt.boot_id,
-        reserved=attempt.reserved,
-        began=attempt.state is AttemptPhase.LIVE,
-        is_unknown=attempt.is_unknown,
-    )
-
-
 def build_launch(ctx: Context, around: Surroundings, attempt: AttemptState) -> Launch:
     """The launch of an attempt, computed from rows alone: the same whenever it is computed.
 
     Raises ManifestError, UnresolvedTag or LookupError if it cannot be; the attempt then ends in Error.
     """
     run = runs.get_run(ctx.writer, attempt.run_id)
-    stored = runs.StoredNodes(ctx.writer, run.id)
+    stored = StoredNodes(ctx.writer, run.id)
     node = stored.node_by_id(attempt.node_id)
     spec = ctx.specs.get(run.spec_digest)
     body = spec.templates[node.template].body
@@ -85,7 +74,6 @@ def build_launch(ctx: Context, around: Surroundings, attempt: AttemptState) -> L
         sandbox=image.runtime == "sandbox",
         limits=image.limits(around.settings.limits),
         shown=tuple(folder for folder in (env.get("LINECLEAR_REPO"), *image.path) if folder),
-        reserved=attempt.reserved,
     )
 
 

@@ -14,6 +14,7 @@ from reconciler.model.hindered import WAITS_FOR_MACHINE
 from reconciler.model.notice import NoticeKind
 from reconciler.model.state import AttemptState
 from reconciler.store import attempts, notices, runs
+from reconciler.store.nodes import StoredNodes
 
 log = logging.getLogger(__name__)
 _TROUBLE = "machine_trouble"
@@ -27,7 +28,7 @@ def is_waiting(message: str) -> bool:
 
 def hinder(ctx: Context, attempt: AttemptState, why: str, *, began: bool) -> None:
     """The node says what it waits for and since when. The time for which a step may run does not begin before the step does."""
-    node = runs.StoredNodes(ctx.writer, attempt.run_id).node_by_id(attempt.node_id)
+    node = StoredNodes(ctx.writer, attempt.run_id).node_by_id(attempt.node_id)
     _note_trouble(ctx, why)
     if node.message and not is_waiting(node.message):
         return  # somebody is ending it, and that is what it says
@@ -54,7 +55,7 @@ def go_on(ctx: Context, attempt: AttemptState) -> None:
 
 def forget(ctx: Context, attempt: AttemptState) -> bool:
     """It waits for the machine no more; False if it did not."""
-    node = runs.StoredNodes(ctx.writer, attempt.run_id).node_by_id(attempt.node_id)
+    node = StoredNodes(ctx.writer, attempt.run_id).node_by_id(attempt.node_id)
     if not is_waiting(node.message):
         return False
     runs.set_node_message(ctx.writer, node.id, "")

@@ -5,7 +5,8 @@ from __future__ import annotations
 from reconciler.loop.context import Context
 from reconciler.model.barrier import BarrierPhase, barrier_of
 from reconciler.model.state import NodeState, NodeType, RunState
-from reconciler.store import barriers, runs
+from reconciler.store import barriers
+from reconciler.store.nodes import StoredNodes
 
 
 def waits_at(ctx: Context, run: RunState) -> dict[str, str]:
@@ -15,7 +16,7 @@ def waits_at(ctx: Context, run: RunState) -> dict[str, str]:
     standings = barriers.standings(ctx.writer, run.id).items()
     here = {name for name, standing in standings if standing.phase is BarrierPhase.ARRIVED}
     templates = ctx.specs.get(run.spec_digest).templates
-    nodes = runs.StoredNodes(ctx.writer, run.id).unfinished() if here else ()
+    nodes = StoredNodes(ctx.writer, run.id).suspended() if here else ()
     at = {node.name: barrier_of(templates[node.template]) for node in nodes if node.type is NodeType.SUSPEND}
     return {node: name for node, name in at.items() if name in here}
 

@@ -14,7 +14,8 @@ from reconciler.model.spec import Program
 from reconciler.model.state import NO_OUTPUTS, AttemptState, NodeState, Outputs
 from reconciler.runtime.outputs import read_parameter, read_result
 from reconciler.store import runs
-from reconciler.workflow.engine import scope_of
+from reconciler.store.nodes import StoredNodes
+from reconciler.workflow.scope import scope_of
 
 
 def collect(ctx: Context, around: Surroundings, attempt: AttemptState, node: NodeState) -> tuple[Outputs, str]:
@@ -30,7 +31,7 @@ def collect(ctx: Context, around: Surroundings, attempt: AttemptState, node: Nod
     result = read_result(directory) if keeps_stdout else None
     parameters: dict[str, str] = {}
     problems: list[str] = []
-    scope = scope_of(run, spec, runs.StoredNodes(ctx.writer, run.id), node, ctx.writer.now)
+    scope = scope_of(run, spec, StoredNodes(ctx.writer, run.id), node, ctx.writer.now)
     for parameter, source in wanted:
         try:
             image = around.images.find(substitute(template.body.image, scope)) or Image()

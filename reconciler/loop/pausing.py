@@ -13,8 +13,9 @@ from reconciler.errors import Refused, UsageError
 from reconciler.loop import meeting
 from reconciler.loop.context import Context
 from reconciler.model.spec import Template
-from reconciler.model.state import NodeState, NodeType, Outputs, Phase, RunState
+from reconciler.model.state import NodeState, Outputs, Phase, RunState
 from reconciler.store import runs
+from reconciler.store.nodes import StoredNodes
 from reconciler.workflow.producers import default_of
 
 Args = Mapping[str, Any]
@@ -103,8 +104,7 @@ def fail_nodes(ctx: Context, run: RunState, selector: str, message: str) -> Answ
 
 
 def _suspended(ctx: Context, run: RunState) -> list[NodeState]:
-    nodes = runs.StoredNodes(ctx.writer, run.id).unfinished()
-    return [node for node in nodes if node.type is NodeType.SUSPEND and node.phase is Phase.RUNNING]
+    return [node for node in StoredNodes(ctx.writer, run.id).suspended() if node.phase is Phase.RUNNING]
 
 
 def _checked(args: Args) -> str:

@@ -1,31 +1,23 @@
-"""The passes that repeat until nothing changes: workflows, then locks, then slots.
-
-Each looks only at what is marked. A run whose decision raises is quarantined alone: its part is rolled back, it ends in Error and
-says why, and everybody else goes on.
-"""
+"""The passes that repeat until nothing changes: workflows, then locks, then slots. Each looks only at what is marked."""
 
 from __future__ import annotations
 
-import logging
-import sqlite3
 from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
 from reconciler.errors import InvariantViolated, LineclearError
-from reconciler.loop.admitting import lock_pass
+from reconciler.locks.admission import is_admitted, waits_for
 from reconciler.loop.context import Context
 from reconciler.loop.deadlocks import pass_deadlocks
+from reconciler.loop.deciding import workflow_pass
 from reconciler.loop.pipelines import pass_barriers
-from reconciler.model.plan import Keep, RunPlan, RunUpdate
-from reconciler.model.state import AttemptState, Phase, RunId
-from reconciler.store import attempts, barriers, queue, runs, tangles
-from reconciler.store.apply import apply_run_plan
+from reconciler.model.state import AttemptState, ClaimId, LockId, RunId
+from reconciler.store import attempts, barriers, claims, queue, runs, slices, tangles
+from reconciler.store.nodes import StoredNodes
 from reconciler.workflow.calls import seconds
-from reconciler.workflow.engine import decide, scope_of
+from reconciler.workflow.scope import scope_of
 
-log = logging.getLogger(__name__)
 MAX_ROUNDS = 10_000
-BROKEN = (LineclearError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, AssertionError, RecursionError)
 
 
 def settle(ctx: Context) -> None:
@@ -47,7 +39,7 @@ def mark_everything(ctx: Context) -> None:
     """A sweep: every open run with its unfinished nodes, every lock that is waited for, and the slots."""
     marks = ctx.writer.marks
     for run in runs.open_runs(ctx.writer):
-        marks.run(run.id, *(node.name for node in runs.StoredNodes(ctx.writer, run.id).unfinished()))
+        slices.look_at_all(ctx.writer, run.id, is_written=False)
     for lock in queue.waiting_locks(ctx.writer):
         marks.lock(lock)
     marks.tangled.update(dict.fromkeys(tangles.waiting_inside_holders(ctx.writer)))
@@ -55,44 +47,94 @@ def mark_everything(ctx: Context) -> None:
     marks.slots = True
 
 
-# workflows -----------------------------------------------------------------------------------------------------------------
+# locks ---------------------------------------------------------------------------------------------------------------------
 
 
-def workflow_pass(ctx: Context) -> None:
-    """Decides and applies what each marked run does next."""
-    marked, ctx.writer.marks.runs = ctx.writer.marks.runs, {}
-    for run_id, nodes in marked.items():
-        try:
-            with ctx.writer.savepoint():
-                _decide_run(ctx, run_id, nodes)
-        except (*BROKEN, sqlite3.IntegrityError) as error:
-            log.exception("a run was quarantined", extra={"action": "quarantine", "run": run_id})
-            with ctx.writer.savepoint():
-                _quarantine(ctx, run_id, f"{type(error).__name__}: {error}")
+def lock_pass(ctx: Context) -> None:
+    """Admits to every marked lock, and to those whose first waiter another lock held up, as long as somebody fits."""
+    writer = ctx.writer
+    if ctx.draining:
+        writer.marks.locks.clear()  # nobody is admitted any more; the next daemon's first sweep finds them
+    while writer.marks.locks:
+        marked, writer.marks.locks = writer.marks.locks, {}
+        if writer.marks.retry_blocked:
+            writer.marks.retry_blocked = False
+            marked.update(dict.fromkeys(queue.blocked_heads(writer)))
+        for lock in marked:
+            _admit(ctx, lock)
 
 
-def _decide_run(ctx: Context, run_id: RunId, nodes: dict[str, None]) -> None:
-    run = runs.get_run(ctx.writer, run_id)
-    if ctx.draining and run.phase is Phase.PENDING and not run.shutdown:
-        return  # nothing begins any more; the next daemon's first sweep finds it
-    spec = ctx.specs.get(run.spec_digest)
-    stored = runs.StoredNodes(ctx.writer, run_id)
-    plan = decide(run, spec, stored, nodes, ctx.writer.now, ctx.options.rules)
-    if plan != RunPlan():
-        apply_run_plan(ctx.writer, run, plan)
-    if run.pipeline is not None:
-        barriers.mark_waits(ctx.writer, run_id)
+def _admit(ctx: Context, lock: LockId) -> None:
+    writer = ctx.writer
+    blocked = _admit_inside(ctx, lock)
+    while queue.admits_somebody(writer, lock):
+        head = queue.first_waiter(writer, lock)
+        if head is None:
+            break
+        admitted = head if _may_take(ctx, head) else _find_later(ctx, lock, head)
+        if admitted is None:
+            blocked = True
+            break
+        _grant(ctx, admitted)
+    queue.set_blocked_head(writer, lock, blocked=blocked)
 
 
-def _quarantine(ctx: Context, run_id: RunId, reason: str) -> None:
-    """Ends a run that cannot be decided, once its processes have ended. It keeps its locks, like any that fails by itself."""
-    run = runs.get_run(ctx.writer, run_id)
-    if run.is_final:
-        return
-    running = runs.give_up_nodes(ctx.writer, run, f"quarantined: {reason}")
-    if not running:
-        update = RunUpdate(expected=run.phase, phase=Phase.ERROR, message=f"quarantined: {reason}", keep=Keep.BY_POLICY_OR_HOLD)
-        apply_run_plan(ctx.writer, run, RunPlan(run=update))
+def _find_later(ctx: Context, lock: LockId, head: ClaimId) -> ClaimId | None:
+    """A waiter behind the head that may go although the head cannot: a policy lets it pass, or nobody stands in its way."""
+    for claim in dict.fromkeys([*queue.first_waiters(ctx.writer, lock), *queue.waiting_nodes(ctx.writer, lock)]):
+        if claim != head and _may_take(ctx, claim, lock):
+            return claim
+    return None
+
+
+def _admit_inside(ctx: Context, lock: LockId) -> bool:
+    """Gives turns inside ancestors that hold the lock; True if a free turn could be given to nobody."""
+    blocked = False
+    for ancestor in queue.free_turns(ctx.writer, lock):
+        waiting = queue.waiting_inside(ctx.writer, lock, ancestor)
+        admitted = next((claim for claim in waiting if _may_take(ctx, claim)), None)
+        if admitted is None:
+            blocked = True
+        else:
+            _grant(ctx, admitted)
+    return blocked
+
+
+def _grant(ctx: Context, claim: ClaimId) -> None:
+    queue.note_passed(ctx.writer, claim)  # whichever lock it was looked at for: it may be first there and not elsewhere
+    for other in claims.grant(ctx.writer, claim):
+        ctx.writer.marks.lock(other)  # also its own: what its run holds now may let that run pass elsewhere
+    ctx.boundary("admit")
+
+
+def _may_take(ctx: Context, claim: ClaimId, scanned: LockId | None = None) -> bool:
+    """`scanned` is the lock of which everybody before the claim was found unable to go."""
+    wanted = queue.wants(ctx.writer, claim)
+    return is_admitted(wanted, lambda lock: _may_overtake(ctx, claim, lock, scanned) or _all_exempt(ctx, claim, lock))
+
+
+def _may_overtake(ctx: Context, claim: ClaimId, lock: LockId, scanned: LockId | None) -> bool:
+    """True if the lock's policy lets the claim pass all before it, none of whom could go itself."""
+    if not queue.may_pass(ctx.writer, lock, claim):
+        return False
+    if lock == scanned:
+        return True
+    earlier = queue.earlier_waiters(ctx.writer, claim, lock)
+    return len(earlier) < queue.LOOKAHEAD and not any(_may_take(ctx, other, lock) for other, _ in earlier)
+
+
+def _all_exempt(ctx: Context, claim: ClaimId, lock: LockId) -> bool:
+    """True if every earlier waiter of the lock waits, through whomever, for the asker's own run, and cannot go itself."""
+    writer = ctx.writer
+    run = queue.run_of(writer, claim)
+    if not queue.holds_anything(writer, run):
+        return False
+    earlier = queue.earlier_waiters(writer, claim, lock)
+    return all(
+        waits_for(c, run, lambda c: queue.holders_and_queue(writer, c), lambda r: queue.waiting_claims(writer, r))
+        and not _may_take(ctx, c)
+        for c, _ in earlier
+    )
 
 
 # slots ---------------------------------------------------------------------------------------------------------------------
@@ -109,8 +151,7 @@ def slot_pass(ctx: Context) -> None:
     if free <= 0 or ctx.draining:
         return
     for attempt in _next_attempts(ctx, active, free):
-        is_reserved = ctx.reserve(attempt)
-        attempts.intend_attempt(writer, attempt, ctx.options.boot_id, find_deadline(ctx, attempt), is_reserved=is_reserved)
+        attempts.intend_attempt(writer, attempt, ctx.options.boot_id, find_deadline(ctx, attempt))
         _note_running(ctx, attempt)
 
 
@@ -137,7 +178,7 @@ def _next_attempts(ctx: Context, active: list[AttemptState], free: int) -> list[
 
 def _cap(ctx: Context, run_id: RunId) -> int | None:
     run = runs.get_run(ctx.writer, run_id)
-    if run.is_paused(ctx.writer.now):
+    if run.is_paused(ctx.writer.now) or slices.slice_of(ctx.writer, run_id).ends:
         return 0
     return ctx.specs.get(run.spec_digest).parallelism
 
@@ -146,14 +187,14 @@ def _note_running(ctx: Context, attempt: AttemptState) -> None:
     """Marks a node that a hook may want to see running; nobody else asks for that."""
     run = runs.get_run(ctx.writer, attempt.run_id)
     if ctx.specs.get(run.spec_digest).has_running_hooks:
-        node = runs.StoredNodes(ctx.writer, run.id).node_by_id(attempt.node_id)
+        node = StoredNodes(ctx.writer, run.id).node_by_id(attempt.node_id)
         ctx.writer.marks.run(run.id, node.name)
 
 
 def find_deadline(ctx: Context, attempt: AttemptState) -> str | None:
     """When the process is to be ended: activeDeadlineSeconds from now; None for never. A bad one counts as passed."""
     run = runs.get_run(ctx.writer, attempt.run_id)
-    stored = runs.StoredNodes(ctx.writer, run.id)
+    stored = StoredNodes(ctx.writer, run.id)
     node = stored.node_by_id(attempt.node_id)
     spec = ctx.specs.get(run.spec_digest)
     text = spec.templates[node.template].active_deadline

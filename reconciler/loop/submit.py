@@ -12,7 +12,6 @@ from hashlib import sha256
 from typing import Any
 
 from reconciler.errors import ManifestError, NotFound, Refused
-from reconciler.loop.claim_size import check_claims
 from reconciler.loop.concurrency import rule_of, start
 from reconciler.loop.context import Context
 from reconciler.loop.deploying import freeze_deployment
@@ -22,6 +21,7 @@ from reconciler.model.concurrency import PolicyRule, group_of_definition
 from reconciler.model.spec import Kind, WorkflowSpec
 from reconciler.model.state import RunId, RunState
 from reconciler.store import catalogue, runs
+from reconciler.store.nodes import StoredNodes
 from reconciler.workflow.values import resolve_arguments
 
 SHORT = 5
@@ -106,7 +106,6 @@ def draft(ctx: Context, source: Source, order: Order) -> Draft:
     owner = f"{source.kind or Kind.WORKFLOW.value}/{order.name or source.name or order.generate_name}"
     config = config_of(ctx, source.namespace)
     arguments = resolve_arguments(spec.arguments, order.parameters, owner, config)
-    check_claims(spec, ctx.options.most_locks, source.place or owner)
     if spec.entrypoint not in spec.templates:
         raise ManifestError(f"{source.place or owner}: entrypoint {spec.entrypoint!r} is not one of its templates")
     return Draft(
@@ -233,7 +232,7 @@ def _stored_templates(ctx: Context, namespace: str, spec: WorkflowSpec, where: s
 
 def config_of(ctx: Context, namespace: str) -> Callable[[str, str], str | None]:
     """Look-up of a live ConfigMap's value by name and key."""
-    stored = runs.StoredNodes(ctx.writer, RunId(0))
+    stored = StoredNodes(ctx.writer, RunId(0))
     return lambda name, key: stored.config_value(namespace, name, key)
 
 

@@ -15,9 +15,11 @@ from typing import Any, assert_never
 from reconciler.clock import Clock, from_text, to_text
 from reconciler.errors import LineclearError, Transient
 from reconciler.loop.context import Context, Options, Specs
-from reconciler.loop.crons import keep_history, pass_crons
-from reconciler.loop.due import next_due, pass_deadlines, pass_journal, pass_ttl, remove_run, shift_limits
+from reconciler.loop.crons import pass_crons
+from reconciler.loop.deciding import has_more, pass_slices
+from reconciler.loop.due import next_due, pass_deadlines, pass_journal, pass_ttl, shift_limits
 from reconciler.loop.effects import Effects
+from reconciler.loop.ended import after_ends
 from reconciler.loop.holds import pass_holds_until
 from reconciler.loop.inbox import Inbox, Look, Noted, Ping, Pushed, Request, Told, Work
 from reconciler.loop.observe import take_over
@@ -28,9 +30,9 @@ from reconciler.loop.revision import Applied, apply_revision, note_missing, note
 from reconciler.loop.settle import mark_everything, settle
 from reconciler.loop.telling import look_around, pass_overdue, take_told, tell_sync_failed
 from reconciler.loop.waiting import waiting_text
-from reconciler.model.attempt import AttemptId, End, Hindered, Liveness, Observation, Started
+from reconciler.model.attempt import AttemptId, Exited, Hindered, Liveness, Lost, NotStarted, Observation, Started
 from reconciler.model.source import BranchMissing, BranchRead, Revision
-from reconciler.model.state import RULES, AttemptState, RunId
+from reconciler.model.state import RULES, RunId
 from reconciler.store import attempts, catalogue, runs
 from reconciler.store.apply import request_stop
 from reconciler.store.freezes import look_at_windows
@@ -69,14 +71,17 @@ class Loop:
         self._sweep_at = clock.now()
         self._looked_at = ""
         self._due: str | None = None  # None: ask; '': nothing is planned
-        self.liveness: Callable[[AttemptState], Liveness] | None = None
+        self.liveness: Callable[[int, int], Liveness] | None = None
         self.ticked_at = clock.monotonic()
         self.draining = False
         self.offline = False
+        self._has_more = False  # a large run can go on: its next slice is due at once
         self._last_look = (clock.now(), clock.monotonic())
 
     def pause_s(self) -> float:
         """Seconds until time itself brings something; never more than until the next sweep."""
+        if self._has_more:
+            return 0.0
         now = self._clock.now()
         waits = [(self._sweep_at - now).total_seconds()]
         due = self._next_due(self._context(now))
@@ -89,11 +94,11 @@ class Loop:
         return max(0.0, min(*waits, LOOK_EVERY_S))
 
     def has_active_attempts(self) -> bool:
-        """True while a process is to be running whose end will be told."""
-        return not all(attempt.is_unknown for attempt in attempts.active_attempts(self.writer))
+        """True while a process is to be running."""
+        return bool(attempts.active_attempts(self.writer))
 
     def is_ending_something(self) -> bool:
-        """True while a run that was asked to end has not, and will."""
+        """True while a run that was asked to end has not."""
         return runs.any_ending(self.writer)
 
     def stop_everything(self) -> None:
@@ -111,6 +116,7 @@ class Loop:
             options=self._options,
             new_uid=self._new_uid,
             at=now,
+            since=self._looked_at,
             draining=self.draining or self.offline,
             offline=self.offline,
             liveness=self.liveness,
@@ -130,7 +136,6 @@ class Loop:
                 messages.append(message)
         ctx = self._context(now)
         ctx.collect = lambda attempt, node: effects.collect(ctx, attempt, node)
-        ctx.reserve = effects.reserve
         if to_text(now) < self._looked_at:  # the clock went back: what is due is not what it was
             self._looked_at, self._sweep_at, self._due = "", now, None
         due = self._next_due(ctx)
@@ -141,7 +146,7 @@ class Loop:
         stale = bool(self._pushes) and now - self._pushes[0][0] > PUSH_WAIT
         if drift:
             self._shift(ctx, drift)
-        if not (stale or ends or messages or is_due or lazy or sweep):
+        if not (stale or ends or messages or is_due or lazy or sweep or self._has_more):
             return
         self._outside.boundary("before-tick")
         if ends:
@@ -185,8 +190,7 @@ class Loop:
                 self._started[seen.attempt_id] = seen
                 self._started_at = self._started_at or now
             else:
-                if isinstance(seen, End):
-                    self._started.pop(seen.attempt_id, None)
+                self._started.pop(seen.attempt_id, None)
                 ends.append(seen)
         if not self._started:
             self._started_at = None
@@ -211,6 +215,7 @@ class Loop:
             pass_deadlines(ctx)
             pass_holds_until(ctx)
             look_at_windows(ctx.writer, everywhere=sweep)
+            pass_slices(ctx)
             settle(ctx)
             pass_holds(ctx)
             if not ctx.offline:
@@ -219,20 +224,22 @@ class Loop:
                 removed += pass_ttl(ctx)
             settle(ctx)
             while self.writer.marks.ended:
-                removed += self._after_ends(ctx)
+                removed += after_ends(ctx)
                 settle(ctx)
             pass_overdue(ctx)
+            is_left = has_more(ctx)
             commits, self.writer.marks.commits = self.writer.marks.commits, {}
             self._outside.boundary("before-commit")
         self._outside.boundary("after-commit")
         self._started.clear()
         self._started_at = None
         self._kept, self._again_at = later, ctx.at + RETRY_AFTER if later else None
-        self._looked_at, self._due = to_text(ctx.at), None
+        self._looked_at, self._due, self._has_more = to_text(ctx.at), None, is_left
         self._after_commit()
         if sweep:
             self._sweep_at = ctx.at + (RETRY_AFTER if is_behind else SWEEP_EVERY)
-        runtime.acknowledge([seen.attempt_id for seen in ends if isinstance(seen, End) and seen not in later])
+        known = (seen for seen in ends if isinstance(seen, Exited | NotStarted | Lost) and seen not in later)
+        runtime.acknowledge([seen.attempt_id for seen in known])
         effects.act(self._context(ctx.at), removed)
         if effects.is_behind:
             self._sweep_at = ctx.at + RETRY_AFTER
@@ -335,23 +342,6 @@ class Loop:
             return {**told, "message": run.message, "refused": run.ended_by}
         return {**told, "message": text}
 
-    def _after_ends(self, ctx: Context) -> list[RunId]:
-        """What follows from runs that ended in this tick: deletion that was asked for, history limits."""
-        ended, ctx.writer.marks.ended = ctx.writer.marks.ended, []
-        removed: list[RunId] = []
-        for run_id in ended:
-            if run_id in removed:
-                continue
-            run = runs.find_run_by_id(ctx.writer, run_id)
-            if run is None:  # ttlStrategy removed it in this very tick
-                continue
-            if run.ended_by == "delete":
-                remove_run(ctx, run_id, "deleted")
-                removed.append(run_id)
-            elif run.cron:
-                removed += keep_history(ctx, run)
-        return removed
-
     def _tell(self, ctx: Context, applied: list[Applied]) -> None:
         """Tells the source what is live, and every push that reached it what came of it."""
         for result in applied:
@@ -387,7 +377,7 @@ class Loop:
     def _fail(self, ends: list[Observation], messages: list[Work], error: Exception) -> None:
         """The tick was rolled back: nothing was lost, everything is looked at again."""
         log.error("a tick was rolled back: %s", error, extra={"action": "tick"})
-        self._kept = ends
+        self._kept, self._has_more = ends, False
         self._outside.tally.add_failed_tick()
         self._sweep_at = self._clock.now() + RETRY_AFTER
         reply: Mapping[str, Any] = {"error": {"code": Transient.exit_code, "message": f"the store refused: {error}; try again"}}

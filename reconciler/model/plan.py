@@ -17,7 +17,8 @@ from reconciler.model.state import NO_OUTPUTS, NodeType, Outputs, Phase, Resolve
 class NewNode:
     """A node to create. `parent` is a name, or None for the root and the exit handler.
 
-    It is to be ended `deadline_s` seconds from now, and to be looked at again after `wake_s`.
+    It is to be ended `deadline_s` seconds from now, and to be looked at again after `wake_s`. `made` is for groups: how many of
+    their calls and turns, in order, have nodes.
     """
 
     name: str
@@ -32,11 +33,12 @@ class NewNode:
     item_json: str = ""
     deadline_s: float | None = None
     wake_s: float | None = None
+    made: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NodeUpdate:
-    """A node's next phase; `expected` guards the write. Outputs None: as they are.
+    """A node's next phase; `expected` guards the write. `outputs`, `made` and `item_json` None: as they are.
 
     `wake_s` seconds from now it is to be looked at again; 0 ends a pause, None leaves it.
     """
@@ -48,6 +50,8 @@ class NodeUpdate:
     exit_code: int | None = None
     outputs: Outputs | None = None
     wake_s: float | None = None
+    made: int | None = None
+    item_json: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +98,12 @@ class RunUpdate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunPlan:
-    """All changes to one run, in the order in which they are to be applied."""
+    """All changes to one run, in the order in which they are to be applied.
+
+    A decision that has done enough for one slice stops: `later` are the nodes to take up again, in that order, before any of them
+    may end. `sweeps`: all unfinished nodes of the run are to be looked at, slice by slice. `too_much` says which bound of a run
+    the next node would exceed: it is to be ended.
+    """
 
     new_nodes: tuple[NewNode, ...] = ()
     node_updates: tuple[NodeUpdate, ...] = ()
@@ -106,3 +115,6 @@ class RunPlan:
     barriers: tuple[BarrierNews, ...] = ()
     run: RunUpdate | None = None
     run_outputs: Mapping[str, str] = field(default_factory=dict)
+    later: tuple[str, ...] = ()
+    sweeps: bool = False
+    too_much: str = ""

@@ -152,16 +152,17 @@ class Call:
     continue_on_error: bool = False
     hooks: Mapping[str, Hook] = field(default_factory=dict)
     reference: TemplateRef | None = None
+    after: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """The tasks that must have ended before it is decided whether this one starts."""
+        after = tuple(dict.fromkeys(_TASK_NAME.findall(self.depends))) if self.depends else self.dependencies
+        object.__setattr__(self, "after", after)
 
     @property
     def is_loop(self) -> bool:
         """True if it is expanded, once for each item."""
         return self.items is not None or self.with_param is not None or self.sequence is not None
-
-    @property
-    def after(self) -> tuple[str, ...]:
-        """The tasks that must have ended before it is decided whether this one starts."""
-        return tuple(dict.fromkeys(_TASK_NAME.findall(self.depends))) if self.depends else self.dependencies
 
 
 _TASK_NAME = re.compile(r"(?<![-\w.])([A-Za-z0-9_][-\w]*)(?:\.[A-Za-z]+)?")

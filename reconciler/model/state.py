@@ -40,6 +40,7 @@ class Rule(StrEnum):
     DEADLOCK = "deadlock"
     HOLD_LIMIT = "hold-limit"
     HOLD_OVER = "hold-over"
+    TOO_MANY_NODES = "too-many-nodes"
 
 
 RULES = frozenset(rule.value for rule in Rule)
@@ -125,7 +126,8 @@ class NodeState:
     """One vertex of a run. `name` lacks the run's own: '' is the root, '[0].build' a step. Id 0: not stored yet.
 
     `template` is the key of a template. `item_json` is the loop's item, or of a group the items that were decided ('' for none).
-    `deadline_at` ends the node, `wake_at` is when it is to be looked at again: the end of a pause.
+    `deadline_at` ends the node, `wake_at` is when it is to be looked at again: the end of a pause. `made` is for groups: how many
+    of their calls and turns, in order, have nodes.
     """
 
     id: NodeId
@@ -145,6 +147,7 @@ class NodeState:
     outputs: Outputs = NO_OUTPUTS
     item_json: str = ""
     wake_at: str | None = None
+    made: int = 0
 
     @property
     def is_final(self) -> bool:
@@ -167,8 +170,7 @@ class AttemptPhase(StrEnum):
 class AttemptState:
     """One process of a Pod node. `stop` is '' or the request to end it: 'stop' (with grace) or 'kill'.
 
-    `problem` says why an output that the step owes could not be read. `reserved`: its record was made before it was intended.
-    `is_unknown`: while it is active, nothing proves whether its processes live.
+    `problem` says why an output that the step owes could not be read.
     """
 
     id: int
@@ -180,8 +182,6 @@ class AttemptState:
     boot_id: str
     outputs: Outputs = NO_OUTPUTS
     problem: str = ""
-    reserved: bool = False
-    is_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

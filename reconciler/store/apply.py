@@ -10,19 +10,20 @@ from reconciler.clock import from_text, to_text
 from reconciler.errors import Conflict, InvariantViolated
 from reconciler.model.plan import Keep, NewNode, NodeUpdate, RunPlan, RunUpdate
 from reconciler.model.state import FINAL, NodeId, Phase, RunState
-from reconciler.store import barriers, claims, notices, places
+from reconciler.store import barriers, claims, notices, places, slices
 from reconciler.store.attempts import outputs_json
 from reconciler.store.writer import Writer
 
 _NEW_NODE = (
     "INSERT INTO node (run_id, parent_id, name, display, type, template, phase, message, inputs_json, outputs_json,"
-    " item_json, deadline_at, wake_at, created_at, started_at, finished_at)"
-    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    " item_json, deadline_at, wake_at, created_at, started_at, finished_at, made)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _NODE_UPDATE = (
     "UPDATE node SET phase = :phase, message = :message, exit_code = ifnull(:exit_code, exit_code),"
     " outputs_json = ifnull(:outputs, outputs_json), wake_at = CASE WHEN :wake_at IS NULL THEN wake_at ELSE"
-    " nullif(:wake_at, '') END, started_at = CASE WHEN :phase = 'Running' THEN ifnull(started_at, :now) ELSE started_at END,"
+    " nullif(:wake_at, '') END, made = ifnull(:made, made), item_json = ifnull(:items, item_json),"
+    " started_at = CASE WHEN :phase = 'Running' THEN ifnull(started_at, :now) ELSE started_at END,"
     " finished_at = :finished_at"
     " WHERE run_id = :run AND name = :name AND phase = :expected"
 )
@@ -36,8 +37,7 @@ _QUEUE = (
 def apply_run_plan(writer: Writer, run: RunState, plan: RunPlan) -> None:
     """Writes the whole plan; raises Conflict, and the caller rolls back, if a row is not as the plan expected it."""
     ids: dict[str | None, NodeId] = {}
-    for new in plan.new_nodes:
-        ids[new.name] = _create_node(writer, run, new, ids)
+    _create_nodes(writer, run, plan, ids)
     for update in plan.node_updates:
         _update_node(writer, run, update)
     for name in plan.queue_attempts:
@@ -76,6 +76,13 @@ def _node_id(writer: Writer, run: RunState, name: str, ids: dict[str | None, Nod
     return ids[name]
 
 
+def _create_nodes(writer: Writer, run: RunState, plan: RunPlan, ids: dict[str | None, NodeId]) -> None:
+    for new in plan.new_nodes:
+        ids[new.name] = _create_node(writer, run, new, ids)
+    if run.id in writer.node_counts:
+        writer.node_counts[run.id] += len(plan.new_nodes)
+
+
 def _create_node(writer: Writer, run: RunState, new: NewNode, ids: dict[str | None, NodeId]) -> NodeId:
     parent = None if new.parent is None else _node_id(writer, run, new.parent, ids)
     started = writer.now if new.phase is not Phase.PENDING else None
@@ -84,7 +91,7 @@ def _create_node(writer: Writer, run: RunState, new: NewNode, ids: dict[str | No
     values = (
         run.id, parent, new.name, new.display, new.type.value, new.template, new.phase.value, new.message, inputs,
         outputs_json(new.outputs), new.item_json, _from_now(writer, new.deadline_s), _from_now(writer, new.wake_s), writer.now,
-        started, finished,
+        started, finished, new.made,
     )  # fmt: skip
     return NodeId(writer.db.execute(_NEW_NODE, values).lastrowid or 0)
 
@@ -95,6 +102,8 @@ def _update_node(writer: Writer, run: RunState, update: NodeUpdate) -> None:
         "message": update.message,
         "exit_code": update.exit_code,
         "outputs": None if update.outputs is None else outputs_json(update.outputs),
+        "made": update.made,
+        "items": update.item_json,
         "wake_at": "" if update.wake_s == 0 else _from_now(writer, update.wake_s),
         "now": writer.now,
         "finished_at": writer.now if update.phase in FINAL else None,
@@ -150,6 +159,7 @@ def _update_run(writer: Writer, run: RunState, update: RunUpdate) -> None:
     writer.journal(kind, namespace=run.namespace, run=run.name, detail=detail)
     if final:
         writer.marks.ended.append(run.id)
+        slices.forget(writer, run.id)
         if run.pipeline is not None:
             barriers.run_ended(writer, run, update.phase)
         claims.run_ended(writer, run, update.phase, keep=update.keep)

@@ -263,6 +263,18 @@ def end_claim_of(writer: Writer, run: RunState, node: NodeId | None, reason: str
         end_claim(writer, ClaimId(row[0]), reason)
 
 
+def release_ended_nodes(writer: Writer, run_id: RunId, limit: int) -> int:
+    """Ends the claims of at most `limit` nodes of a run that have ended and were not to let go at once; returns how many."""
+    sql = (
+        "SELECT c.id, n.phase FROM claim c JOIN node n ON n.id = c.node_id WHERE c.run_id = ? AND c.level = 'node'"
+        " AND c.state <> 'released' AND n.finished_at IS NOT NULL ORDER BY c.id LIMIT ?"
+    )
+    rows = writer.db.execute(sql, (run_id, limit)).fetchall()
+    for claim, phase in rows:
+        end_claim(writer, ClaimId(claim), f"node {phase}")
+    return len(rows)
+
+
 def run_ended(writer: Writer, run: RunState, phase: Phase, *, keep: Keep) -> None:
     """What becomes of an ended run's claims: waiting ones go, of held workflow-level ones what is to be kept stays."""
     sql = "SELECT id, level, state FROM claim WHERE run_id = ? AND state <> 'released' ORDER BY id"

@@ -10,7 +10,7 @@ from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
 from reconciler.model.state import NodeType, RunState
-from reconciler.store import barriers, runs
+from reconciler.store import barriers, slices
 from reconciler.store.writer import Writer
 from reconciler.workflow.outcome import is_hook
 from reconciler.workflow.values import ACQUIRE, PRE_DEPLOYMENT
@@ -31,7 +31,7 @@ _DELETE = (
 )
 _PENDING = (
     "UPDATE node SET phase = 'Pending', message = '', started_at = NULL, finished_at = NULL, wake_at = NULL,"
-    " outputs_json = '{}', created_at = ifnull(:created, created_at), deadline_at = :deadline WHERE id = :id"
+    " outputs_json = '{}', made = 0, created_at = ifnull(:created, created_at), deadline_at = :deadline WHERE id = :id"
 )
 
 
@@ -61,7 +61,8 @@ def reopen(writer: Writer, run: RunState, deadline_s: int | None, *, keeps_runni
     if run.pipeline is not None:
         barriers.rejoin(writer, run)
     writer.journal("run.retried", namespace=run.namespace, run=run.name, detail={"was": run.phase.value})
-    writer.marks.run(run.id, *(node.name for node in runs.StoredNodes(writer, run.id).unfinished()))
+    writer.node_counts.pop(run.id, None)
+    slices.look_at_all(writer, run.id)
 
 
 def _to_do_again(writer: Writer, run: RunState) -> list[tuple[int, str, str, str, str | None]]:

@@ -1,39 +1,24 @@
-"""Rows of runs, nodes and attempts: reading them as values, making runs, moving attempts."""
+"""Rows of runs: reading them as values, making, ending, pausing and removing runs."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
 from reconciler.errors import Conflict, InvariantViolated
-from reconciler.model.barrier import Standing
 from reconciler.model.concurrency import ConcurrencyPolicy, PolicyRule
 from reconciler.model.own_kinds import OVERRIDE_FREEZE
-from reconciler.model.state import (
-    AttemptState,
-    ClaimPhase,
-    NodeId,
-    NodeState,
-    NodeType,
-    Outputs,
-    Phase,
-    RunId,
-    RunState,
-)
-from reconciler.store import attempts, barriers
-from reconciler.store.attempts import outputs_json, read_outputs
+from reconciler.model.state import NodeId, NodeState, Outputs, Phase, RunId, RunState
+from reconciler.store import barriers, slices
+from reconciler.store.attempts import outputs_json
 from reconciler.store.writer import Writer
 
 _RUN = (
     "SELECT id, uid, namespace, name, phase, message, priority, queue_order, spec_digest, arguments_json, labels_json,"
     " annotations_json, commit_sha, cron, scheduled_at, successor_of, shutdown, ended_by, created_at, started_at, finished_at,"
     " deadline_at, suspended, outputs_json, policy, policy_group, policy_place, pipeline FROM run"
-)
-_NODE = (
-    "SELECT id, parent_id, name, display, type, template, phase, message, inputs_json, exit_code, started_at, finished_at,"
-    " deadline_at, created_at, outputs_json, item_json, wake_at FROM node"
 )
 
 
@@ -47,14 +32,6 @@ def _run(row: tuple) -> RunState:  # type: ignore[type-arg]  # a row
     parts.append(PolicyRule(policy=ConcurrencyPolicy(policy), group=group, place=place) if policy else None)
     parts.append(pipeline)
     return RunState(*parts)
-
-
-def _node(row: tuple) -> NodeState:  # type: ignore[type-arg]  # a row
-    parts = list(row)
-    parts[4], parts[6] = NodeType(row[4]), Phase(row[6])
-    parts[8] = json.loads(row[8]) if row[8] != "{}" else {}
-    parts[14] = read_outputs(row[14])
-    return NodeState(*parts)
 
 
 def find_run_by_id(writer: Writer, run_id: RunId) -> RunState | None:
@@ -88,11 +65,10 @@ def open_runs(writer: Writer) -> list[RunState]:
 
 
 def any_ending(writer: Writer) -> bool:
-    """True while a run that was asked to end, or a process that was, has not ended and will: not where nothing tells its end."""
+    """True while a run that was asked to end, or a process that was, has not ended."""
     sql = (
-        "SELECT EXISTS (SELECT 1 FROM run WHERE shutdown <> '' AND finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM attempt"
-        " WHERE attempt.run_id = run.id AND state IN ('intended', 'live') AND unknown_at IS NOT NULL))"
-        " OR EXISTS (SELECT 1 FROM attempt WHERE stop <> '' AND state IN ('intended', 'live') AND unknown_at IS NULL)"
+        "SELECT EXISTS (SELECT 1 FROM run WHERE shutdown <> '' AND finished_at IS NULL)"
+        " OR EXISTS (SELECT 1 FROM attempt WHERE stop <> '' AND state IN ('intended', 'live'))"
     )
     return bool(writer.db.execute(sql).fetchone()[0])
 
@@ -118,73 +94,6 @@ def held_epochs(writer: Writer, run_id: RunId) -> dict[str, int]:
         " WHERE cl.run_id = ? AND cl.state = 'held' AND cl.nested = 0 AND c.level <> 'policy' ORDER BY l.key"
     )
     return {row[0]: row[1] for row in writer.db.execute(sql, (run_id,))}
-
-
-class StoredNodes:
-    """One run's nodes, attempts and claims, read as they are asked for (the engine's `Stored`)."""
-
-    def __init__(self, writer: Writer, run_id: RunId) -> None:
-        self._writer, self._db = writer, writer.db
-        self._run = run_id
-
-    def node(self, name: str) -> NodeState | None:
-        row = self._db.execute(_NODE + " WHERE run_id = ? AND name = ?", (self._run, name)).fetchone()
-        return None if row is None else _node(row)
-
-    def node_by_id(self, node_id: NodeId) -> NodeState:
-        return _node(self._db.execute(_NODE + " WHERE id = ?", (node_id,)).fetchone())
-
-    def children(self, node_id: NodeId) -> Sequence[NodeState]:
-        return [_node(row) for row in self._db.execute(_NODE + " WHERE parent_id = ? ORDER BY id", (node_id,))]
-
-    def unfinished_children(self, node_id: NodeId, limit: int) -> Sequence[str]:
-        sql = "SELECT name FROM node WHERE run_id = ? AND parent_id = ? AND finished_at IS NULL LIMIT ?"
-        return [row[0] for row in self._db.execute(sql, (self._run, node_id, limit))]
-
-    def child_phases(self, node_id: NodeId) -> Sequence[tuple[str, NodeType, Phase]]:
-        rows = self._db.execute("SELECT name, type, phase FROM node WHERE parent_id = ?", (node_id,))
-        return [(name, NodeType(kind), Phase(phase)) for name, kind, phase in rows]
-
-    def unfinished(self) -> Sequence[NodeState]:
-        sql = _NODE + " WHERE run_id = ? AND finished_at IS NULL ORDER BY id DESC"
-        return [_node(row) for row in self._db.execute(sql, (self._run,))]
-
-    def failed_pods(self) -> Sequence[NodeState]:
-        sql = _NODE + " WHERE run_id = ? AND type = 'Pod' AND phase IN ('Failed', 'Error') ORDER BY id"
-        return [_node(row) for row in self._db.execute(sql, (self._run,))]
-
-    def attempt(self, node_id: NodeId) -> AttemptState | None:
-        return attempts.of_node(self._db, node_id)
-
-    def expanded(self, parent_id: NodeId, name: str) -> Sequence[NodeState]:
-        sql = _NODE + " WHERE parent_id = ? AND name >= ? AND name < ? ORDER BY id"  # '(' and the character after it
-        return [_node(row) for row in self._db.execute(sql, (parent_id, f"{name}(", f"{name})"))]
-
-    def barriers(self) -> Mapping[str, Standing]:
-        return barriers.standings(self._writer, self._run)
-
-    def awaited_at(self, barrier: str) -> Sequence[str]:
-        return barriers.awaited_at(self._writer, self._run, barrier)
-
-    def config_value(self, namespace: str, name: str, key: str) -> str | None:
-        sql = "SELECT body_json FROM definition WHERE kind = 'ConfigMap' AND namespace = ? AND name = ? AND retired_at IS NULL"
-        row = self._db.execute(sql, (namespace, name)).fetchone()
-        value = None if row is None else (json.loads(row[0]).get("data") or {}).get(key)
-        return None if value is None else str(value)
-
-    def claim(self, node_id: NodeId | None) -> ClaimPhase | None:
-        level, node = ("run", 0) if node_id is None else ("node", node_id)
-        sql = "SELECT state FROM claim WHERE run_id = ? AND level = ? AND ifnull(node_id, 0) = ? AND state <> 'released'"
-        row = self._db.execute(sql, (self._run, level, node)).fetchone()
-        return None if row is None else ClaimPhase(row[0])
-
-    def held_keys(self, node_id: NodeId | None) -> Sequence[str]:
-        level, node = ("run", 0) if node_id is None else ("node", node_id)
-        sql = (
-            "SELECT l.key FROM claim c JOIN claim_lock cl ON cl.claim_id = c.id JOIN lock l ON l.id = cl.lock_id"
-            " WHERE c.run_id = ? AND c.level = ? AND ifnull(c.node_id, 0) = ? AND c.state = 'held'"
-        )
-        return [row[0] for row in self._db.execute(sql, (self._run, level, node))]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -266,21 +175,23 @@ def set_shutdown(writer: Writer, run: RunState, strategy: str, ended_by: str, *,
     detail = {"strategy": strategy, "by": ended_by, **({"reason": reason} if reason else {})}
     writer.journal("run.shutdown", namespace=run.namespace, run=run.name, detail=detail)
     writer.marks.slots = True  # what waited because the run was suspended waits no longer
-    writer.marks.run(run.id, *(node.name for node in StoredNodes(writer, run.id).unfinished()))
+    slices.look_at_all(writer, run.id, ends=True)
 
 
-def give_up_nodes(writer: Writer, run: RunState, message: str) -> int:
-    """Ends every node that has no process and asks every process to end; returns how many still run."""
+def give_up_nodes(writer: Writer, run: RunState, message: str, limit: int) -> int:
+    """Ends at most `limit` nodes, if no process runs, and asks every process to end; returns how many of either are left."""
     db = writer.db
-    sql = "UPDATE attempt SET state = 'revoked', finished_at = ? WHERE run_id = ? AND state = 'queued'"
-    db.execute(sql, (writer.now, run.id))
+    waiting = "SELECT id FROM attempt WHERE run_id = ? AND state = 'queued' LIMIT ?"
+    sql = f"UPDATE attempt SET state = 'revoked', finished_at = ? WHERE id IN ({waiting})"
+    queued = db.execute(sql, (writer.now, run.id, limit)).rowcount == limit
     active = "run_id = ? AND state IN ('intended', 'live')"
     db.execute(f"UPDATE attempt SET stop = 'stop', stop_at = ? WHERE {active} AND stop = ''", (writer.now, run.id))
     running = int(db.execute(f"SELECT count(*) FROM attempt WHERE {active}", (run.id,)).fetchone()[0])
-    if not running:
-        sql = "UPDATE node SET phase = 'Error', message = ?, finished_at = ? WHERE run_id = ? AND finished_at IS NULL"
-        db.execute(sql, (message, writer.now, run.id))
-    return running
+    if running or queued:
+        return running + queued
+    unfinished = "SELECT id FROM node WHERE run_id = ? AND finished_at IS NULL LIMIT ?"
+    sql = f"UPDATE node SET phase = 'Error', message = ?, finished_at = ? WHERE id IN ({unfinished})"
+    return int(db.execute(sql, (message, writer.now, run.id, limit)).rowcount == limit)
 
 
 def resubmission(
@@ -320,6 +231,7 @@ def delete_run(writer: Writer, run: RunState, reason: str) -> None:
     writer.db.execute("DELETE FROM claim WHERE run_id = ?", (run.id,))
     writer.db.execute("UPDATE node SET parent_id = NULL WHERE run_id = ?", (run.id,))
     writer.forget_run(run.id)
+    writer.node_counts.pop(run.id, None)
     writer.db.execute("DELETE FROM run WHERE id = ?", (run.id,))
     writer.journal("run.deleted", namespace=run.namespace, run=run.name, detail={"id": run.id, "reason": reason})
 
@@ -338,7 +250,7 @@ def set_suspended(writer: Writer, run: RunState, *, suspended: bool) -> None:
     writer.db.execute("UPDATE run SET suspended = ? WHERE id = ?", (int(suspended), run.id))
     kind = "run.suspended" if suspended else "run.resumed"
     writer.journal(kind, namespace=run.namespace, run=run.name)
-    writer.marks.run(run.id, *(node.name for node in StoredNodes(writer, run.id).unfinished()))
+    slices.look_at_all(writer, run.id)
     writer.marks.slots = True
 
 

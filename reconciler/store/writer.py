@@ -14,6 +14,7 @@ from contextlib import contextmanager
 
 from reconciler.errors import Refused, Unreachable
 from reconciler.model.notice import NOTHING_TOLD
+from reconciler.model.slice import Slice
 from reconciler.model.state import RunId, RunState
 from reconciler.store.chain import START, Head, link
 from reconciler.store.marks import Marks
@@ -51,6 +52,8 @@ class Writer:
         self.actor = ""
         self.commits = 0
         self.seen_runs: dict[RunId, RunState] = {}  # read before and not changed since: nobody else writes
+        self.node_counts: dict[RunId, int] = {}  # of runs that were seen to grow
+        self.slices: dict[RunId, Slice] | None = None  # what is left to do of large runs, least served first; None: ask the rows
         self.telling = NOTHING_TOLD
         self.is_counted = False  # somebody wants `marks.moves`
         self._epoch = int(self.meta("epoch") or 0)
@@ -62,7 +65,7 @@ class Writer:
         """One transaction at one instant: committed whole, or rolled back whole with its marks."""
         self.now = now
         if len(self.seen_runs) > RUNS_KEPT:
-            self.seen_runs.clear()
+            self.forget_runs()
         self.db.execute("BEGIN IMMEDIATE")
         try:
             yield
@@ -77,13 +80,15 @@ class Writer:
             self._epoch = self._epoch_used
             self._head = None
             self.marks.clear()
-            self.seen_runs.clear()
+            self.forget_runs()
+            self.slices = None
             raise
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
         """A part of the transaction that can fail alone, with its marks."""
         before, head = self.marks.copy(), self._head
+        slices = None if self.slices is None else dict(self.slices)
         self.db.execute("SAVEPOINT part")
         try:
             yield
@@ -91,10 +96,15 @@ class Writer:
             if self.db.in_transaction:  # a full disk or an I/O error has rolled back everything already
                 self.db.execute("ROLLBACK TO part")
                 self.db.execute("RELEASE part")
-            self.marks, self._head = before, head
-            self.seen_runs.clear()
+            self.marks, self._head, self.slices = before, head, slices
+            self.forget_runs()
             raise
         self.db.execute("RELEASE part")
+
+    def forget_runs(self) -> None:
+        """What was read of any run may be so no more."""
+        self.seen_runs.clear()
+        self.node_counts.clear()
 
     def forget_run(self, run_id: int) -> None:
         """The run's row is about to change: read it again. Every statement that changes one says so."""

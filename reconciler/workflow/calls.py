@@ -6,7 +6,6 @@ business.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from reconciler.model.duration import parse_argo_duration
 from reconciler.model.plan import ClaimRequest
 from reconciler.model.spec import Call, Dag, Program, Steps, Suspend, Template
 from reconciler.model.state import NodeState, NodeType, Phase
+from reconciler.workflow.bounds import LOOK
 from reconciler.workflow.loops import Item, items_of, mentions_item
 from reconciler.workflow.values import Values, input_values, resolve_inputs
 from reconciler.workflow.variables import Variables
@@ -23,7 +23,7 @@ from reconciler.workflow.variables import Variables
 if TYPE_CHECKING:
     from reconciler.workflow.engine import Decision
 
-DEEPEST = 100  # as in Argo
+_ITEMS_A_LOOK = 64  # so many items cost as much to read as one look at a node
 TYPES = {Program: NodeType.POD, Steps: NodeType.STEPS, Dag: NodeType.DAG, Suspend: NodeType.SUSPEND}
 
 
@@ -64,51 +64,15 @@ def turns_of(d: Decision, making: Making, call: Call, scope: Variables) -> list[
         if call.when and not mentions_item(call.when) and not d.holds(call.when, scope):
             skip(d, making, call, f"when '{resolved(call.when, scope)}' evaluated false")
             return None
-        turns = items_of(call, scope)
+        turns = items_of(call, scope, d.rules.loop_items)
     except ManifestError as error:
         d.stillborn(making, call, str(error))
         return None
     if not turns:
         skip(d, making, call, "Skipped, empty params")
         return None
+    d.budget.spend(LOOK * len(turns) // _ITEMS_A_LOOK)
     return turns
-
-
-def make_turns(  # the place, the call and how far to go
-    d: Decision, parent: NodeState, owner: NodeState, call: Call, turns: Iterable[Item], budget: int | None
-) -> None:
-    """Makes the turns that are not there yet, at most `budget`; those of a retried run that are there go on."""
-    made = 0
-    base = parent.name if parent.type is NodeType.TASK_GROUP else f"{parent.name}.{call.name}"
-    there = _indexes(d, parent, base)
-    if budget is not None and budget <= 0:
-        return
-    for turn in turns:
-        if budget is not None and made >= budget:
-            break
-        if turn.index not in there:
-            label, item_json = turn.label, turn.json
-            making = Making(name=base + label, parent=parent, display=call.name + label, item_json=item_json)
-            enter(d, making, call, d.scope.for_call(owner, call, item_json))
-            made += 1
-
-
-def _indexes(d: Decision, parent: NodeState, base: str) -> set[int]:
-    """The indexes of the turns that are there already; those that wait are asked whether they may start."""
-    start = len(base) + 1
-    found = set()
-    for name, (kind, phase) in d.tree.made(parent).items():
-        if name.startswith(f"{base}("):
-            found.add(int(name[start:].partition(":")[0]))
-            go_on(d, name, kind, phase)
-    return found
-
-
-def go_on(d: Decision, name: str, kind: NodeType, phase: Phase) -> None:
-    """Starts a stored node that waits for its locks, or was taken up again by a retry, if it may."""
-    node = d.tree.get(name) if phase is Phase.PENDING and kind is not NodeType.POD else None
-    if node is not None and node.phase is Phase.PENDING:
-        d.start_if_granted(node)
 
 
 # one node -------------------------------------------------------------------------------------------------------------------
@@ -123,8 +87,10 @@ def enter(d: Decision, making: Making, call: Call, scope: Variables) -> NodeStat
         template = d.spec.templates.get(key)
         if template is None:
             return d.stillborn(making, call, f"template {key!r} is not in this workflow")
-        if making.name.count(".") > DEEPEST and _depth(d, making.parent) >= DEEPEST:
-            return d.stillborn(making, call, f"calls are nested {DEEPEST} deep here: give the call that repeats itself a `when`")
+        deepest = d.rules.depth
+        if making.name.count(".") > deepest and _depth(d, making.parent) >= deepest:
+            told = f"calls are nested {deepest} deep here (limits.depth): give the call that repeats itself a `when`"
+            return d.stillborn(making, call, told)
         inputs = resolve_inputs(
             template.inputs,
             call.arguments,
@@ -191,16 +157,16 @@ def skip(d: Decision, making: Making, call: Call, message: str, phase: Phase = P
 # back again --------------------------------------------------------------------------------------------------------------
 
 
-def call_of(d: Decision, node: NodeState, parent: NodeState) -> Call | None:
-    """The call that a node, or a turn, was made by; None for a handler, a group or a try."""
+def call_of(d: Decision, child: str, parent: NodeState) -> Call | None:
+    """The call that a node, or a turn, of that name was made by; None for a handler, a group or a try."""
     owner = parent if parent.type is NodeType.DAG else d.tree.parent(parent)
     if parent.type not in (NodeType.DAG, NodeType.STEP_GROUP, NodeType.TASK_GROUP) or owner is None:
         return None
     if parent.type is NodeType.TASK_GROUP:
         name = parent.name[len(owner.name) + 1 :]
-        rest = node.name[len(parent.name) :]
+        rest = child[len(parent.name) :]
     else:
-        name, paren, tail = node.name[len(parent.name) + 1 :].partition("(")
+        name, paren, tail = child[len(parent.name) + 1 :].partition("(")
         rest = paren + tail
     if rest and not rest.endswith(")"):
         return None

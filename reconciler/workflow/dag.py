@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from reconciler.workflow.engine import Decision
 
 _FEW = 8  # more are looked up in one read
+_EDGES_A_LOOK = 32  # so many dependencies cost as much to decide as one look at a node
 _NOT_MADE = (NodeType.SKIPPED, Phase.PENDING)  # no stored node is both
 
 
@@ -33,6 +34,7 @@ def advance(d: Decision, node: NodeState) -> None:
     except ManifestError as error:
         d.finish(node, Phase.ERROR, str(error))
         return
+    d.building.discard(node.name)
     _go_on(d, node, _open(d, node))
     _end_if_done(d, node)
 
@@ -106,30 +108,33 @@ def _go_on(d: Decision, node: NodeState, tasks: Iterable[Call]) -> None:
     d.building.add(node.name)
     dag = d.scope.dag(node)
     template = d.scope.template(node)
+    needed = _needed(dag, targets(d, node))
+    is_cut = False
     waiting = list(tasks)[::-1]
-    while waiting:
+    while waiting and not is_cut:
         task = waiting.pop()
-        name = f"{node.name}.{task.name}"
-        made = d.tree.get(name)
+        made = d.tree.get(f"{node.name}.{task.name}")
         if made is None:
             if template.parallelism is not None and _is_full(d, node, template.parallelism):
                 break
-            made = _decide(d, node, task)
+            is_cut = d.is_cut(node)
+            made = None if is_cut else _decide(d, node, task)
             if made is not None and made.is_final:
                 hooks.fire_beside(d, made, node)
-                waiting += [t for t in dag.dependents.get(task.name, ()) if not dag.target or t in wanted(d, node)]
+                waiting += [t for t in dag.dependents.get(task.name, ()) if needed is None or t.name in needed]
         elif made.phase is Phase.PENDING and made.type is not NodeType.POD:
             d.start_if_granted(made)
-    if outermost:
+    if outermost and not is_cut:
         d.building.remove(node.name)
 
 
 def _is_full(d: Decision, node: NodeState, parallelism: int) -> bool:
-    return ends.failed_fast(d, d.scope.template(node), node) or d.tree.count_unfinished(node, parallelism) >= parallelism
+    return ends.failed_fast(d, d.scope.template(node), node) or d.tree.count_unfinished(node) >= parallelism
 
 
 def _decide(d: Decision, node: NodeState, task: Call) -> NodeState | None:
     """Makes the task's node if everything before it has ended; None if it has to wait."""
+    d.budget.look(len(task.after) // _EDGES_A_LOOK)
     if _has_to_wait(d, node, task):
         return None
     making = Making(name=f"{node.name}.{task.name}", parent=node, display=task.name)
@@ -190,7 +195,9 @@ def _end_if_done(d: Decision, node: NodeState) -> None:
     current = d.tree.get(node.name) or node
     if node.name in d.building or current.is_final or d.tree.has_unfinished_child(current):
         return
-    phase, message = dag_outcome(d.scope.dag(node), lambda name: d.tree.get(f"{node.name}.{name}"), targets(d, node))
+    there = d.tree.made(current)
+    found = targets(d, node)
+    phase, message = dag_outcome(d.scope.dag(node), lambda name: there.get(f"{node.name}.{name}", _NOT_MADE)[1], found)
     if phase is Phase.SUCCEEDED:
         ends.succeed(d, current)
     else:

@@ -17,7 +17,7 @@ from reconciler.model.plan import ClaimRequest
 from reconciler.model.spec import Call
 from reconciler.model.state import GOOD, ClaimPhase, InfraMapping, NodeState, NodeType, Phase, ResolvedLock
 from reconciler.workflow import calls
-from reconciler.workflow.values import ACQUIRE, PRE_DEPLOYMENT, Values, check_plain, resolve_locks
+from reconciler.workflow.values import ACQUIRE, PRE_DEPLOYMENT, Values, check_plain, resolve_locks, whole_locks
 
 if TYPE_CHECKING:
     from reconciler.workflow.engine import Decision
@@ -67,6 +67,28 @@ def _part(text: str, scope: Values, what: str) -> tuple[str, tuple[tuple[str, st
         raise ManifestError(f"{what} is empty once its variables have values ({text!r}); give every variable a value")
     check_plain(what, value)
     return value, values
+
+
+# with the run's own claim ----------------------------------------------------------------------------------------------------
+
+
+def asks_with_run(d: Decision) -> bool:
+    """True for a run whose infrastructure and constraints are part of its own claim: nothing has to run before it."""
+    return d.spec.deployment is not None and d.spec.deployment.asks_with_run
+
+
+def ask_with_run(d: Decision) -> str:
+    """Asks for all that the run holds as a whole; why that cannot be named, '' if it can."""
+    try:
+        locks = whole_locks(d.spec.hold) or resolve_locks(d.spec.locks, d.scope.base, d.run.namespace)
+        if asks_with_run(d):
+            locks += locks_of(d)
+    except ManifestError as error:
+        return f"its locks could not be named: {error}"
+    if asks_with_run(d):
+        make_waiting(d)
+    d.tree.request(ClaimRequest(node=None, locks=locks, wait_limit_s=d.patience_s()))
+    return ""
 
 
 # the nodes -----------------------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from reconciler.expr.errors import AbsentValue
 from reconciler.model.spec import Parameter, Template
 from reconciler.model.state import NodeState, Outputs, Phase
 from reconciler.workflow.calls import call_of
-from reconciler.workflow.outcome import BAD, bad_among, is_hook
+from reconciler.workflow.outcome import bad_among
 from reconciler.workflow.producers import default_of
 from reconciler.workflow.values import Values, argument_value
 
@@ -51,6 +51,4 @@ def failed_fast(d: Decision, template: Template, group: NodeState) -> bool:
     """
     if not template.fail_fast or template.parallelism is None:
         return False
-    bad = [name for name, (_, phase) in d.tree.made(group).items() if phase in BAD and not is_hook(name)]
-    found = [node for node in map(d.tree.get, bad) if node is not None]
-    return bool(bad_among(found, lambda node: call_of(d, node, group)))
+    return any(True for _ in bad_among(d.tree.bad(group), lambda name: call_of(d, name, group)))

@@ -14,6 +14,7 @@ from reconciler.expr.language import evaluate
 from reconciler.model.spec import Call, Hook
 from reconciler.model.state import FINAL, NodeState, NodeType, Phase
 from reconciler.workflow.calls import Making, call_of, skip
+from reconciler.workflow.halting import is_halting
 from reconciler.workflow.outcome import is_hook
 from reconciler.workflow.values import EXIT_NODE, Values, is_handler
 from reconciler.workflow.variables import Variables
@@ -34,12 +35,12 @@ def fire(d: Decision, node: NodeState, parent: NodeState) -> None:
     """
     if node.phase in (Phase.PENDING, Phase.OMITTED) or node.type in (NodeType.SKIPPED, NodeType.TASK_GROUP):
         return
-    call = call_of(d, node, parent)
+    call = call_of(d, node.name, parent)
     if call is None or not call.hooks or d.run.shutdown == "Terminate":
         return
     owner = parent if parent.type is NodeType.DAG else d.tree.parent(parent)
     assert owner is not None
-    is_over = d.is_halting(parent)
+    is_over = is_halting(d, parent)
     for name, hook in call.hooks.items():
         if is_over if name != EXIT else not node.is_final:
             continue
@@ -52,8 +53,8 @@ def fire(d: Decision, node: NodeState, parent: NodeState) -> None:
 
 def fire_beside(d: Decision, node: NodeState, parent: NodeState) -> None:
     """Starts the hooks by expression of the calls beside a node that has begun or ended, where they speak of it."""
-    own = call_of(d, node, parent) if d.spec.has_running_hooks else None
-    if own is None or parent.type is NodeType.TASK_GROUP or d.is_halting(parent):
+    own = call_of(d, node.name, parent) if d.spec.has_running_hooks else None
+    if own is None or parent.type is NodeType.TASK_GROUP or is_halting(d, parent):
         return
     is_outermost = parent.name not in d.building
     d.building.add(parent.name)
@@ -80,13 +81,15 @@ def catch_up(d: Decision, owner: NodeState) -> None:
     if d.run.shutdown == "Terminate" or not any(call.hooks for call in _calls_of(d, owner)):
         return
     there = d.tree.made(owner)
+    is_outermost = owner.name not in d.building
     d.building.add(owner.name)
-    for name, (_, phase) in there.items():
+    for name, (_, phase) in list(there.items()):
         if phase in FINAL and not is_hook(name) and f"{name}.onExit" not in there:
             child = d.tree.get(name)
             if child is not None:
                 fire(d, child, owner)
-    d.building.discard(owner.name)
+    if is_outermost:
+        d.building.discard(owner.name)
 
 
 def _calls_of(d: Decision, owner: NodeState) -> Sequence[Call]:

@@ -16,7 +16,6 @@ from reconciler.expr.tags import Variables, substitute
 from reconciler.manifest.scalars import go_text
 from reconciler.model.spec import Call, Sequence
 
-MOST_ITEMS = 100_000
 MOST_OF_ITEM = 256 * 1024  # bytes of JSON
 _LONGEST_LABEL = 200
 _WIDEST = 3  # digits of a width
@@ -74,10 +73,10 @@ def mentions_item(text: str) -> bool:
     return _HAS_ITEM.search(text) is not None
 
 
-def items_of(call: Call, values: Values) -> list[Item]:
+def items_of(call: Call, values: Values, most: int) -> list[Item]:
     """The turns of a loop, in order.
 
-    Raises ManifestError for a list that is none, a sequence that is none, or one of more than 100,000 items.
+    Raises ManifestError for a list that is none, a sequence that is none, or one of more than `most` items.
     """
     if call.items is not None:
         found: list[Any] = [_resolved(item, values) for item in call.items]
@@ -86,10 +85,14 @@ def items_of(call: Call, values: Values) -> list[Item]:
         found = _parsed(substitute(call.with_param, values), call.name)  # no text with a tag in it grows beyond an item
     else:
         assert call.sequence is not None
-        found = _sequence(call.sequence, values, call.name)
-    if len(found) > MOST_ITEMS:
-        raise ManifestError(f'the loop of "{call.name}" has {len(found)} items; give it at most {MOST_ITEMS}')
+        found = _sequence(call.sequence, values, call.name, most)
+    if len(found) > most:
+        raise ManifestError(_too_many("the loop", call.name, len(found), most))
     return thawed(found)
+
+
+def _too_many(what: str, name: str, count: int, most: int) -> str:
+    return f'{what} of "{name}" has {count} items; give it at most {most} (limits.loop_items), or divide it into several runs'
 
 
 def _check_sizes(items: list[Any], name: str) -> None:
@@ -121,7 +124,7 @@ def _parsed(text: str, name: str) -> list[Any]:
     return found
 
 
-def _sequence(sequence: Sequence, values: Values, name: str) -> list[str]:
+def _sequence(sequence: Sequence, values: Values, name: str, most: int) -> list[str]:
     start = _whole(sequence.start, values, name, "start") or 0
     count = _whole(sequence.count, values, name, "count")
     end = _whole(sequence.end, values, name, "end")
@@ -132,8 +135,8 @@ def _sequence(sequence: Sequence, values: Values, name: str) -> list[str]:
     else:
         numbers = range(start, end + 1) if start <= end else range(start, end - 1, -1)
     length = (numbers.stop - numbers.start) * numbers.step  # len() knows no numbers beyond 63 bits
-    if length > MOST_ITEMS:
-        raise ManifestError(f'withSequence of "{name}" has {length} items; give it at most {MOST_ITEMS}')
+    if length > most:
+        raise ManifestError(_too_many("withSequence", name, length, most))
     form = substitute(sequence.format, values)
     if not form:
         return [str(number) for number in numbers]

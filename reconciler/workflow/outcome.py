@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from reconciler.model.spec import Call, Dag, WorkflowSpec
 from reconciler.model.state import GOOD, AttemptPhase, AttemptState, NodeState, Phase
-
-BAD = (Phase.FAILED, Phase.ERROR)
+from reconciler.workflow.tree import BAD, BadChild
 
 
 def pod_phase(attempt: AttemptState) -> Phase | None:
@@ -43,24 +42,25 @@ def is_hook(name: str) -> bool:
     return tail.endswith(".onExit") or ".hooks." in tail
 
 
-def bad_among(children: Sequence[NodeState], call_of: Callable[[NodeState], Call | None]) -> list[NodeState]:
+def bad_among(children: Iterable[BadChild], call_of: Callable[[str], Call | None]) -> Iterator[BadChild]:
     """The children that went wrong and count: no exit handler, and none that is to be continued on."""
-    found = [child for child in children if child.phase in BAD and not is_hook(child.name)]
-    return [child for child in found if not continues_on(call_of(child), child.phase)]
+    found = (child for child in children if not is_hook(child.name))
+    return (child for child in found if not continues_on(call_of(child.name), child.phase))
 
 
-def group_outcome(bad: Sequence[NodeState]) -> tuple[Phase, str]:
+def group_outcome(bad: Sequence[BadChild]) -> tuple[Phase, str]:
     """A step group's end. Argo: Error of a child makes the group Failed."""
     return (Phase.FAILED, f"child '{bad[0].display}' failed") if bad else (Phase.SUCCEEDED, "")
 
 
-def loop_outcome(bad: Sequence[NodeState]) -> tuple[Phase, str]:
+def loop_outcome(bad: Iterable[BadChild]) -> tuple[Phase, str]:
     """The end of a loop of a dag: Error if a turn erred, else Failed if one failed."""
-    for phase in (Phase.ERROR, Phase.FAILED):
-        found = [node for node in bad if node.phase is phase]
-        if found:
-            return phase, f"child '{found[0].display}' {'failed' if phase is Phase.FAILED else 'errored'}"
-    return Phase.SUCCEEDED, ""
+    failed = None
+    for child in bad:
+        if child.phase is Phase.ERROR:
+            return Phase.ERROR, f"child '{child.display}' errored"
+        failed = failed or child
+    return (Phase.SUCCEEDED, "") if failed is None else (Phase.FAILED, f"child '{failed.display}' failed")
 
 
 def task_is(node: NodeState, suffix: str, call: Call, turns: Callable[[], Sequence[NodeState]]) -> bool:
@@ -87,31 +87,26 @@ def task_is(node: NodeState, suffix: str, call: Call, turns: Callable[[], Sequen
             return False  # Daemoned: there are none
 
 
-def dag_outcome(dag: Dag, find: Callable[[str], NodeState | None], targets: Sequence[str]) -> tuple[Phase, str]:
-    """A DAG's end: that of its targets, or without any of the tasks on which no other depends.
+def dag_outcome(dag: Dag, find: Callable[[str], Phase], targets: Sequence[str]) -> tuple[Phase, str]:
+    """A DAG's end: that of its targets, or without any of the tasks on which no other depends. `find` gives a task's phase.
 
     Argo: one that was omitted or skipped takes the end of its branch, with preference for the worse; one that is continued
     on does not count.
     """
     deciding = targets or [task.name for task in dag.tasks if not dag.dependents.get(task.name)]
-    known: dict[str, NodeState | None] = {}
-    bad = []
-    for name in deciding:
-        worst = _worst_of_branch(dag, name, find, known)
-        if worst is not None:
-            bad.append(worst)
-    bad.sort(key=lambda node: node.phase is not Phase.ERROR)
-    bad = [node for node in bad if node.phase in BAD]
+    known: dict[str, tuple[str, Phase] | None] = {}
+    ends = [_worst_of_branch(dag, name, find, known) for name in deciding]
+    bad = [end for end in ends if end is not None]
     if not bad:
         return Phase.SUCCEEDED, ""
-    node = next((node for node in bad if node.phase is Phase.FAILED), bad[0])
-    return node.phase, f"child '{node.display}' {'failed' if node.phase is Phase.FAILED else 'errored'}"
+    name, phase = next((end for end in bad if end[1] is Phase.FAILED), bad[0])
+    return phase, f"child '{name}' {'failed' if phase is Phase.FAILED else 'errored'}"
 
 
 def _worst_of_branch(
-    dag: Dag, start: str, find: Callable[[str], NodeState | None], known: dict[str, NodeState | None]
-) -> NodeState | None:
-    """The node that gives a task's branch its bad end; None if the branch went well. Without recursion: a branch may be long."""
+    dag: Dag, start: str, find: Callable[[str], Phase], known: dict[str, tuple[str, Phase] | None]
+) -> tuple[str, Phase] | None:
+    """The task that gives a branch its bad end; None if the branch went well. Without recursion: a branch may be long."""
     waiting = [start]
     open_names: set[str] = set()
     while waiting:
@@ -119,9 +114,9 @@ def _worst_of_branch(
         if name in known:
             waiting.pop()
             continue
-        node, task = find(name), dag.by_name.get(name)
-        if node is not None and node.phase in (Phase.SUCCEEDED, *BAD):
-            known[name] = node if node.phase in BAD and not continues_on(task, node.phase) else None
+        phase, task = find(name), dag.by_name.get(name)
+        if phase in (Phase.SUCCEEDED, *BAD):
+            known[name] = (name, phase) if phase in BAD and not continues_on(task, phase) else None
             waiting.pop()
             continue
         before = task.after if task is not None else ()
@@ -130,9 +125,8 @@ def _worst_of_branch(
         if missing:
             waiting += missing
             continue
-        found = [known.get(other) for other in before]
-        bad = [other for other in found if other is not None]
-        known[name] = next((other for other in bad if other.phase is Phase.FAILED), bad[0] if bad else None)
+        bad = [end for end in (known.get(other) for other in before) if end is not None]
+        known[name] = next((end for end in bad if end[1] is Phase.FAILED), bad[0] if bad else None)
         waiting.pop()
     return known[start]
 

@@ -16,6 +16,7 @@ from reconciler.expr.tags import substitute
 from reconciler.model.spec import Backoff, Retry
 from reconciler.model.state import GOOD, NodeState, Phase
 from reconciler.workflow.calls import TYPES, Making, seconds
+from reconciler.workflow.scope import number_of
 from reconciler.workflow.variables import Variables
 
 if TYPE_CHECKING:
@@ -27,11 +28,11 @@ LONGEST_PAUSE_S = 10 * 365 * 86_400.0
 
 def advance(d: Decision, node: NodeState) -> None:
     """The first try, the next one, a pause before it, or the end."""
-    tries = len(d.tree.made(node))
-    last = d.tree.get(f"{node.name}({tries - 1})") if tries else None
+    last = d.tree.last_child(node)
     if last is None:
         _try(d, node, 0)
         return
+    tries = number_of(last) + 1
     if not last.is_final:
         return
     if last.phase in GOOD or d.tree.is_new(last):  # new: it ended before anything of it began, and so would all others

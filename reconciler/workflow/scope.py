@@ -10,15 +10,20 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler.model.spec import Call, Dag, Steps, Template, WorkflowSpec
-from reconciler.model.state import FINAL, NodeState, NodeType, ResolvedLock, RunState
+from reconciler.model.state import NodeState, NodeType, ResolvedLock, RunState
 from reconciler.workflow.producers import Producers
 from reconciler.workflow.run_names import RunNames
-from reconciler.workflow.tree import Tree
+from reconciler.workflow.tree import Stored, Tree
 from reconciler.workflow.values import ACQUIRE, PRE_DEPLOYMENT, exit_values, input_values, is_in_run_handler, resolve_locks
 from reconciler.workflow.variables import Variables
 
 _BEFORE_FIRST = {"exitCode": "0", "status": "", "duration": "0", "message": ""}
 _GROUPS = (NodeType.STEP_GROUP, NodeType.TASK_GROUP)  # their item_json are the items of all turns
+
+
+def number_of(tried: NodeState) -> int:
+    """Which try of its Retry node a node is, from 0."""
+    return int(tried.name.rpartition("(")[2][:-1])
 
 
 class Scope:
@@ -125,10 +130,11 @@ class Scope:
 
     def tries(self, retry: NodeState, before: NodeState | None = None) -> dict[str, str]:
         """`retries` and `lastRetry.*`: for a new try, or for the judgement on the last one (`before` None)."""
-        if before is None:
-            done = sum(1 for _, phase in self._tree.made(retry).values() if phase in FINAL)
+        last_made = self._tree.last_child(retry) if before is None else None
+        if before is not None:
+            done = number_of(before)
         else:
-            done = int(before.name.rpartition("(")[2][:-1])
+            done = 0 if last_made is None else number_of(last_made) + int(last_made.is_final)
         found = {"retries": str(done if before is not None else max(0, done - 1))}
         last = dict(_BEFORE_FIRST)
         node = self._tree.get(f"{retry.name}({done - 1})") if done else None
@@ -163,3 +169,8 @@ class Scope:
             held.update(stored.held_keys(above.id) if above.id else ())
             above = self._tree.parent(above)
         return tuple(replace(lock, nested=True) if lock.key in held else lock for lock in locks)
+
+
+def scope_of(run: RunState, spec: WorkflowSpec, stored: Stored, node: NodeState, now: str) -> Variables:
+    """The variables of a stored node, as they were when it was decided to start it."""
+    return Scope(run, spec, Tree(stored, now), now).of(node)

@@ -15,17 +15,18 @@ if TYPE_CHECKING:
 def advance(d: Decision, node: NodeState) -> None:
     """Starts the groups after the last that went well, one by one as far as they end at once, or ends the steps."""
     groups = d.scope.steps(node).groups
-    done = d.tree.children(node)
-    count = len(done)
-    last: NodeState | None = done[-1] if done else None
+    last = d.tree.last_child(node)
+    count = 0 if last is None else int(last.name[len(node.name) + 1 : -1]) + 1
     d.building.add(node.name)
     if last is not None and last.phase is Phase.PENDING:
         d.start_if_granted(last)
         last = d.tree.get(last.name)
     while count < len(groups) and (last is None or last.phase in GOOD):
+        if d.is_cut(node):
+            return
         last = _begin(d, node, count)
         count += 1
-    d.building.remove(node.name)
+    d.building.discard(node.name)
     current = d.tree.get(node.name) or node
     if current.is_final or (last is not None and not last.is_final):
         return

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from reconciler.model.spec import Call
 from reconciler.model.state import NodeState
 from reconciler.workflow import calls
 from reconciler.workflow.ends import failed_fast
-from reconciler.workflow.loops import thawed
 from reconciler.workflow.outcome import bad_among, loop_outcome
+from reconciler.workflow.turns import kept_items, make_missing
 
 if TYPE_CHECKING:
     from reconciler.workflow.engine import Decision
@@ -20,14 +19,11 @@ def advance(d: Decision, group: NodeState) -> None:
     """Makes the turns that are not there yet, as far as the template's parallelism lets it, and ends the loop if all ended."""
     dag, call = _call(d, group)
     template = d.scope.template(dag)
-    turns = thawed(json.loads(group.item_json))
     d.building.add(group.name)
-    budget = template.parallelism
-    if budget is not None:
-        budget = 0 if failed_fast(d, template, group) else budget - d.tree.count_unfinished(group, budget)
-    calls.make_turns(d, group, dag, call, turns, budget)
-    d.building.remove(group.name)
-    _end_if_done(d, group)
+    parts = [(call, group.name, kept_items(group.item_json))]
+    if make_missing(d, group, dag, parts, 0 if failed_fast(d, template, group) else template.parallelism):
+        d.building.discard(group.name)
+        _end_if_done(d, group)
 
 
 def child_ended(d: Decision, group: NodeState, _child: NodeState) -> None:
@@ -49,8 +45,7 @@ def _call(d: Decision, group: NodeState) -> tuple[NodeState, Call]:
 
 def _end_if_done(d: Decision, group: NodeState) -> None:
     current = d.tree.get(group.name) or group
-    if current.is_final or d.tree.has_unfinished_child(group):
+    if group.name in d.building or current.is_final or d.tree.has_unfinished_child(current):
         return
-    children = d.tree.children(group)
-    phase, message = loop_outcome(bad_among(children, lambda node: calls.call_of(d, node, group)))
-    d.finish(group, phase, message)
+    phase, message = loop_outcome(bad_among(d.tree.bad(current), lambda name: calls.call_of(d, name, current)))
+    d.finish(current, phase, message)

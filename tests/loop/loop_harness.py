@@ -7,21 +7,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from reconciler.clock import to_text
-from reconciler.loop.context import Context, Options
+from reconciler.loop.context import WORK_OF_A_TICK, Context, Options
+from reconciler.loop.deciding import has_more, pass_slices
 from reconciler.loop.effects import Effects
 from reconciler.loop.inbox import Inbox, Request
 from reconciler.loop.outside import Outside
 from reconciler.loop.settle import mark_everything, settle
 from reconciler.loop.tick import Loop
 from reconciler.manifest import parse_file
-from reconciler.model.attempt import AttemptId, Exited, HolderUnknown, Lost, NotStarted
+from reconciler.model.attempt import AttemptId, Exited, Lost, NotStarted
 from reconciler.model.source import Revision
 from reconciler.model.state import NO_OUTPUTS, Outputs
 from reconciler.runtime.faults import MachineFault
 from reconciler.store import runs
+from reconciler.store.nodes import StoredNodes
 from reconciler.store.writer import open_writer
-from reconciler.workflow.engine import Rules, scope_of
+from reconciler.workflow.bounds import Rules
 from reconciler.workflow.program import render
+from reconciler.workflow.scope import scope_of
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 API = "argoproj.io/v1alpha1"
@@ -74,9 +77,6 @@ class NoEffects(Effects):
     def act(self, ctx, removed):
         self.removed += removed
 
-    def reserve(self, attempt):
-        return False
-
     def take_failed(self):
         return []
 
@@ -108,11 +108,12 @@ class Reply:
 class World:
     """One home's database and its loop, at an instant that the test moves."""
 
-    def __init__(self, folder, *, parallelism=64, rules=None):
+    def __init__(self, folder, *, parallelism=64, rules=None, work=WORK_OF_A_TICK):
         self.path = f"{folder}/state.db"
         self.clock = HandClock()
         self.parallelism = parallelism
         self.rules = rules or Rules()
+        self.work = work
         self.errors = Errors()
         self.serial = 0
         self.crash_at = ""
@@ -129,7 +130,7 @@ class World:
         self.inbox = Inbox()
         self.runtime = FakeRuntime()
         self.effects = NoEffects(self.left)
-        self.options = Options(parallelism=self.parallelism, boot_id="boot", local_zone=UTC, rules=self.rules)
+        self.options = Options(parallelism=self.parallelism, boot_id="boot", local_zone=UTC, rules=self.rules, work=self.work)
         outside = Outside(
             applied=lambda sha: None, offer_again=lambda: None, look_at_git=lambda: None, boundary=self._boundary
         )
@@ -160,6 +161,12 @@ class World:
     def tick(self, seconds=0):
         """One tick, some seconds later; returns the errors that it logged and fails if there are any."""
         self.clock.at += timedelta(seconds=seconds)
+        self.one_tick()
+        while self.loop.pause_s() == 0 and has_more(self.context()):
+            self.one_tick()
+
+    def one_tick(self):
+        """One tick and no more, whatever of large runs is left to do."""
         self.loop.tick(self.runtime, self.effects)
         assert self.errors.texts == []
 
@@ -234,13 +241,6 @@ class World:
         self.runtime.seen.append(Lost(attempt_id=AttemptId(attempt), at=self.clock.at, began=True, evidence="no record"))
         self.tick()
 
-    def is_unknown(self, run, node, *pids):
-        """The shim of a node's process is gone, and nothing proves that the process is."""
-        attempt = AttemptId(self.attempt_of(run, node))
-        why = "its shim was lost and nothing proves that its processes ended"
-        self.runtime.seen.append(HolderUnknown(attempt_id=attempt, at=self.clock.at, evidence=why, pids=pids))
-        self.tick()
-
     def cannot_start(self, run, node, code=64):
         """The process of a node could not be made."""
         attempt = self.attempt_of(run, node)
@@ -268,6 +268,9 @@ class World:
         with self.writer.write(to_text(self.clock.at)):
             mark_everything(self.context())
             settle(self.context())
+            while has_more(self.context()):
+                pass_slices(self.context())
+                settle(self.context())
         return self.writer.db.total_changes - before
 
     # looking ---------------------------------------------------------------------------------------------------------
@@ -311,7 +314,7 @@ class World:
         """The command of a node, as it would be started now."""
         found = self.run(run)
         frozen = self.loop._specs.get(found.spec_digest)
-        stored = runs.StoredNodes(self.writer, found.id)
+        stored = StoredNodes(self.writer, found.id)
         node = stored.node(name)
         command = render(frozen.templates[node.template].body, scope_of(found, frozen, stored, node, to_text(self.clock.at)))
         return [*command.command, *command.args]

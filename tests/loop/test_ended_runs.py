@@ -3,7 +3,7 @@
 import pytest
 from loop_harness import dag, job, pod, spec, steps
 
-from reconciler.workflow.engine import Rules
+from reconciler.workflow.bounds import Rules
 
 
 @pytest.mark.parametrize("end", ["fails", "lost", "deadline"])
@@ -215,9 +215,9 @@ def test_a_stuck_holder_is_ended_only_as_it_was_shown(world):
 
 @pytest.mark.edge("E61")
 def test_a_run_whose_decision_breaks_is_quarantined_and_the_others_go_on(world, monkeypatch):
-    from reconciler.loop import settle
+    from reconciler.loop import deciding
 
-    decide = settle.decide
+    decide = deciding.decide
 
     def broken(run, *rest):
         if run.name == "bad":
@@ -227,7 +227,7 @@ def test_a_run_whose_decision_breaks_is_quarantined_and_the_others_go_on(world, 
     world.submit(spec(steps("main", ["a", "b"]), pod("a"), pod("b"), locks=["m"]), "bad")
     world.submit(job("m"), "next")
     world.submit(job(), "good")
-    monkeypatch.setattr(settle, "decide", broken)
+    monkeypatch.setattr(deciding, "decide", broken)
     for run, node in (("bad", "[0].a"), ("good", ""), ("bad", "[0].b")):
         world.errors.texts.clear()
         world.runtime.seen.append(_exited(world, run, node))

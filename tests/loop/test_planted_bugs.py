@@ -9,11 +9,11 @@ from lock_machine import LockMachine, profile
 from policy_machine import PolicyMachine
 
 from reconciler.locks import admission
-from reconciler.loop import admitting, deadlocks, settle, tick
+from reconciler.loop import deadlocks, settle, tick
 from reconciler.model.state import Rule
 from reconciler.store import claims, places, queue
+from reconciler.store.nodes import StoredNodes
 from reconciler.store.refusals import refuse
-from reconciler.store.runs import StoredNodes
 from reconciler.workflow.scope import Scope
 
 LIFO = "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = 0 ORDER BY claim_id DESC LIMIT 1"
@@ -78,11 +78,11 @@ def a_release_marks_nothing(patch):
 
 
 def nobody_is_exempt(patch):
-    patch.setattr(admitting.Admission, "_all_exempt", lambda self, claim, lock: False)
+    patch.setattr(settle, "_all_exempt", lambda ctx, claim, lock: False)
 
 
 def everybody_is_exempt(patch):
-    patch.setattr(admitting.Admission, "_all_exempt", lambda self, claim, lock: True)
+    patch.setattr(settle, "_all_exempt", lambda ctx, claim, lock: True)
 
 
 def an_heir_queues_like_others(patch):
@@ -95,7 +95,7 @@ def a_failed_run_lets_go(patch):
 
 
 def a_grant_is_lost_with_its_reader(patch):
-    patch.setattr(StoredNodes, "unfinished", lambda self: [])
+    patch.setattr(StoredNodes, "unfinished", lambda self, limit=-1: [])
 
 
 FOUND_AT_ONCE = [
@@ -147,8 +147,7 @@ def nobody_counts_who_is_passed(patch):
 
 
 def units_count_as_one(patch):
-    patch.setattr(queue, "lacks_room", lambda writer, claim: False)
-    patch.setattr(admitting, "is_admitted", lambda wanted, may: admission.is_admitted([replace(w, units=1) for w in wanted], may))
+    patch.setattr(settle, "is_admitted", lambda wanted, may: admission.is_admitted([replace(w, units=1) for w in wanted], may))
 
 
 def a_failed_run_keeps_what_its_policy_lets_go(patch):

@@ -19,6 +19,7 @@ import pytest
 from reconciler.clock import to_text
 from reconciler.home import Home
 from reconciler.loop.context import Context, Options
+from reconciler.loop.deciding import has_more, pass_slices
 from reconciler.loop.effects import Effects
 from reconciler.loop.inbox import Inbox, Look, Request
 from reconciler.loop.launch import Surroundings
@@ -29,11 +30,11 @@ from reconciler.loop.tick import Loop
 from reconciler.manifest import parse_file
 from reconciler.model.attempt import Exited, Lost, Started
 from reconciler.model.source import Revision
-from reconciler.runtime.cases import Recovery
+from reconciler.runtime.host import Recovery
 from reconciler.settings import Settings
 from reconciler.store import catalogue
 from reconciler.store.writer import open_writer
-from reconciler.workflow.engine import Rules
+from reconciler.workflow.bounds import Rules
 
 _SPEC = importlib.util.spec_from_file_location("lineclear_simulated_books", Path(__file__).with_name("simulated_books.py"))
 _BOOKS = importlib.util.module_from_spec(_SPEC)
@@ -57,7 +58,7 @@ class SimRuntime:
 
     def recover(self, rows):
         unclaimed = []
-        for attempt in (intent.attempt_id for intent in rows):
+        for attempt, _, _ in rows:
             if attempt in self.books.processes or attempt in self.books.revoked:
                 self.watched[attempt] = None
             else:
@@ -80,17 +81,13 @@ class SimRuntime:
 
     kill = stop
 
-    def revoke(self, intent):
-        attempt = intent.attempt_id
+    def revoke(self, attempt, directory):
+        del directory
         if attempt in self.books.processes:
             return False
         self.books.revoked.add(attempt)
         self.watched[attempt] = None
         return True
-
-    def forget(self, attempts):
-        for attempt in attempts:
-            self.watched.pop(attempt, None)
 
     def has_news(self):
         told, self.told = self.told, set(self.told)
@@ -252,6 +249,10 @@ class Machine:
         with self.writer.write(to_text(self.clock.at)):
             mark_everything(context)
             settle(context)
+            while has_more(context):
+                context.spent = 0
+                pass_slices(context)
+                settle(context)
         self.crash_chance = chance
         return self.writer.db.total_changes - before
 

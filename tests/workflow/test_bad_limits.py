@@ -26,7 +26,7 @@ SEQUENCES = [
     ({"count": "1", "format": "%30000000d"}, "write at most 3"),
     ({"start": "2000000", "count": "1", "format": "%c"}, "cannot be used"),
     ({"count": "1", "format": "%08b"}, "cannot be used"),
-    ({"start": "0", "end": "{{workflow.parameters.n}}"}, "give it at most 100000"),
+    ({"start": "0", "end": "{{workflow.parameters.n}}"}, "give it at most 20000"),
 ]
 
 

@@ -145,7 +145,7 @@ def test_a_sequence_counts_up_or_down_in_its_format(world, sequence, expected):
 
 BAD_SEQUENCES = [
     ({"count": "{{workflow.parameters.n}}"}, "no whole number"),
-    ({"end": "{{workflow.parameters.most}}"}, "at most 100000"),
+    ({"end": "{{workflow.parameters.most}}"}, "at most 20000"),
     ({"count": "1", "format": "{{workflow.parameters.n}}"}, "format"),
 ]
 
