@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint bench attack conformance exhaustive docs pictures lock clean
+.PHONY: demo test lint bench attack conformance exhaustive groups docs pictures lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python docs/demo.py
@@ -34,6 +34,10 @@ conformance: $(VENV)/.runtime
 exhaustive: ARGS = --runs 3 --limit 1
 exhaustive: $(VENV)/.dev
 	PYTHONPATH=tests/loop $(BIN)/python tests/loop/lock_space.py $(ARGS)
+
+# The tests of control groups wherever this machine has some: as this account, and in scopes of systemd; says what could not be tried.
+groups: $(VENV)/.dev
+	$(BIN)/python tests/runtime/layouts.py
 
 # The pages that are made from the code.
 docs: $(VENV)/.dev

@@ -33,8 +33,10 @@ from reconciler.model.attempt import Liveness
 from reconciler.obs import Tally
 from reconciler.runtime.grouping import NO_GROUPS, Grouping, find_grouping
 from reconciler.runtime.host import HostRuntime
+from reconciler.runtime.leftovers import sweep_leftovers
 from reconciler.settings import Settings
 from reconciler.store import catalogue
+from reconciler.store.attempts import active_attempts
 from reconciler.store.chain import noted
 from reconciler.store.segments import Retention
 from reconciler.store.writer import Writer, open_writer
@@ -112,6 +114,7 @@ class Beside:
     tally: Tally | None = None
 
 
+SWEEP_EVERY_S = 60.0  # control groups of workers that were killed
 FRAMES = 20_000  # a decision follows calls inside calls, a hundred deep, down and up again
 
 
@@ -160,6 +163,9 @@ class Engine:
         self._chores = chores
         boundary("recover")
         recover(self.writer, home, self.runtime, self.effects, clock, boot_id)
+        self._clock = clock
+        self._home, self._places = home, grouping.places
+        self._sweep_at = clock.monotonic()
         boundary("recovered")
 
     def _liveness(self, home: Home, run: int, attempt: int) -> Liveness:
@@ -180,6 +186,10 @@ class Engine:
     def tick(self) -> None:
         """Everything there is to do now."""
         self.loop.tick(self.runtime, self.effects)
+        if self._clock.monotonic() >= self._sweep_at:
+            self._sweep_at = self._clock.monotonic() + SWEEP_EVERY_S
+            needed = [self._home.attempt(one.run_id, one.id) for one in active_attempts(self.writer)]
+            sweep_leftovers(self._places, needed)
 
     def wait(self, poll: select.poll, limit_s: float) -> None:
         """Waits for the next reason to tick, at most `limit_s`."""

@@ -24,6 +24,9 @@ Restart=always
 RestartSec=2
 # Steps are to survive the daemon.
 KillMode=process
+# Each step has a control group of its own below the unit's; the daemon keeps out of the way in one too.
+Delegate=yes
+DelegateSubgroup=lineclear-daemon
 
 [Install]
 WantedBy=default.target

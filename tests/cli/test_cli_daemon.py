@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.runtime.grouping import DAEMON_LEAF
+
 COMMAND = Path(sys.executable).with_name("lineclear")
 LIMIT_S = 30
 WORKFLOW = """\
@@ -105,6 +107,7 @@ def test_init_makes_a_home_for_its_owner_alone_and_says_what_comes_next(tmp_path
     unit = (home.root / "lineclear.service").read_text()
     assert f'--home "{home.root}" serve\n' in unit
     assert "KillMode=process\n" in unit
+    assert f"Delegate=yes\nDelegateSubgroup={DAEMON_LEAF}\n" in unit
     again = home.call("init", code=4)
     assert "there is a home at" in again.stderr
     hook = home.root / "repo.git" / "hooks" / "pre-receive"

@@ -12,6 +12,7 @@ import pytest
 from reconciler.model.attempt import Exited
 from reconciler.runtime import groups, wire
 from reconciler.runtime.grouping import find_grouping
+from reconciler.runtime.leftovers import sweep_leftovers
 
 
 def wait_until(condition, what):
@@ -92,3 +93,44 @@ def test_a_step_that_kills_its_worker_leaves_a_group_that_says_when_all_are_gone
     assert groups.look(claim["group"], int(claim["group_id"])) in (groups.POPULATED, groups.EMPTY)
     groups.kill(claim["group"], int(claim["group_id"]))
     wait_until(lambda: groups.look(claim["group"], int(claim["group_id"])) == groups.EMPTY, "the tree's end")
+
+
+def test_what_a_killed_worker_leaves_goes_once_the_end_of_its_attempt_is_written(machine, home_group):
+    machine.launch(1, "sleep", "600", grace_s=0)
+    worker = machine.worker_of(1)
+    claim = claim_of(machine, 1)
+    record = machine.directory(1) / "record"
+    places = find_grouping(machine.home).places
+    os.kill(worker, signal.SIGSTOP)  # nobody writes the end meanwhile
+    page = record.read_bytes()
+    assert groups.kill(claim["group"], int(claim["group_id"]))
+    wait_until(lambda: groups.look(claim["group"], int(claim["group_id"])) == groups.EMPTY, "the end of all in the group")
+    sweep_leftovers(places, [str(machine.directory(1))])
+    assert os.path.isdir(claim["group"]), "it is what proves the end"
+    torn = bytearray(page)
+    torn[wire.SLOT.size] ^= 1
+    record.write_bytes(torn)
+    sweep_leftovers(places, [str(machine.directory(1))])
+    assert os.path.isdir(claim["group"]), "a record that cannot be read may need any group"
+    record.write_bytes(page)
+    machine.wait_for(1)
+    sweep_leftovers(places, [str(machine.directory(1))])
+    assert not os.path.exists(claim["group"])
+
+
+def test_idle_workers_that_are_killed_leave_nothing_behind_a_sweep(machine, home_group):
+    machine.run(1, "true")
+    machine.wait_for_shims(2)
+    left = {entry.path for entry in os.scandir(home_group) if entry.is_dir()}
+    for pid, parent in machine.shims().items():
+        if parent != os.getpid():
+            os.kill(pid, signal.SIGKILL)
+
+    def are_empty():
+        machine.turn()
+        return all(groups.look(one, os.stat(one).st_ino) == groups.EMPTY for one in left)
+
+    wait_until(are_empty, "their end")
+    sweep_leftovers(find_grouping(machine.home).places, [])
+    assert not any(map(os.path.exists, left))
+    assert machine.run(2, "true").exit_code == 0
