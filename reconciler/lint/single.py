@@ -55,6 +55,11 @@ _ANNOTATIONS: Mapping[str, Callable[[str], str]] = {  # what is wrong with a val
 }
 
 
+_TOLD = frozenset(  # by `get` of what is live
+    f"{_PREFIX}{name}" for name in ("commit", "concurrency-group", "concurrency-policy-place", "place", "stale")
+)
+
+
 def check_cron(tree: Tree, document: Document) -> None:
     """The schedules and the time zone of a CronWorkflow."""
     cron = document.cron
@@ -143,7 +148,10 @@ def _check_annotations(tree: Tree, document: Document, at: Path) -> None:
         if not name.startswith(_PREFIX):
             continue
         check = _ANNOTATIONS.get(name)
-        if check is None:
+        if name in _TOLD:
+            message = f'annotation "{name}" is what `get` tells of a document, and does nothing here; remove it'
+            tree.report(rules.IDLE_ANNOTATION, document, (*at, name), message, on_key=True)
+        elif check is None:
             advice = nearest(name.removeprefix(_PREFIX), [known.removeprefix(_PREFIX) for known in _ANNOTATIONS])
             message = f'annotation "{name}" is not supported; {advice}'
             tree.report(rules.ANNOTATION, document, (*at, name), message, on_key=True)

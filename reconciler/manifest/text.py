@@ -27,6 +27,7 @@ MAX_DOCUMENTS = 200
 MAX_SCALAR_BYTES = 256 << 10
 
 _TAG = "tag:yaml.org,2002:"
+_OPEN = object()  # what an anchor stands for as long as its value is being read
 _PAIR = re.compile(rb"(?<!\\)((?:\\\\)*)(\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})")
 
 
@@ -173,9 +174,12 @@ class _Builder:
         elif depth >= MAX_DEPTH:
             raise self._too_much(event, f"the text is nested more than {MAX_DEPTH} levels deep; flatten it")
         else:
+            opened = self._anchor(event, _OPEN, start) if event.anchor is not None else None
             if event.tag not in (None, "!", f"{_TAG}map", f"{_TAG}seq"):
                 self._problem(rules.BAD_VALUE, event, f"tag {event.tag} is not known; remove it")
             value = self._mapping(depth + 1) if kind is events.MappingStartEvent else self._sequence(depth + 1)
+            if opened is not None and self._anchors[event.anchor] is not opened:
+                return value  # the same anchor came again inside, and what comes later counts
         if event.anchor is not None:
             self._anchor(event, value, start)
         return value
@@ -187,15 +191,19 @@ class _Builder:
         end = self._events.MappingEndEvent
         while (event := following()).__class__ is not end:
             before = len(spots)
-            if event.__class__ is not scalar:
+            mark = event.start_mark
+            if event.__class__ is scalar:
+                key = event.value
+                spots.append(mark.line << 24 | mark.column)
+                if event.anchor is not None:
+                    self._anchor(event, key, before)
+                plain = event.implicit[0] or (key == "<<" and event.tag == f"{_TAG}merge")
+            elif (key := self._text_behind(event)) is not None:
+                plain = False
+                spots.append(mark.line << 24 | mark.column)
+            else:
                 self._skip_pair(event, depth)
                 continue
-            mark = event.start_mark
-            key = event.value
-            spots.append(mark.line << 24 | mark.column)
-            if event.anchor is not None:
-                self._anchor(event, key, before)
-            plain = event.implicit[0]
             if plain and key == "<<":
                 value = self._value(following(), depth)
                 merged.append((value, spots[before + 1 :], event))
@@ -256,10 +264,11 @@ class _Builder:
             self._problem(rules.BAD_VALUE, event, f'"{text[:40]}" does not fit its tag {tag}; correct the value or the tag')
         return value
 
-    def _anchor(self, event: Any, value: Any, start: int) -> None:
-        if len(self._anchors) >= MAX_ALIASES:
+    def _anchor(self, event: Any, value: Any, start: int) -> _Anchored:
+        if len(self._anchors) >= MAX_ALIASES and event.anchor not in self._anchors:
             raise self._too_much(event, f"the document has more than {MAX_ALIASES} anchors; use templates")
-        self._anchors[event.anchor] = _Anchored(value, start, len(self._spots))
+        anchored = self._anchors[event.anchor] = _Anchored(value, start, len(self._spots))
+        return anchored
 
     def _alias(self, event: Any) -> Any:
         self._aliases += 1
@@ -269,9 +278,12 @@ class _Builder:
         spots = self._spots
         mark = event.start_mark
         here = len(spots)
-        if anchored is None:
+        if anchored is None or anchored.value is _OPEN:
             spots.append(pack(mark.line, mark.column))
-            self._problem(rules.BAD_ALIAS, event, f"alias *{event.anchor} has no anchor before it; define &{event.anchor}")
+            why = f"has no anchor before it; define &{event.anchor}"
+            if anchored is not None:
+                why = "stands inside its own anchor; remove it"
+            self._problem(rules.BAD_ALIAS, event, f"alias *{event.anchor} {why}")
             return None
         if self._done + here + anchored.end - anchored.start > MAX_NODES:
             raise self._too_much(event, f"the file has more than {MAX_NODES} nodes with its aliases expanded")
@@ -279,13 +291,19 @@ class _Builder:
         spots[here] = pack(mark.line, mark.column)
         return anchored.value
 
+    def _text_behind(self, event: Any) -> str | None:
+        """The text that an alias stands for as a key; None for any other key that is no text as it is written."""
+        anchored = self._anchors.get(event.anchor) if event.__class__ is self._events.AliasEvent else None
+        return anchored.value if anchored is not None and isinstance(anchored.value, str) else None
+
     def _check_key(self, event: Any) -> None:
+        """Notes a key that is no text, unless Go makes the same text of it as is written."""
         try:
             value = resolve_plain(event.value)
         except ValueError as error:
             self._problem(rules.BAD_KEY, event, f'key "{event.value}": {error}')
             return
-        if not isinstance(value, str):
+        if not isinstance(value, str) and (value is None or go_text(value) != event.value):
             said = "null" if value is None else go_text(value)
             self._problem(rules.BAD_KEY, event, f'key "{event.value}" is read as {said}, not as text; quote it')
 

@@ -21,6 +21,7 @@ from reconciler.source.ignore import SUFFIXES
 log = logging.getLogger(__name__)
 _ENDINGS = "names in .yaml, .yml and .json"
 _ABOUT_OTHERS = frozenset({"LC401", "LC403", "LC504", "LC506", "LC508", "LC512", "LC513", "LC514"})
+_WHATEVER_TEMPLATE = frozenset({"LC601", "LC602", "LC801", "LC802"})
 UNCHECKED = frozenset({"LC911", "LC912"})  # rules of a check that failed by a mistake of ours
 OUR_NAMES = (b"argoproj.io/", b"lineclear.dev/")  # a file that names neither is foreign, unless it held ours
 FILE_LIMIT_BYTES = 1 << 20
@@ -36,8 +37,9 @@ def manifest_parser(images: Images) -> Parse:
     """How files are parsed: decoded, then linted by themselves, so that a document wrong in itself makes its file bad.
 
     What depends on other files is not judged here, since they may arrive later: identities, templates that are elsewhere, and
-    everything in a document that is merged with such a template. `images` are those that the settings map to a runtime. A rule
-    that cannot be applied, by a mistake of ours, makes no file bad: its document is applied, and that is a warning.
+    in a document that is merged with such a template all but its schedule and its annotations. `images` are those that the
+    settings map to a runtime. A rule that cannot be applied, by a mistake of ours, makes no file bad: its document is applied,
+    and that is a warning.
     """
 
     def parse(path: str, blob: str, data: bytes, held_before: bool) -> ParsedFile:  # noqa: FBT001 - the type Parse
@@ -49,8 +51,12 @@ def manifest_parser(images: Images) -> Parse:
             message = f'the name ends in "{path[path.rindex(".") :]}", and only {_ENDINGS} are read; rename it'
             return bad_file(path, blob, "LC906", message)
         alone = tuple(d for d in parsed.documents if d.spec is None or not d.spec.template_ref)
+        merged = tuple(d for d in parsed.documents if d.spec is not None and d.spec.template_ref)
         found = lint_files([replace(parsed, documents=alone)], {}, images=images) if alone else ()
         own = tuple(_as_warning(f) if f.rule in UNCHECKED else f for f in found if f.rule not in _ABOUT_OTHERS)
+        if merged:
+            found = lint_files([replace(parsed, documents=merged)], {}, images=images)
+            own += tuple(f for f in found if f.rule in _WHATEVER_TEMPLATE)
         findings = tuple(dict.fromkeys((*parsed.findings, *own))) if own else parsed.findings
         log_mistakes(findings)
         return replace(parsed, findings=findings)

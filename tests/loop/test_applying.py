@@ -5,12 +5,17 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
+import swaps
 from loop_harness import API, parsed
 
 from reconciler.clock import to_text
 from reconciler.loop import applying, revision
+from reconciler.model.images import Images
 from reconciler.model.source import BranchMissing, BranchRead, Revision
+from reconciler.source.parsing import manifest_parser
 from reconciler.store import catalogue
+
+PARSE = manifest_parser(Images())
 
 
 def template(name, note="x"):
@@ -168,3 +173,19 @@ def test_a_branch_that_cannot_be_read_is_told_until_it_can(world):
     assert (world.writer.meta("source_state"), world.writer.meta("source_since")) == ("", "")
     kinds = [kind for (kind,) in world.writer.db.execute("SELECT kind FROM journal WHERE kind LIKE 'source.%' ORDER BY seq")]
     assert kinds == ["source.missing", "source.read"]
+
+
+def test_swapped_types_that_the_checks_let_pass_are_applied(world):
+    """Whatever the reader takes, the rows take as well: each place of each document with one value of another type."""
+    documents = swaps.documents()
+    for number, data in enumerate(documents):
+        files = []
+        for count, at in enumerate(swaps.paths(data)):
+            body = swaps.swapped(data, at, swaps.SWAPS[count % len(swaps.SWAPS)])
+            file = PARSE(f"{number}/{count}.yaml", "", swaps.as_text(body), False)
+            if at and not file.is_bad and file.documents:
+                files.append((file.path, [{**body, "metadata": {**body["metadata"], "name": f"w{number}-{count}"}}]))
+        offer(world, *files)
+        said = world.loop._last[1]["lines"]
+        assert [line for line in said if "mistake of ours" in line or "could not be applied" in line] == []
+    assert world.errors.texts == []

@@ -54,7 +54,7 @@ def test_a_value_of_another_type_is_told_with_its_place_or_accepted(number, part
 
 @pytest.mark.parametrize("number", range(len(DOCUMENTS)))
 def test_a_wrong_document_keeps_no_other_from_being_checked(number):
-    """Beside all the others, which must be told what they were told before, but for what they lack of it."""
+    """Beside all the others: nothing that is looked at across documents fails on it."""
     others = [parse_file(f"d{n}.yaml", "", swaps.as_text(d)) for n, d in enumerate(DOCUMENTS) if n != number]
     data = DOCUMENTS[number]
     for count, at in enumerate(swaps.paths(data)):
