@@ -21,6 +21,8 @@ import pytest
 
 from reconciler.control.client import NoDaemon, ping, request
 from reconciler.errors import LineclearError
+from reconciler.runtime.grouping import find_grouping
+from reconciler.runtime.leftovers import sweep_leftovers
 from reconciler.source.hosting import create_hosted
 
 SERVE = "import sys; from reconciler.daemon import serve; sys.exit(serve(sys.argv[1]))"
@@ -281,6 +283,23 @@ class House:
         poll_until(is_empty, lambda: f"the end of {self.carriers()}")
 
 
+def remove_groups(root):
+    """What killed workers of a home have left; nobody starts its daemon again."""
+    places = find_grouping(Path(root)).places if os.path.isdir(root) else ()
+    deadline = time.monotonic() + 1
+    while any(os.path.isdir(place.home) for place in places) and time.monotonic() < deadline:
+        sweep_leftovers(places, [])
+        time.sleep(0.005)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def groups_of_killed_homes(tmp_path_factory):
+    """Whatever the tests killed in their folders: its control groups go with the session."""
+    yield
+    for log in tmp_path_factory.getbasetemp().glob("*/**/shim.log"):
+        remove_groups(log.parent)
+
+
 @pytest.fixture
 def until():
     """Polls a condition with a deadline."""
@@ -306,6 +325,7 @@ def make_home():
     yield make
     for house in made:
         house.close()
+        remove_groups(house.root)
         shutil.rmtree(house.folder, ignore_errors=True)
 
 
