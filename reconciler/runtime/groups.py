@@ -34,7 +34,7 @@ class Hierarchy:
         self.device = os.makedev(int(major), int(minor))
         self.root, self.mount = _unescaped(fields[3]), _unescaped(fields[4])
         self.kind = kind
-        self.controllers = tuple(options.split(",")) if kind == V1 else ()
+        self.controllers = tuple(one for one in options.split(",") if one not in ("rw", "ro")) if kind == V1 else ()
 
 
 def _unescaped(field: str) -> str:

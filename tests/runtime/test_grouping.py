@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 from pathlib import Path
 
@@ -23,17 +25,17 @@ UNIFIED = next((one for one in groups.find_hierarchies() if one.kind == groups.V
 
 
 @pytest.fixture
-def nobodys_home(tmp_path):
-    """A folder of an ordinary account, reachable by it."""
+def nobodys_home():
+    """A folder of an ordinary account, reachable by it: pytest's own are not."""
     if os.geteuid() != 0:
         pytest.skip("only root can act as another account")
-    home = tmp_path / "home"
+    folder = Path(tempfile.mkdtemp(prefix="lc"))
+    folder.chmod(0o755)
+    home = folder / "home"
     home.mkdir()
     os.chown(home, NOBODY, NOBODY)
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.stat().st_mode & 0o005 != 0o005:
-            folder.chmod(0o755)
-    return home
+    yield home
+    shutil.rmtree(folder)
 
 
 @pytest.fixture
