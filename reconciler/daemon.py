@@ -31,7 +31,9 @@ from reconciler.obs import Tally
 from reconciler.reception import Reception
 from reconciler.setting_values import loopback
 from reconciler.settings import Settings, load
+from reconciler.source.hosting import hosting_of, mend_hosted
 from reconciler.source.parsing import ParsedCache, manifest_parser
+from reconciler.source.plumbing import GitFailed, read_version
 from reconciler.source.receipts import why_unchecked
 from reconciler.source.repository import Repository, Scope
 from reconciler.source.watch import Observation, SourceThread, WatchSettings
@@ -182,7 +184,24 @@ def serve(home_root: str) -> int:
     )
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     with Instance(home):
+        _mend(home, settings)
         return Daemon(home, settings, SystemClock()).run()
+
+
+def _mend(home: Home, settings: Settings) -> None:
+    """Puts the repository's hooks and settings right; a home that cannot be mended now is served all the same, and fsck tells.
+
+    Raises UsageError for a git that is too old.
+    """
+    with contextlib.suppress(GitFailed):
+        read_version()
+    try:
+        found = mend_hosted(hosting_of(home, settings))
+    except (LineclearError, OSError) as error:
+        log.error("the repository could not be put right: %s; pushes may come unchecked; see lineclear fsck", error)  # noqa: TRY400
+        return
+    if found:
+        log.warning("the repository was put right: %s", "; ".join(found), extra={"action": "mended"})
 
 
 def act_offline(home_root: str, verb: str, args: dict[str, Any], actor: str) -> dict[str, Any]:

@@ -25,11 +25,10 @@ from reconciler.instance import read_boot_id
 from reconciler.loop.context import Options
 from reconciler.loop.effects import Effects
 from reconciler.loop.inbox import Inbox
-from reconciler.loop.launch import Surroundings
+from reconciler.loop.launch import Surroundings, intent_of
 from reconciler.loop.outside import Outside
 from reconciler.loop.recover import recover
 from reconciler.loop.tick import Loop
-from reconciler.model.attempt import Liveness
 from reconciler.obs import Tally
 from reconciler.runtime.grouping import NO_GROUPS, Grouping, find_grouping
 from reconciler.runtime.host import HostRuntime
@@ -148,6 +147,7 @@ class Engine:
                 depth=settings.limit_depth,
             ),
             keep=Retention(age=timedelta(days=settings.journal_days), rows=settings.journal_rows),
+            most_locks=settings.limit_locks,
         )
         outside = Outside(
             applied=lambda sha: self._applied(sha, chores, source),
@@ -159,7 +159,7 @@ class Engine:
             tally=tally or Tally(),
         )
         self.loop = Loop(self.writer, clock, self.options, new_uid=new_uid, inbox=inbox, outside=outside)
-        self.loop.liveness = lambda run, attempt: self._liveness(home, run, attempt)
+        self.loop.liveness = lambda attempt: self.runtime.liveness(intent_of(home, attempt))
         self._chores = chores
         boundary("recover")
         recover(self.writer, home, self.runtime, self.effects, clock, boot_id)
@@ -167,9 +167,6 @@ class Engine:
         self._home, self._places = home, grouping.places
         self._sweep_at = clock.monotonic()
         boundary("recovered")
-
-    def _liveness(self, home: Home, run: int, attempt: int) -> Liveness:
-        return self.runtime.liveness(home.attempt(run, attempt))
 
     def _applied(self, sha: str, chores: Chores | None, source: SourceThread | None) -> None:
         if source is not None:

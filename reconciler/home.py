@@ -47,6 +47,11 @@ class Home:
         return self.path("repo.git")
 
     @property
+    def making(self) -> str:
+        """The file that is there while `init` makes the home, held by the one that does; with nobody's hold it was cut off."""
+        return self.path(".init")
+
+    @property
     def daemon_log(self) -> str:
         """Where `up` sends the daemon's own log."""
         return self.path("log", "daemon.log")

@@ -20,9 +20,9 @@ def configure(parser: Parser) -> None:
     parser.option("-o", "--output", metavar="FORMAT", text="table | json | yaml | jsonpath=TEMPLATE")
     parser.note(
         "Checked are the limits of locks, the copies of claims, holders and waiters that have ended, lost wake-ups, epochs,\n"
-        "processes without a running step or without a record, the journal's chain, and the file itself. Nothing is changed,\n"
-        "and a daemon may be at work meanwhile. Exit code 0: clean; 1: problems were found, with the numbers of their rows and\n"
-        "what to do."
+        "processes without a running step or without a record, the journal's chain, the hooks and settings of the repository,\n"
+        "and the file itself. Nothing is changed, and a daemon may be at work meanwhile. Exit code 0: clean; 1: problems were\n"
+        "found, with the numbers of their rows and what to do."
     )
 
 

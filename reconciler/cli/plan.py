@@ -7,8 +7,9 @@ import sys
 
 from reconciler.cli.context import home_of, say
 from reconciler.cli.output import format_of, print_object
-from reconciler.errors import NotFound, Refused, UsageError
+from reconciler.errors import Refused, UsageError
 from reconciler.views.clean import clean
+from reconciler.views.whole import check_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -45,8 +46,7 @@ def run(args: Args) -> int:
     shape, home = format_of(args), home_of(args)
     if shape == "name":
         raise UsageError("plan has no -o name: most of what it shows does not exist yet")
-    if not os.path.isdir(home.repository):
-        raise NotFound(f"could not plan: there is no repository in {home.root}; run `lineclear init`, or name another home")
+    check_home(home)
     from reconciler.settings import load
     from reconciler.source.candidate import find_candidate
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 import os
 
 from reconciler.cli.context import home_of
-from reconciler.errors import NotFound
+from reconciler.views.whole import check_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from reconciler.cli.options import Args, Parser
-    from reconciler.home import Home
 
 
 def configure(parser: Parser) -> None:
@@ -26,9 +25,3 @@ def run(args: Args) -> int:
     from reconciler.daemon import serve
 
     return serve(home.root)
-
-
-def check_home(home: Home) -> None:
-    """Raises NotFound if there is no home."""
-    if not os.path.isdir(home.repository):
-        raise NotFound(f"there is no home at {home.root}; make one: lineclear --home {home.root} init")

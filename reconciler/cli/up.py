@@ -7,11 +7,11 @@ import os
 import sys
 import time
 
-from reconciler.cli.context import home_of
-from reconciler.cli.serve import check_home
+from reconciler.cli.context import home_of, say
 from reconciler.control import client
 from reconciler.errors import LineclearError, Unreachable
 from reconciler.views.daemon import Holder, find_living_holder, hung
+from reconciler.views.whole import check_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -39,6 +39,7 @@ def run(args: Args) -> int:
     if running is not None and _answers(home, running):
         print(f"a daemon runs already, pid {running.pid}")
         return 0
+    faults = _faults(home)
     child = _start(home)
     deadline = time.monotonic() + _READY_S
     while time.monotonic() < deadline:
@@ -51,9 +52,30 @@ def run(args: Args) -> int:
         _await_first_look(home)
         _check_child(home, child)
         print(f"the daemon runs, pid {state['pid']}, log {home.daemon_log}")
+        _tell_mended(home, faults)
         child.returncode = 0  # it is not ours to wait for any more
         return 0
     raise Unreachable(f"the daemon (pid {child.pid}) does not answer after {_READY_S:g} s; see {home.daemon_log}")
+
+
+def _faults(home: Home) -> list[str]:
+    """What is wrong with the repository's hooks and settings: the daemon puts it right as it starts."""
+    from reconciler.settings import load
+    from reconciler.source.hosting import find_faults, hosting_of
+
+    try:
+        return find_faults(hosting_of(home, load(home)))
+    except (LineclearError, OSError) as error:
+        return [str(error)]
+
+
+def _tell_mended(home: Home, faults: list[str]) -> None:
+    left = _faults(home) if faults else []
+    for fault in faults:
+        if fault not in left:
+            print(f"put right: {fault}")
+    for fault in left:
+        say(f"not put right, see {home.daemon_log}: {fault}")
 
 
 def _check_child(home: Home, child: subprocess.Popen[bytes]) -> None:

@@ -14,6 +14,7 @@ from reconciler.model.spec import Document, Kind
 
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _CONTROLS = frozenset({"Cc", "Zl", "Zp"})
+USUAL_LOCKS = 100  # the default of limits.locks
 _NO_LIMIT = "the limit that was read last stays, and if none ever was the lock admits nobody"
 
 
@@ -29,6 +30,10 @@ def check_locks(view: View) -> None:
 
 
 def _check_block(view: View, locks: Sequence[LockRef], paths: Sequence[Path]) -> None:
+    if len(locks) > USUAL_LOCKS:
+        bound = f"one claim may want {USUAL_LOCKS} unless the setting limits.locks says more"
+        message = f"{len(locks)} locks are wanted at once; {bound}"
+        view.report(rules.MANY_LOCKS, paths[USUAL_LOCKS] if len(paths) > USUAL_LOCKS else paths[0], message)
     seen: dict[str, str] = {}
     for lock, path in zip(locks, paths, strict=False):
         parts = _parts(lock)

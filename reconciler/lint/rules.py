@@ -100,6 +100,12 @@ TWO_CLAIMS = _rule(
     "A workflow with a pre-deployment takes locks of its own before it, and infrastructure after it",
     "Take the locks in a template, or do without one of the two.",
 )
+MANY_LOCKS = _rule(
+    "LC516",
+    _WARNING,
+    "One block wants more locks than a claim may have unless the setting limits.locks is raised",
+    "Take one lock for what they stand for together, or raise the setting.",
+)
 
 BARRIER_ORDER = _rule(
     "LC520", _ERROR, "Workflows of one pipeline come to their barriers in crossed orders", "Meet in one order everywhere."
@@ -209,6 +215,7 @@ RULES: tuple[Rule, ...] = (
     NO_CONSTRAINT,
     TOO_MANY_UNITS,
     TWO_CLAIMS,
+    MANY_LOCKS,
     BARRIER_ORDER,
     BARRIER_LOCK,
     BARRIER,

@@ -22,7 +22,7 @@ class Tangle:
     units of a spot, `inside` the claims that wait inside a holding one.
     """
 
-    __slots__ = ("_holders", "_inside", "_needs")
+    __slots__ = ("_holders", "_inside", "_known", "_needs")
 
     def __init__(
         self,
@@ -31,29 +31,35 @@ class Tangle:
         inside: Mapping[int, Sequence[int]],
     ) -> None:
         self._needs, self._holders, self._inside = needs, holders, inside
+        self._known: dict[int, list[int]] | None = None  # the edges, once they were asked for
 
     def cycles(self) -> list[list[int]]:
         """One shortest cycle of each knot of claims that are locked up, the oldest claim's first; [] if nobody is."""
         edges = self._edges()
         return [_shortest(edges, knot, min(knot)) for knot in sorted(_knots(edges), key=min)]
 
+    def knots(self) -> list[set[int]]:
+        """Every knot of claims that wait for one another."""
+        return _knots(self._edges())
+
+    def cycle_in(self, knot: set[int], claim: int) -> list[int]:
+        """A shortest cycle through a claim of a knot."""
+        return _shortest(self._edges(), knot, claim)
+
     def cycle_through(self, claims: Iterable[int]) -> list[int]:
         """A shortest cycle of locked-up claims through the first of these that is in one; [] if none is."""
-        return self.knot_through(claims)[0]
-
-    def knot_through(self, claims: Iterable[int]) -> tuple[list[int], set[int]]:
-        """The same, and all claims that wait for one another there."""
-        edges = self._edges()
-        knots = _knots(edges)
+        knots = self.knots()
         for claim in claims:
             for knot in knots:
                 if claim in knot:
-                    return _shortest(edges, knot, claim), knot
-        return [], set()
+                    return self.cycle_in(knot, claim)
+        return []
 
     def _edges(self) -> dict[int, list[int]]:
-        stuck = self.locked_up()
-        return {claim: self._blockers(claim, stuck) for claim in sorted(stuck)}
+        if self._known is None:
+            stuck = self.locked_up()
+            self._known = {claim: self._blockers(claim, stuck) for claim in sorted(stuck)}
+        return self._known
 
     def _blockers(self, claim: int, stuck: set[int]) -> list[int]:
         """The locked-up claims that this one cannot go on before."""

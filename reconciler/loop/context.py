@@ -65,17 +65,18 @@ class Options:
     local_zone: tzinfo
     rules: Rules = field(default_factory=Rules)
     keep: Retention = field(default_factory=Retention)
+    most_locks: int = 100  # that one claim may want
     work: int = WORK_OF_A_TICK
 
 
 @dataclass(slots=True, kw_only=True)
 class Context:
-    """One tick's surroundings. `at` is the tick's instant; `new_uid` makes run uids; `liveness` looks at (run, attempt).
+    """One tick's surroundings. `at` is the tick's instant; `new_uid` makes run uids; `liveness` looks at an attempt.
 
     `since` is the instant of the tick before: what was due by then was looked at. `spent` is the work that decisions have done.
 
     `boundary` is told of each point at which a crash must do no harm; tests crash there. `collect` reads what an ended
-    attempt left behind, and says what is missing.
+    attempt left behind, and says what is missing. `reserve` makes the record of one that is about to be intended.
     """
 
     writer: Writer
@@ -87,9 +88,10 @@ class Context:
     spent: int = 0
     draining: bool = False  # nothing begins any more
     offline: bool = False  # no daemon: recovery, termination and release only
-    liveness: Callable[[int, int], Liveness] | None = None
+    liveness: Callable[[AttemptState], Liveness] | None = None
     boundary: Callable[[str], None] = lambda _point: None
     collect: Callable[[AttemptState, NodeState], tuple[Outputs, str]] = lambda _attempt, _node: (NO_OUTPUTS, "")
+    reserve: Callable[[AttemptState], bool] = lambda _attempt: False
 
     def locks_of(self, run: RunState) -> tuple[ResolvedLock, ...]:
         """The workflow-level locks that a run asks for. Raises UnresolvedTag or ManifestError if one cannot be named."""

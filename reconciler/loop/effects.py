@@ -12,11 +12,12 @@ from typing import Protocol
 
 from reconciler.errors import LineclearError
 from reconciler.loop.context import Context
-from reconciler.loop.launch import Surroundings, build_launch
+from reconciler.loop.launch import Surroundings, build_launch, intent_of
 from reconciler.loop.outputs import collect
-from reconciler.model.attempt import AttemptId, Launch, NotStarted, Observation
+from reconciler.model.attempt import AttemptId, Intent, Launch, NotStarted, Observation
 from reconciler.model.state import AttemptState, NodeState, Outputs, RunId
 from reconciler.runtime.outputs import remove_folder
+from reconciler.runtime.records import reserve_record
 from reconciler.store import attempts
 
 log = logging.getLogger(__name__)
@@ -34,8 +35,11 @@ class Runtime(Protocol):
     def kill(self, attempt_id: AttemptId) -> None:
         """Ask it to end at once."""
 
-    def revoke(self, attempt_id: AttemptId, directory: str) -> bool:
+    def revoke(self, intent: Intent) -> bool:
         """Make sure that it never begins; False if it has begun."""
+
+    def forget(self, attempt_ids: Iterable[AttemptId]) -> None:
+        """The rows have ended these: nothing more is to be told of them."""
 
 
 class Effects:
@@ -57,6 +61,7 @@ class Effects:
         """One comparison of rows and world."""
         active = attempts.active_attempts(ctx.writer)
         known = {attempt.id for attempt in active}
+        self._runtime.forget(AttemptId(gone) for gone in self._launched - known)
         self._launched &= known
         self.is_behind = False
         for attempt in active:
@@ -95,6 +100,17 @@ class Effects:
         """What an ended attempt left behind, and what is missing of it."""
         return collect(ctx, self._around, attempt, node)
 
+    def reserve(self, attempt: AttemptState) -> bool:
+        """Makes the attempt's record before its row says that it is to start; False if the machine does not allow that now.
+
+        It is the one thing done before the commit: only so does a record that is missing later tell that it was taken away.
+        """
+        try:
+            reserve_record(self._around.home.attempt(attempt.run_id, attempt.id))
+        except OSError:
+            return False
+        return True
+
     def knows(self, attempt_id: int) -> None:
         """The runtime has taken this attempt up again by itself."""
         self._launched.add(attempt_id)
@@ -107,10 +123,9 @@ class Effects:
         """True for an attempt that is to end before it was handed over: it is seen to that it never begins."""
         if not attempt.stop:
             return False
-        directory = self._around.home.attempt(attempt.run_id, attempt.id)
-        os.makedirs(directory, mode=0o700, exist_ok=True)
+        is_revoked = self._runtime.revoke(intent_of(self._around.home, attempt))
         self._launched.add(attempt.id)
-        return self._runtime.revoke(AttemptId(attempt.id), directory)
+        return is_revoked
 
     def _start(self, ctx: Context, attempt: AttemptState) -> None:
         try:

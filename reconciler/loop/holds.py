@@ -15,6 +15,7 @@ from typing import Any
 
 from reconciler.clock import to_text
 from reconciler.errors import ManifestError, NotFound, Refused, UsageError
+from reconciler.loop.claim_size import check_hold
 from reconciler.loop.context import Context
 from reconciler.loop.waiting import OWNER, REASON
 from reconciler.manifest import content_digest, read_lock_key
@@ -38,6 +39,7 @@ def hold(ctx: Context, args: Args) -> Answer:
     if not reason:
         raise UsageError("a hold wants a reason: everybody who waits behind it is told")
     locks = _locks_of(args)
+    check_hold(len(locks), ctx.options.most_locks)
     length_s, until = _length(ctx, args)
     wanted = args.get("priority")
     priority, order = int(wanted or 0), None

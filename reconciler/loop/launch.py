@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from reconciler.errors import ManifestError
 from reconciler.home import Home
 from reconciler.loop.context import Context
-from reconciler.model.attempt import AttemptId, Launch
+from reconciler.model.attempt import AttemptId, Intent, Launch
 from reconciler.model.images import Image, Images
 from reconciler.model.spec import Program
-from reconciler.model.state import AttemptState, NodeState, RunState
+from reconciler.model.state import AttemptPhase, AttemptState, NodeState, RunState
 from reconciler.settings import Settings
 from reconciler.store import runs
 from reconciler.store.nodes import StoredNodes
@@ -33,6 +33,18 @@ class Surroundings:
     def images(self) -> Images:
         """The image map of the settings."""
         return Images(mapped=self.settings.images, mapped_only=self.settings.image_policy == "mapped-only")
+
+
+def intent_of(home: Home, attempt: AttemptState) -> Intent:
+    """What the attempt's row says of it to a runtime."""
+    return Intent(
+        attempt_id=AttemptId(attempt.id),
+        directory=home.attempt(attempt.run_id, attempt.id),
+        boot_id=attempt.boot_id,
+        reserved=attempt.reserved,
+        began=attempt.state is AttemptPhase.LIVE,
+        is_unknown=attempt.is_unknown,
+    )
 
 
 def build_launch(ctx: Context, around: Surroundings, attempt: AttemptState) -> Launch:
@@ -74,6 +86,7 @@ def build_launch(ctx: Context, around: Surroundings, attempt: AttemptState) -> L
         sandbox=image.runtime == "sandbox",
         limits=image.limits(around.settings.limits),
         shown=tuple(folder for folder in (env.get("LINECLEAR_REPO"), *image.path) if folder),
+        reserved=attempt.reserved,
     )
 
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from reconciler.loop import machine
 from reconciler.loop.context import Context
-from reconciler.model.attempt import Exited, Hindered, Lost, NotStarted, Observation, Started
+from reconciler.model.attempt import Exited, Hindered, HolderFound, HolderUnknown, Lost, NotStarted, Observation, Started
 from reconciler.model.state import NO_OUTPUTS, AttemptPhase, AttemptState, NodeState, Outputs
 from reconciler.runtime.faults import MachineFault
-from reconciler.store import attempts, runs
+from reconciler.store import attempts, notices, runs
 from reconciler.store.nodes import StoredNodes
 
+log = logging.getLogger(__name__)
 COMMAND_NOT_FOUND = 64
 
 
@@ -49,10 +51,37 @@ def _take(ctx: Context, attempt: AttemptState, seen: Observation) -> None:
             failed = seen.exit_code == COMMAND_NOT_FOUND
             state = AttemptPhase.EXITED if failed else AttemptPhase.LOST
             _end(ctx, attempt, state, seen.exit_code, None, seen.message)
+        case HolderUnknown():
+            _note_unknown(ctx, attempt, seen)
+        case HolderFound():
+            if attempts.note_found(ctx.writer, attempt):
+                _journal(ctx, attempt, "attempt.found", "its shim lives: its end will be told")
         case Lost():
             began = "" if seen.began else "it never began; "
             message = f"the process was lost: {began}{seen.evidence}"
             _end(ctx, attempt, AttemptPhase.LOST, None, None, message)
+
+
+def _note_unknown(ctx: Context, attempt: AttemptState, seen: HolderUnknown) -> None:
+    why = unknown_text(seen)
+    if attempts.note_unknown(ctx.writer, attempt, why) and not attempt.is_unknown:
+        log.warning("a holder is unknown", extra={"action": "unknown", "attempt": attempt.id})
+        node = _journal(ctx, attempt, "attempt.unknown", why)
+        notices.post_unknown(ctx.writer, attempt, node.name, why)
+
+
+def _journal(ctx: Context, attempt: AttemptState, kind: str, message: str) -> NodeState:
+    run = runs.get_run(ctx.writer, attempt.run_id)
+    node = StoredNodes(ctx.writer, attempt.run_id).node_by_id(attempt.node_id)
+    detail = {"node": node.name, "attempt": attempt.id, "message": message}
+    ctx.writer.journal(kind, namespace=run.namespace, run=run.name, detail=detail)
+    return node
+
+
+def unknown_text(seen: HolderUnknown) -> str:
+    """Why nothing is known of an attempt, with the processes of it that were seen."""
+    pids = f"; pids seen: {', '.join(map(str, seen.pids))}" if seen.pids else ""
+    return f"{seen.evidence}{pids}"
 
 
 def _end(

@@ -11,7 +11,7 @@ from reconciler.clock import Clock, to_text
 from reconciler.errors import Refused
 from reconciler.home import Home
 from reconciler.loop.effects import Effects
-from reconciler.model.attempt import AttemptId
+from reconciler.loop.launch import intent_of
 from reconciler.runtime.host import HostRuntime
 from reconciler.store import attempts, notices
 from reconciler.store.writer import Writer
@@ -28,7 +28,7 @@ def recover(writer: Writer, home: Home, runtime: HostRuntime, effects: Effects, 
             writer.set_meta("boot_id", boot_id)
         notices.watch_held(writer)
     active = attempts.active_attempts(writer)
-    found = runtime.recover([(AttemptId(a.id), home.attempt(a.run_id, a.id), a.boot_id) for a in active])
+    found = runtime.recover([intent_of(home, attempt) for attempt in active])
     anew = set(found.to_launch)
     for attempt in active:
         if attempt.id not in anew:

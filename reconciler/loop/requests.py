@@ -18,8 +18,9 @@ from reconciler.loop.holds import hold, refuse_hold, unhold
 from reconciler.loop.naming import check_names
 from reconciler.loop.pipelines import join
 from reconciler.loop.revision import pushed
-from reconciler.loop.stuck import terminate_stuck_holder
+from reconciler.loop.stuck import release_run_unproven, terminate_stuck_holder, unproven_text
 from reconciler.loop.submit import Order, source_of, submit
+from reconciler.loop.unproven import look_at, unknown_of
 from reconciler.model.own_kinds import OVERRIDE_FREEZE
 from reconciler.model.spec import Document, Kind
 from reconciler.model.state import Phase, RunState
@@ -193,7 +194,10 @@ def do_stop(ctx: Context, args: Args) -> Answer:
 
 
 def do_terminate(ctx: Context, args: Args) -> Answer:
-    """Ends a run without exit handler; an ended one lets its locks go, its phase stays."""
+    """Ends a run without exit handler; an ended one lets its locks go, its phase stays. Unproven only if a person says so."""
+    if args.get("release_unproven"):
+        run = find_run(ctx, args)
+        return {"run": run.id, "message": release_run_unproven(ctx, run, str(args.get("message") or "").strip())}
     return _shut_down(ctx, args, "Terminate", "terminate")
 
 
@@ -202,7 +206,9 @@ def _shut_down(ctx: Context, args: Args, strategy: str, verb: str) -> Answer:
     reason = str(args.get("message") or "")
     if not run.is_final:
         runs.set_shutdown(ctx.writer, run, strategy, verb, reason=reason)
-        return {"run": run.id, "message": f"{verb} requested"}
+        seen = look_at(ctx, run)
+        told = f"; it keeps its locks: {unproven_text(run, seen)}" if unknown_of(seen) else ""
+        return {"run": run.id, "message": f"{verb} requested{told}"}
     held = claims.release_all(ctx.writer, run, f"{verb}{': ' + reason if reason else ''}")
     if held == 0:
         raise Refused(f"{run.name} has ended ({run.phase.value}) and holds no lock: there is nothing to {verb}")

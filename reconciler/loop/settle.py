@@ -6,13 +6,13 @@ from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
 from reconciler.errors import InvariantViolated, LineclearError
-from reconciler.locks.admission import is_admitted, waits_for
+from reconciler.loop.admitting import lock_pass
 from reconciler.loop.context import Context
 from reconciler.loop.deadlocks import pass_deadlocks
 from reconciler.loop.deciding import workflow_pass
 from reconciler.loop.pipelines import pass_barriers
-from reconciler.model.state import AttemptState, ClaimId, LockId, RunId
-from reconciler.store import attempts, barriers, claims, queue, runs, slices, tangles
+from reconciler.model.state import AttemptState, RunId
+from reconciler.store import attempts, barriers, queue, runs, slices, tangles
 from reconciler.store.nodes import StoredNodes
 from reconciler.workflow.calls import seconds
 from reconciler.workflow.scope import scope_of
@@ -46,97 +46,6 @@ def mark_everything(ctx: Context) -> None:
     marks.barriers.update(dict.fromkeys(barriers.open_groups(ctx.writer)))
     marks.slots = True
 
-
-# locks ---------------------------------------------------------------------------------------------------------------------
-
-
-def lock_pass(ctx: Context) -> None:
-    """Admits to every marked lock, and to those whose first waiter another lock held up, as long as somebody fits."""
-    writer = ctx.writer
-    if ctx.draining:
-        writer.marks.locks.clear()  # nobody is admitted any more; the next daemon's first sweep finds them
-    while writer.marks.locks:
-        marked, writer.marks.locks = writer.marks.locks, {}
-        if writer.marks.retry_blocked:
-            writer.marks.retry_blocked = False
-            marked.update(dict.fromkeys(queue.blocked_heads(writer)))
-        for lock in marked:
-            _admit(ctx, lock)
-
-
-def _admit(ctx: Context, lock: LockId) -> None:
-    writer = ctx.writer
-    blocked = _admit_inside(ctx, lock)
-    while queue.admits_somebody(writer, lock):
-        head = queue.first_waiter(writer, lock)
-        if head is None:
-            break
-        admitted = head if _may_take(ctx, head) else _find_later(ctx, lock, head)
-        if admitted is None:
-            blocked = True
-            break
-        _grant(ctx, admitted)
-    queue.set_blocked_head(writer, lock, blocked=blocked)
-
-
-def _find_later(ctx: Context, lock: LockId, head: ClaimId) -> ClaimId | None:
-    """A waiter behind the head that may go although the head cannot: a policy lets it pass, or nobody stands in its way."""
-    for claim in dict.fromkeys([*queue.first_waiters(ctx.writer, lock), *queue.waiting_nodes(ctx.writer, lock)]):
-        if claim != head and _may_take(ctx, claim, lock):
-            return claim
-    return None
-
-
-def _admit_inside(ctx: Context, lock: LockId) -> bool:
-    """Gives turns inside ancestors that hold the lock; True if a free turn could be given to nobody."""
-    blocked = False
-    for ancestor in queue.free_turns(ctx.writer, lock):
-        waiting = queue.waiting_inside(ctx.writer, lock, ancestor)
-        admitted = next((claim for claim in waiting if _may_take(ctx, claim)), None)
-        if admitted is None:
-            blocked = True
-        else:
-            _grant(ctx, admitted)
-    return blocked
-
-
-def _grant(ctx: Context, claim: ClaimId) -> None:
-    queue.note_passed(ctx.writer, claim)  # whichever lock it was looked at for: it may be first there and not elsewhere
-    for other in claims.grant(ctx.writer, claim):
-        ctx.writer.marks.lock(other)  # also its own: what its run holds now may let that run pass elsewhere
-    ctx.boundary("admit")
-
-
-def _may_take(ctx: Context, claim: ClaimId, scanned: LockId | None = None) -> bool:
-    """`scanned` is the lock of which everybody before the claim was found unable to go."""
-    wanted = queue.wants(ctx.writer, claim)
-    return is_admitted(wanted, lambda lock: _may_overtake(ctx, claim, lock, scanned) or _all_exempt(ctx, claim, lock))
-
-
-def _may_overtake(ctx: Context, claim: ClaimId, lock: LockId, scanned: LockId | None) -> bool:
-    """True if the lock's policy lets the claim pass all before it, none of whom could go itself."""
-    if not queue.may_pass(ctx.writer, lock, claim):
-        return False
-    if lock == scanned:
-        return True
-    earlier = queue.earlier_waiters(ctx.writer, claim, lock)
-    return len(earlier) < queue.LOOKAHEAD and not any(_may_take(ctx, other, lock) for other, _ in earlier)
-
-
-def _all_exempt(ctx: Context, claim: ClaimId, lock: LockId) -> bool:
-    """True if every earlier waiter of the lock waits, through whomever, for the asker's own run, and cannot go itself."""
-    writer = ctx.writer
-    run = queue.run_of(writer, claim)
-    if not queue.holds_anything(writer, run):
-        return False
-    earlier = queue.earlier_waiters(writer, claim, lock)
-    return all(
-        waits_for(c, run, lambda c: queue.holders_and_queue(writer, c), lambda r: queue.waiting_claims(writer, r))
-        and not _may_take(ctx, c)
-        for c, _ in earlier
-    )
-
-
 # slots ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -151,7 +60,8 @@ def slot_pass(ctx: Context) -> None:
     if free <= 0 or ctx.draining:
         return
     for attempt in _next_attempts(ctx, active, free):
-        attempts.intend_attempt(writer, attempt, ctx.options.boot_id, find_deadline(ctx, attempt))
+        is_reserved = ctx.reserve(attempt)
+        attempts.intend_attempt(writer, attempt, ctx.options.boot_id, find_deadline(ctx, attempt), is_reserved=is_reserved)
         _note_running(ctx, attempt)
 
 

@@ -10,12 +10,14 @@ from typing import Any
 
 from reconciler.errors import NotFound, Refused, UsageError
 from reconciler.loop.context import Context
+from reconciler.loop.unproven import hold_back, let_go, look_at, pids_of, unknown_of
 from reconciler.model.attempt import Liveness
-from reconciler.model.state import ClaimId, LockId, NodeType, RunId, RunState
+from reconciler.model.state import AttemptState, ClaimId, LockId, NodeType, RunId, RunState
 from reconciler.store import attempts, claims, queue, runs
 from reconciler.store.apply import request_stop
 from reconciler.store.nodes import StoredNodes
 
+Seen = list[tuple[AttemptState, Liveness]]
 _CLAIM = (
     "SELECT c.id, c.epoch, c.state, c.level, c.node_id, c.run_id, l.id, l.key FROM lock l"
     " LEFT JOIN claim_lock cl ON cl.lock_id = l.id AND cl.state = 'held' AND cl.nested = 0"
@@ -37,21 +39,27 @@ def terminate_stuck_holder(ctx: Context, args: Mapping[str, Any]) -> dict[str, A
         return _answer(ctx, run, lock_id, "released", f"the lock was released; {run.name} stays {run.phase.value}")
     if ctx.specs.get(run.spec_digest).hold:
         raise Refused(f"{key} is held for maintenance by {run.name}, which is not stuck: `lineclear unhold {key}` ends it early")
-    evidence = _evidence(ctx, run)
-    alive = [e for e in evidence if e.state == "alive"]
+    seen = look_at(ctx, run)
+    alive = [evidence for _, evidence in seen if evidence.state == "alive"]
     if alive and not args.get("not_stuck"):
         raise Refused(
             f"{run.name} is {run.phase.value} and alive ({alive[0].evidence}): it is not stuck; wait for it, `lineclear stop"
             f" {run.name}`, or say --not-stuck"
         )
     if args.get("release_unproven"):
-        return _release_unproven(ctx, run, claim, lock_id, evidence, reason)
+        if args.get("node_only"):
+            raise UsageError("--node-only and --release-unproven exclude each other: the whole run is ended on your word")
+        return _release_unproven(ctx, run, claim, lock_id, seen, reason)
     if args.get("node_only"):
         if node_id is None:
             raise Refused(f"{key} is held by the run {run.name} itself, not by a node of it: end it without --node-only")
         _stop_below(ctx, run, node_id)
     else:
         runs.set_shutdown(ctx.writer, run, "Terminate", "terminate")
+    unknown = unknown_of(seen)
+    if unknown:
+        told = unproven_text(run, seen, key)
+        return _answer(ctx, run, lock_id, "unproven", f"{run.name} was told to end, and keeps its locks: {told}")
     return _answer(ctx, run, lock_id, "terminating", f"{run.name} is being ended; the lock goes when its death is proved")
 
 
@@ -71,29 +79,48 @@ def _claim_as_shown(ctx: Context, key: str, args: Mapping[str, Any]) -> tuple[Cl
     raise Refused(f"the state changed: {key}#{args['epoch']} is over; it is held by {now}")
 
 
-def _evidence(ctx: Context, run: RunState) -> list[Liveness]:
-    look = ctx.liveness
-    if look is None:
-        return []
-    return [look(run.id, attempt.id) for attempt in attempts.active_attempts(ctx.writer) if attempt.run_id == run.id]
+def unproven_text(run: RunState, seen: Seen, key: str = "LOCK") -> str:
+    """What keeps a run that was told to end from ending, and what a person can do."""
+    why = next(evidence.evidence for attempt, evidence in seen if attempt.is_unknown and evidence.state == "unknown")
+    pids = pids_of(seen)
+    found = f"; pids seen: {', '.join(map(str, pids))}" if pids else ""
+    return (
+        f"holder unknown: {why}{found}; once you have looked: `lineclear terminate-stuck-holder {key} --release-unproven`,"
+        f" or `lineclear terminate {run.name} --release-unproven`"
+    )
 
 
-def _release_unproven(
-    ctx: Context, run: RunState, claim: ClaimId, lock_id: LockId, evidence: list[Liveness], reason: str
-) -> dict[str, Any]:
+def _release_unproven(ctx: Context, run: RunState, claim: ClaimId, lock_id: LockId, seen: Seen, reason: str) -> dict[str, Any]:
     """Lets go without proof, because a person said so: the lock admits nobody until `unhold`."""
-    if evidence and all(e.state == "dead" for e in evidence):
+    if seen and all(evidence.state == "dead" for _, evidence in seen):
         raise Refused(f"the processes of {run.name} are proven dead: terminate it without --release-unproven")
-    pids = [pid for e in evidence for pid in e.pids]
+    pids = pids_of(seen)
     why = f"{run.name} was let go unproven ({reason}); live pids then: {pids or 'unknown'}"
     runs.set_shutdown(ctx.writer, run, "Terminate", "terminate")
     claims.end_claim(ctx.writer, claim, f"released unproven: {reason}")
-    for taken in claims.locks_of(ctx.writer, claim):
-        claims.hold_back(ctx.writer, taken, why)
-    detail = {"claim": claim, "pids": pids, "evidence": [e.evidence for e in evidence], "reason": reason}
+    hold_back(ctx, claim, why)
+    let_go(ctx, run, unknown_of(seen), reason, why)
+    detail = {"claim": claim, "pids": pids, "evidence": [evidence.evidence for _, evidence in seen], "reason": reason}
     ctx.writer.journal("claim.released-unproven", namespace=run.namespace, run=run.name, detail=detail)
     message = f"the lock was let go unproven; it admits nobody until `lineclear unhold`: {why}"
     return _answer(ctx, run, lock_id, "held back", message)
+
+
+def release_run_unproven(ctx: Context, run: RunState, reason: str) -> str:
+    """Ends a run, locks or none, of which processes are unknown, because a person said so. Raises Refused if none are."""
+    if not reason:
+        raise UsageError("--release-unproven wants a reason: the journal says who let go without proof, and why")
+    seen = look_at(ctx, run)
+    unknown = unknown_of(seen)
+    if not unknown:
+        raise Refused(f"no process of {run.name} is unknown: terminate it without --release-unproven")
+    pids = pids_of(seen)
+    why = f"{run.name} was let go unproven ({reason}); live pids then: {pids or 'unknown'}"
+    runs.set_shutdown(ctx.writer, run, "Terminate", "terminate", reason=reason)
+    let_go(ctx, run, unknown, reason, why)
+    detail = {"pids": pids, "evidence": [evidence.evidence for _, evidence in seen], "reason": reason}
+    ctx.writer.journal("run.released-unproven", namespace=run.namespace, run=run.name, detail=detail)
+    return f"let go unproven; every lock that it held admits nobody until `lineclear unhold`: {why}"
 
 
 def _stop_below(ctx: Context, run: RunState, node_id: int) -> None:

@@ -12,6 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from reconciler.errors import ManifestError, NotFound, Refused
+from reconciler.loop.claim_size import check_claims
 from reconciler.loop.concurrency import rule_of, start
 from reconciler.loop.context import Context
 from reconciler.loop.deploying import freeze_deployment
@@ -106,6 +107,7 @@ def draft(ctx: Context, source: Source, order: Order) -> Draft:
     owner = f"{source.kind or Kind.WORKFLOW.value}/{order.name or source.name or order.generate_name}"
     config = config_of(ctx, source.namespace)
     arguments = resolve_arguments(spec.arguments, order.parameters, owner, config)
+    check_claims(spec, ctx.options.most_locks, source.place or owner)
     if spec.entrypoint not in spec.templates:
         raise ManifestError(f"{source.place or owner}: entrypoint {spec.entrypoint!r} is not one of its templates")
     return Draft(

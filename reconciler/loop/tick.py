@@ -30,9 +30,9 @@ from reconciler.loop.revision import Applied, apply_revision, note_missing, note
 from reconciler.loop.settle import mark_everything, settle
 from reconciler.loop.telling import look_around, pass_overdue, take_told, tell_sync_failed
 from reconciler.loop.waiting import waiting_text
-from reconciler.model.attempt import AttemptId, Exited, Hindered, Liveness, Lost, NotStarted, Observation, Started
+from reconciler.model.attempt import AttemptId, End, Hindered, Liveness, Observation, Started
 from reconciler.model.source import BranchMissing, BranchRead, Revision
-from reconciler.model.state import RULES, RunId
+from reconciler.model.state import RULES, AttemptState, RunId
 from reconciler.store import attempts, catalogue, runs
 from reconciler.store.apply import request_stop
 from reconciler.store.freezes import look_at_windows
@@ -71,7 +71,7 @@ class Loop:
         self._sweep_at = clock.now()
         self._looked_at = ""
         self._due: str | None = None  # None: ask; '': nothing is planned
-        self.liveness: Callable[[int, int], Liveness] | None = None
+        self.liveness: Callable[[AttemptState], Liveness] | None = None
         self.ticked_at = clock.monotonic()
         self.draining = False
         self.offline = False
@@ -94,11 +94,11 @@ class Loop:
         return max(0.0, min(*waits, LOOK_EVERY_S))
 
     def has_active_attempts(self) -> bool:
-        """True while a process is to be running."""
-        return bool(attempts.active_attempts(self.writer))
+        """True while a process is to be running whose end will be told."""
+        return not all(attempt.is_unknown for attempt in attempts.active_attempts(self.writer))
 
     def is_ending_something(self) -> bool:
-        """True while a run that was asked to end has not."""
+        """True while a run that was asked to end has not, and will."""
         return runs.any_ending(self.writer)
 
     def stop_everything(self) -> None:
@@ -136,6 +136,7 @@ class Loop:
                 messages.append(message)
         ctx = self._context(now)
         ctx.collect = lambda attempt, node: effects.collect(ctx, attempt, node)
+        ctx.reserve = effects.reserve
         if to_text(now) < self._looked_at:  # the clock went back: what is due is not what it was
             self._looked_at, self._sweep_at, self._due = "", now, None
         due = self._next_due(ctx)
@@ -190,7 +191,8 @@ class Loop:
                 self._started[seen.attempt_id] = seen
                 self._started_at = self._started_at or now
             else:
-                self._started.pop(seen.attempt_id, None)
+                if isinstance(seen, End):
+                    self._started.pop(seen.attempt_id, None)
                 ends.append(seen)
         if not self._started:
             self._started_at = None
@@ -238,8 +240,7 @@ class Loop:
         self._after_commit()
         if sweep:
             self._sweep_at = ctx.at + (RETRY_AFTER if is_behind else SWEEP_EVERY)
-        known = (seen for seen in ends if isinstance(seen, Exited | NotStarted | Lost) and seen not in later)
-        runtime.acknowledge([seen.attempt_id for seen in known])
+        runtime.acknowledge([seen.attempt_id for seen in ends if isinstance(seen, End) and seen not in later])
         effects.act(self._context(ctx.at), removed)
         if effects.is_behind:
             self._sweep_at = ctx.at + RETRY_AFTER

@@ -35,7 +35,7 @@ class Launch:
     `extra_env_from` names secrets as (variable, file): read just before the start, stored nowhere. `keep_stdout`: standard
     output goes to the file `stdout` in `directory` as well as to the log. `sandbox`: the step sees a private copy of the file
     system; `shown` are folders outside it that it sees as they are
-    and cannot change.
+    and cannot change. `reserved`: see `Intent`.
     """
 
     attempt_id: AttemptId
@@ -50,6 +50,7 @@ class Launch:
     sandbox: bool = False
     shown: tuple[str, ...] = ()
     limits: StepLimits = NO_LIMITS
+    reserved: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +93,7 @@ class NotStarted:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """The shim is gone without an exit record; every process of the attempt was proven dead. Never relaunched by itself.
+    """The shim is gone without an exit record, and every process of the attempt is proven gone. Never relaunched by itself.
 
     `began` False means it is proven that no step process was ever made.
     """
@@ -116,7 +117,45 @@ class Hindered:
     message: str
 
 
-Observation = Started | Hindered | Exited | NotStarted | Lost
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderUnknown:
+    """Nobody is left who could tell the attempt's end, and nothing proves it: its processes may act on. No end at all.
+
+    `evidence` says why, `pids` are processes of it that could be found. An end, or `HolderFound`, may still follow.
+    """
+
+    attempt_id: AttemptId
+    at: datetime
+    evidence: str
+    pids: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HolderFound:
+    """The attempt, unknown before, has a living shim: its end will be told."""
+
+    attempt_id: AttemptId
+    at: datetime
+
+
+End = Exited | NotStarted | Lost
+Observation = Started | Hindered | End | HolderUnknown | HolderFound
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intent:
+    """What the rows say of an attempt that a runtime is to take up or to revoke.
+
+    `reserved`: its record was made before the row was written, so a missing one was taken away. `began`: a process of it was
+    seen. `is_unknown`: it was told to be unknown.
+    """
+
+    attempt_id: AttemptId
+    directory: str
+    boot_id: str
+    reserved: bool = False
+    began: bool = False
+    is_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ class NoticeKind(StrEnum):
     """An event that somebody may want to hear of without looking."""
 
     HELD_FOR_A_FAILURE = "held-for-a-failure"
+    HOLDER_UNKNOWN = "holder-unknown"
     OVERDUE = "overdue"
     CYCLE = "cycle"
     QUEUE_FULL = "queue-full"

@@ -170,7 +170,8 @@ class AttemptPhase(StrEnum):
 class AttemptState:
     """One process of a Pod node. `stop` is '' or the request to end it: 'stop' (with grace) or 'kill'.
 
-    `problem` says why an output that the step owes could not be read.
+    `problem` says why an output that the step owes could not be read. `reserved`: its record was made before it was intended.
+    `is_unknown`: while it is active, nothing proves whether its processes live.
     """
 
     id: int
@@ -182,6 +183,8 @@ class AttemptState:
     boot_id: str
     outputs: Outputs = NO_OUTPUTS
     problem: str = ""
+    reserved: bool = False
+    is_unknown: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from reconciler.model.attempt import AttemptId, Launch, Observation
+from reconciler.clock import Clock
+from reconciler.model.attempt import AttemptId, HolderUnknown, Intent, Launch, Observation
 from reconciler.runtime import wire
 from reconciler.runtime.orphans import Orphan
+from reconciler.runtime.poller import Poller
 from reconciler.runtime.pool import Link
 from reconciler.runtime.processes import Process
+from reconciler.runtime.reports import Reports
 
 DEFAULT_GRACE_S = 10.0
+BUSY_FOR_S = 1.0
+UNPROVEN_AGAIN_S = 1.0
 LONGEST_PAUSE_S = 8.0  # between two tries of what the machine puts off: the first after half a second
 
 
@@ -32,23 +38,34 @@ class Serving:
 class Open:
     """No worker is known: its record has to be read under its lock, when `due_at` has come."""
 
-    directory: str
-    boot_id: str
+    intent: Intent
     launch: Launch | None
     due_at: float
     launched_at: float = float("-inf")
-    is_heir: bool = False  # its worker was ours: what that leaves behind becomes a child of this process
     grace_s: float | None = None
     tries: int = 0
     is_nobodys: bool = False  # no worker has it or ever will by itself: only this process can hand it over again
+    busy_since: float | None = None
+    told: HolderUnknown | None = None  # what was told of it last
+
+    def is_busy_too_long(self, now: float) -> bool:
+        """Whether somebody has kept its lock without a word for longer than any start takes."""
+        self.busy_since = now if self.busy_since is None else self.busy_since
+        return now >= self.busy_since + BUSY_FOR_S
+
+    def tell_unknown(self, evidence: str, clock: Clock, reports: Reports) -> None:
+        """Say once what is unknown, and look again now and then: what is missing may be put back."""
+        self.due_at = clock.monotonic() + UNPROVEN_AGAIN_S
+        if self.told is None or self.told.evidence != evidence:
+            self.told = HolderUnknown(attempt_id=self.intent.attempt_id, at=clock.now(), evidence=evidence)
+            reports.add(self.told)
 
 
 @dataclass(slots=True, kw_only=True)
 class Adopted:
     """A worker of an earlier daemon has it."""
 
-    directory: str
-    boot_id: str
+    intent: Intent
     worker: Process
     pidfd: int
     grace_s: float | None = None  # once a stop was asked for
@@ -56,7 +73,7 @@ class Adopted:
 
 @dataclass(slots=True, kw_only=True)
 class Kept:
-    """Its worker is gone; we see its processes out."""
+    """Its worker is gone; we wait for a proof of its end."""
 
     orphan: Orphan
     launch: Launch | None
@@ -81,18 +98,10 @@ class Recovery:
     to_launch: Sequence[AttemptId]
 
 
-def find_sessions(cases: Iterable[Case]) -> frozenset[int]:
-    """Sessions that are somebody's: of workers of an earlier daemon, and of steps that lost theirs."""
-    sessions = set()
-    for case in cases:
-        match case:
-            case Adopted(worker=worker):
-                sessions.add(worker.pid)
-            case Kept(orphan=orphan) if orphan.start is not None:
-                sessions.add(orphan.start.pid)
-            case _:
-                pass
-    return frozenset(sessions)
+def intent_of(launch: Launch, boot_id: str, *, began: bool = False) -> Intent:
+    """What is known of an attempt of this boot that was to be launched."""
+    place, reserved = launch.directory, launch.reserved
+    return Intent(attempt_id=launch.attempt_id, directory=place, boot_id=boot_id, reserved=reserved, began=began)
 
 
 def due_at(case: Case) -> float | None:
@@ -104,9 +113,38 @@ def due_at(case: Case) -> float | None:
             return None
 
 
-def is_due(case: Case, now: float) -> bool:
-    at = due_at(case)
-    return at is not None and at <= now
+class Cases(dict[AttemptId, Case]):
+    """By attempt; `restless` are those of kind Open or Kept, which come to nothing unless they are looked at."""
+
+    def __init__(self, poller: Poller) -> None:
+        super().__init__()
+        self.restless: set[AttemptId] = set()
+        self._poller = poller
+
+    def put(self, attempt_id: AttemptId, case: Case) -> None:
+        """Where the attempt stands now."""
+        self[attempt_id] = case
+        if isinstance(case, Open | Kept):
+            self.restless.add(attempt_id)
+        else:
+            self.restless.discard(attempt_id)
+
+    def drop(self, attempt_id: AttemptId) -> None:
+        """Forget a case and close what it holds."""
+        case = self.pop(attempt_id)
+        self.restless.discard(attempt_id)
+        if isinstance(case, Adopted | Kept) and case.pidfd is not None:
+            self._poller.unregister(case.pidfd)
+            os.close(case.pidfd)
+        if isinstance(case, Kept):
+            case.orphan.close()
+
+    def due(self, now: float) -> Iterator[tuple[AttemptId, Case]]:
+        """Those to be looked at, in order; what one look does to another counts."""
+        for attempt_id in sorted(self.restless):
+            at = due_at(self[attempt_id]) if attempt_id in self.restless else None
+            if at is not None and at <= now:
+                yield attempt_id, self[attempt_id]
 
 
 def put_later(case: Case, at: float) -> None:

@@ -65,6 +65,15 @@ def look(path: str, group_id: int) -> str:
         return UNKNOWN
 
 
+def find_members(path: str, group_id: int) -> tuple[int, ...]:
+    """The processes in the group and below it that this process can name, for people and for signals; no proof of anything."""
+    try:
+        with _open(path, group_id) as group:
+            return tuple(sorted(group.members() - {0, os.getpid()}))
+    except (OSError, ValueError):
+        return ()
+
+
 def kill(path: str, group_id: int) -> bool:
     """Send KILL to all in the group and below it; False if nothing could be done.
 

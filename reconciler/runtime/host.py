@@ -6,20 +6,32 @@ signal sent for a death, and never learn of runs, nodes or locks.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import signal
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import assert_never
 
 from reconciler.clock import Clock
 from reconciler.errors import Transient
-from reconciler.model.attempt import AttemptId, Launch, Liveness, Lost, Observation
+from reconciler.model.attempt import (
+    AttemptId,
+    End,
+    HolderFound,
+    Intent,
+    Launch,
+    Liveness,
+    Lost,
+    Observation,
+)
 from reconciler.runtime import wire
 from reconciler.runtime.cases import (
     Adopted,
     Case,
+    Cases,
     Ended,
     Kept,
     Open,
@@ -27,8 +39,7 @@ from reconciler.runtime.cases import (
     Serving,
     due_at,
     find_grace_s,
-    find_sessions,
-    is_due,
+    intent_of,
     pause_s,
     put_later,
     signal_worker,
@@ -42,7 +53,7 @@ from reconciler.runtime.poller import Poller, wait_for_end
 from reconciler.runtime.pool import DIED, UNBORN, Link, Pool
 from reconciler.runtime.processes import Process, become_subreaper
 from reconciler.runtime.records import Record, find_outcome, parse_record, revoke_record
-from reconciler.runtime.recover import Adopt, Busy, Finding, Keep, Over, Unclaimed, Unreadable, examine
+from reconciler.runtime.recover import Adopt, Busy, Finding, Keep, Over, Unclaimed, Unproven, examine
 from reconciler.runtime.reports import Reports
 
 BUSY_AGAIN_S = 0.002
@@ -63,8 +74,7 @@ class HostRuntime:
         self._boot_id = boot_id
         self._poller = Poller()
         self._pool = Pool(home, [boot_id, str(poke_path.absolute()), *grouping.words()], clock=clock, poller=self._poller)
-        self._cases: dict[AttemptId, Case] = {}
-        self._restless: set[AttemptId] = set()  # cases of kind Open or Kept
+        self._cases = Cases(self._poller)
         self._reports = Reports(clock)
         self._is_open = False
 
@@ -89,23 +99,32 @@ class HostRuntime:
         """Ask for KILL to the whole tree at once."""
         self._request(attempt_id, wire.KILL)
 
-    def revoke(self, attempt_id: AttemptId, directory: str) -> bool:
+    def revoke(self, intent: Intent) -> bool:
         """Make sure that an attempt never begins: True if nobody had claimed it, and `collect` then reports it Lost.
 
-        False means it has begun or a worker is looking at it: `stop` it instead. Raises Transient if the disk refuses.
+        False means it has begun, or may have: `stop` it instead. Raises Transient if the disk refuses.
         """
-        case = self._cases.get(attempt_id)
+        case = self._cases.get(intent.attempt_id)
         if isinstance(case, Ended | Kept | Adopted):
             return False
         try:
-            is_revoked = revoke_record(directory, attempt_id, boot_id=self._boot_id, at=self._clock.now())
+            is_revoked = revoke_record(intent, boot_id=self._boot_id, at=self._clock.now())
         except OSError as error:
-            text = f"cannot revoke the attempt in {directory}: {error.strerror}; make room or repair the directory"
+            text = f"cannot revoke the attempt in {intent.directory}: {error.strerror}; make room or repair the directory"
             raise Transient(text) from error
-        if is_revoked and case is None:
-            now = self._clock.monotonic()
-            self._set(attempt_id, Open(directory=directory, boot_id=self._boot_id, launch=None, due_at=now))
+        if case is None:
+            self._cases.put(intent.attempt_id, Open(intent=intent, launch=None, due_at=self._clock.monotonic()))
         return is_revoked
+
+    def forget(self, attempt_ids: Iterable[AttemptId]) -> None:
+        """The rows have ended these without a word of ours: what can be found is killed, and nothing more is told of them."""
+        for attempt_id in attempt_ids:
+            case = self._cases.get(attempt_id)
+            if isinstance(case, Kept):
+                case.orphan.end_found()
+            if isinstance(case, Open | Kept):
+                self._cases.drop(attempt_id)
+                self._reports.forget(attempt_id)
 
     def fds(self) -> list[int]:
         """What to poll for reading; the same for the runtime's whole life."""
@@ -117,7 +136,7 @@ class HostRuntime:
         if self._reports or self._pool.events:
             return 0.0
         now = self._clock.monotonic()
-        due = [at - now for at in (due_at(self._cases[one]) for one in self._restless) if at is not None]
+        due = [at - now for at in (due_at(self._cases[one]) for one in self._cases.restless) if at is not None]
         pool = self._pool.timeout_s()
         if pool is not None:
             due.append(pool)
@@ -129,8 +148,7 @@ class HostRuntime:
         self._poller.dispatch()
         self._pool.on_time()
         self._take_events()
-        if self._restless:
-            self._look_at_restless()
+        self._look_at_restless()
         return self._reports.take()
 
     def acknowledge(self, attempt_ids: Iterable[AttemptId]) -> None:
@@ -144,63 +162,48 @@ class HostRuntime:
                     self._pool.send(case.link, wire.pack_frame(wire.ACKNOWLEDGE, attempt_id), soon=False)
                     self._pool.release(case.link)
 
-    def recover(self, launches: Sequence[tuple[AttemptId, str, str]]) -> Recovery:
-        """Take up attempts that rows call intended or live: (id, directory, boot id of the row). Once, before any launch."""
+    def recover(self, intents: Sequence[Intent]) -> Recovery:
+        """Take up attempts that rows call intended or live. Once, before any launch."""
         self.open()
         to_launch = []
-        for attempt_id, directory, boot_id in launches:
-            case = Open(directory=directory, boot_id=boot_id, launch=None, due_at=self._clock.monotonic())
-            self._set(attempt_id, case)
-            finding = self._examine(attempt_id, case)
-            if isinstance(finding, Unclaimed):
-                self._drop(attempt_id)
-                to_launch.append(attempt_id)
-            else:
-                self._apply(attempt_id, case, finding)
+        for intent in intents:
+            case = Open(intent=intent, launch=None, due_at=self._clock.monotonic())
+            self._cases.put(intent.attempt_id, case)
+            with contextlib.suppress(OSError):  # out of descriptors, say: it is looked at again
+                finding = self._examine(case)
+                if isinstance(finding, Unclaimed):
+                    self._cases.drop(intent.attempt_id)
+                    to_launch.append(intent.attempt_id)
+                else:
+                    self._apply(intent.attempt_id, case, finding)
         return Recovery(observations=tuple(self._reports.take()), to_launch=tuple(to_launch))
 
-    def liveness(self, directory: str) -> Liveness:
+    def liveness(self, intent: Intent) -> Liveness:
         """Evidence for verdicts; changes nothing."""
-        return find_liveness(directory, self._boot_id)
+        case = self._cases.get(intent.attempt_id)
+        return case.orphan.liveness() if isinstance(case, Kept) else find_liveness(intent, self._boot_id)
 
     def detach(self) -> None:
         """Let go of everything; steps go on, and a later runtime recovers them."""
         for attempt_id in tuple(self._cases):
-            self._drop(attempt_id)
+            self._cases.drop(attempt_id)
         self._pool.hang_up()
         self._poller.close()
 
     def close(self) -> None:
         """For tests: let go, and wait until the zygote and the idle workers are gone."""
         for attempt_id in tuple(self._cases):
-            self._drop(attempt_id)
+            self._cases.drop(attempt_id)
         for link in self._pool.hang_up():
             if link.pidfd is not None:
                 wait_for_end(link.pidfd, 2000)
             self._pool.forget(link)
         self._poller.close()
 
-    def _set(self, attempt_id: AttemptId, case: Case) -> None:
-        self._cases[attempt_id] = case
-        if isinstance(case, Open | Kept):
-            self._restless.add(attempt_id)
-        else:
-            self._restless.discard(attempt_id)
-
-    def _drop(self, attempt_id: AttemptId) -> None:
-        """Forget a case and close what it holds."""
-        case = self._cases.pop(attempt_id)
-        self._restless.discard(attempt_id)
-        if isinstance(case, Adopted | Kept) and case.pidfd is not None:
-            self._poller.unregister(case.pidfd)
-            os.close(case.pidfd)
-        if isinstance(case, Kept):
-            case.orphan.close()
-
-    def _end(self, outcome: Observation, *, link: Link | None = None) -> None:
+    def _end(self, outcome: End, *, link: Link | None = None) -> None:
         if outcome.attempt_id in self._cases:
-            self._drop(outcome.attempt_id)
-        self._set(outcome.attempt_id, Ended(link=link))
+            self._cases.drop(outcome.attempt_id)
+        self._cases.put(outcome.attempt_id, Ended(link=link))
         self._reports.add(outcome)
 
     def _hand_over(self, launch: Launch, tries: int = 0) -> None:
@@ -218,26 +221,22 @@ class HostRuntime:
         except OSError as error:
             self._put_off(launch, f"cannot hand it to a worker: {describe(error)}", tries)
         else:
-            self._set(launch.attempt_id, Serving(link=link, launch=launch, launched_at=now, tries=tries))
+            self._cases.put(launch.attempt_id, Serving(link=link, launch=launch, launched_at=now, tries=tries))
 
     def _put_off(self, launch: Launch, why: str, tries: int) -> None:
         """Nobody has claimed it, and the machine is to blame: it is handed over again until that works, later and later."""
         now = self._clock.monotonic()
-        again = Open(
-            directory=launch.directory, boot_id=self._boot_id, launch=launch, due_at=now + pause_s(tries), tries=tries + 1,
-            is_nobodys=True,
-        )  # fmt: skip
-        self._set(launch.attempt_id, again)
+        intent = replace(intent_of(launch, self._boot_id), reserved=False)  # its record may be made anew
+        again = Open(intent=intent, launch=launch, due_at=now + pause_s(tries), tries=tries + 1, is_nobodys=True)
+        self._cases.put(launch.attempt_id, again)
         self._reports.hinder(launch.attempt_id, why, began=False)
 
-    def _reopen(self, attempt_id: AttemptId, case: Serving, *, is_heir: bool) -> None:
+    def _reopen(self, attempt_id: AttemptId, case: Serving) -> None:
         """The worker has it no longer: look at its record."""
         now = self._clock.monotonic()
-        opened = Open(
-            directory=case.launch.directory, boot_id=self._boot_id, launch=case.launch, due_at=now,
-            launched_at=case.launched_at, is_heir=is_heir, grace_s=case.grace_s,
-        )  # fmt: skip
-        self._set(attempt_id, opened)
+        intent = intent_of(case.launch, self._boot_id, began=self._reports.has_started(attempt_id))
+        again = Open(intent=intent, launch=case.launch, due_at=now, launched_at=case.launched_at, grace_s=case.grace_s)
+        self._cases.put(attempt_id, again)
 
     def _take_events(self) -> None:
         events, self._pool.events = self._pool.events, []
@@ -269,7 +268,7 @@ class HostRuntime:
         elif kind == DIED and not case.link.pid:
             self._take_back(case, "cannot make a process for it: too many processes, or no memory")
         else:
-            self._reopen(attempt_id, case, is_heir=kind == DIED)
+            self._reopen(attempt_id, case)
 
     def _take_back(self, case: Serving, why: str) -> None:
         """Its worker has given it back, or was never born: a stop that was asked for meanwhile still counts."""
@@ -297,38 +296,34 @@ class HostRuntime:
                 pass
 
     def _look_at_restless(self) -> None:
-        """First the records, so that every orphan is known, then the orphans: one must not take another's processes."""
-        for kind in (Open, Kept):
-            for attempt_id in sorted(self._restless):
-                case = self._cases.get(attempt_id)
-                if not isinstance(case, kind) or not is_due(case, self._clock.monotonic()):
-                    continue
-                try:
-                    self._look_at(attempt_id, case)
-                except OSError as error:  # out of descriptors, say: what is not seen now is seen later
-                    began = not (isinstance(case, Open) and case.is_nobodys)
-                    self._reports.hinder(attempt_id, f"cannot look after it: {describe(error)}", began=began)
-                    put_later(case, self._clock.monotonic() + UNREADABLE_AGAIN_S)
+        for attempt_id, case in self._cases.due(self._clock.monotonic()):
+            try:
+                self._look_at(attempt_id, case)
+            except OSError as error:  # out of descriptors, say: what is not seen now is seen later
+                began = not (isinstance(case, Open) and case.is_nobodys)
+                self._reports.hinder(attempt_id, f"cannot look after it: {describe(error)}", began=began)
+                put_later(case, self._clock.monotonic() + UNREADABLE_AGAIN_S)
 
     def _look_at(self, attempt_id: AttemptId, case: Case) -> None:
         if isinstance(case, Open):
-            self._apply(attempt_id, case, self._examine(attempt_id, case))
+            self._apply(attempt_id, case, self._examine(case))
         elif isinstance(case, Kept):
-            outcome = case.orphan.look()
-            if outcome is not None:
-                self._end(outcome)
+            seen = case.orphan.look()
+            if isinstance(seen, End):
+                self._end(seen)
+            elif seen is not None:
+                self._reports.add(seen)
 
-    def _examine(self, attempt_id: AttemptId, case: Open) -> Finding:
-        now = self._clock.now()
-        return examine(attempt_id, case.directory, row_boot_id=case.boot_id, boot_id=self._boot_id, at=now)
+    def _examine(self, case: Open) -> Finding:
+        return examine(case.intent, boot_id=self._boot_id, at=self._clock.now())
 
     def _apply(self, attempt_id: AttemptId, case: Open, finding: Finding) -> None:
         now = self._clock.monotonic()
         match finding:
-            case Busy():
+            case Busy() if not case.is_busy_too_long(now):
                 case.due_at = now + BUSY_AGAIN_S
-            case Unreadable():
-                case.due_at = now + UNREADABLE_AGAIN_S
+            case Busy(evidence=evidence) | Unproven(evidence=evidence):
+                case.tell_unknown(evidence, self._clock, self._reports)
             case Unclaimed():
                 self._start_over(attempt_id, case)
             case Over(outcome=outcome, record=record):
@@ -357,7 +352,7 @@ class HostRuntime:
         """It is not to begin. What no worker has needs no record for that, so that a full disk cannot keep it from ending."""
         case.due_at = self._clock.monotonic() + BUSY_AGAIN_S
         try:
-            self.revoke(attempt_id, case.directory)
+            self.revoke(case.intent)
         except Transient as error:
             case.due_at = self._clock.monotonic() + UNREADABLE_AGAIN_S
             if case.is_nobodys:
@@ -367,25 +362,27 @@ class HostRuntime:
                 self._reports.hinder(attempt_id, str(error), began=False)
 
     def _adopt(self, attempt_id: AttemptId, case: Open, worker: Process, pidfd: int) -> None:
-        adopted = Adopted(directory=case.directory, boot_id=case.boot_id, worker=worker, pidfd=pidfd)
+        adopted = Adopted(intent=case.intent, worker=worker, pidfd=pidfd)
+        if case.told is not None or case.intent.is_unknown:
+            self._reports.add(HolderFound(attempt_id=attempt_id, at=self._clock.now()))
 
         def look_again() -> None:
             if self._cases.get(attempt_id) is adopted and wait_for_end(pidfd, 0):
-                self._drop(attempt_id)
-                now, grace_s = self._clock.monotonic(), adopted.grace_s
-                place, boot_id = case.directory, case.boot_id
-                self._set(attempt_id, Open(directory=place, boot_id=boot_id, launch=case.launch, due_at=now, grace_s=grace_s))
+                self._cases.drop(attempt_id)
+                now, began = self._clock.monotonic(), self._reports.has_started(attempt_id)
+                intent = replace(case.intent, began=began, is_unknown=False)
+                self._cases.put(attempt_id, Open(intent=intent, launch=case.launch, due_at=now, grace_s=adopted.grace_s))
 
-        self._set(attempt_id, adopted)
+        self._cases.put(attempt_id, adopted)
         self._poller.register(pidfd, look_again)
         if case.grace_s is not None:
             self._request(attempt_id, wire.STOP if case.grace_s else wire.KILL)
 
     def _keep(self, attempt_id: AttemptId, case: Open, record_fd: int, record: Record) -> None:
-        find_spared = (lambda: find_sessions(self._cases.values()) | self._pool.pids()) if case.is_heir else None
-        orphan = Orphan(attempt_id, record_fd, record, clock=self._clock, find_spared=find_spared)
+        intent = replace(case.intent, is_unknown=case.intent.is_unknown or case.told is not None)
+        orphan = Orphan(intent, record_fd, record, clock=self._clock)
         kept = Kept(orphan=orphan, launch=case.launch, pidfd=None)
-        self._set(attempt_id, kept)
+        self._cases.put(attempt_id, kept)
         if orphan.start is not None and orphan.is_ours:
             pidfd = os.pidfd_open(orphan.start.pid)
 
@@ -398,3 +395,4 @@ class HostRuntime:
             self._poller.register(pidfd, look_now)
         if case.grace_s is not None:
             orphan.stop(case.grace_s)
+        self._look_at(attempt_id, kept)

@@ -8,36 +8,36 @@ from __future__ import annotations
 import fcntl
 import os
 
-from reconciler.model.attempt import Liveness
+from reconciler.model.attempt import Intent, Liveness
+from reconciler.runtime import groups
 from reconciler.runtime.processes import read_process
-from reconciler.runtime.records import REVOKED, Record, find_record, read_record
-from reconciler.runtime.survivors import Marks, find_survivors
+from reconciler.runtime.records import REVOKED, Record, find_record, is_unclaimed, read_record
+from reconciler.runtime.recover import UNPROVEN
+from reconciler.runtime.survivors import find_survivors
 
 
-def find_liveness(directory: str, boot_id: str) -> Liveness:
-    """What the record, its lock and /proc say now of the attempt in `directory`."""
+def find_liveness(intent: Intent, boot_id: str) -> Liveness:
+    """What the attempt's record, its lock and /proc say now."""
     try:
-        fd = find_record(directory)
+        fd = find_record(intent.directory)
     except OSError as error:
-        return Liveness(state="unknown", pids=(), evidence=f"cannot read the record in {directory}: {error.strerror}")
+        return _unknown(f"cannot read the record in {intent.directory}: {error.strerror}")
+    if fd is None and is_unclaimed(None, intent):
+        return _unknown("no worker has made a record yet; one still may")
     if fd is None:
-        return Liveness(state="unknown", pids=(), evidence="no worker has made a record yet; one still may")
+        return _unknown(f"its record is gone from {intent.directory}; {UNPROVEN}")
     try:
         is_locked = not _can_lock(fd)
         record = read_record(fd)
+    except OSError as error:
+        return _unknown(f"cannot read the record in {intent.directory}: {error.strerror}")
     finally:
         os.close(fd)
-    if record.end is not None:
-        return Liveness(state="dead", pids=(), evidence=f"the record tells the end: {record.end.get('kind', '')}")
-    claim = record.claim
-    if claim is None:
-        what = "claimed by an entry that cannot be read" if record.is_claimed else "not claimed yet; a worker still may"
-        return Liveness(state="unknown", pids=(), evidence=what)
-    if claim.by == REVOKED:
-        return Liveness(state="dead", pids=(), evidence="revoked before it began")
-    if claim.boot_id != boot_id:
-        return Liveness(state="dead", pids=(), evidence="the host was restarted since it was claimed")
-    return _judge_processes(record, is_locked=is_locked)
+    return _judge(record, intent, boot_id, is_locked=is_locked)
+
+
+def _unknown(evidence: str, pids: tuple[int, ...] = ()) -> Liveness:
+    return Liveness(state="unknown", pids=pids, evidence=evidence)
 
 
 def _can_lock(fd: int) -> bool:
@@ -48,18 +48,29 @@ def _can_lock(fd: int) -> bool:
     return True
 
 
-def _judge_processes(record: Record, *, is_locked: bool) -> Liveness:
-    assert record.claim is not None
-    left = find_survivors(Marks(token=record.claim.token, start=record.start))
-    pids = tuple(process.pid for process in left.sure)
+def _judge(record: Record, intent: Intent, boot_id: str, *, is_locked: bool) -> Liveness:
+    if record.end is not None:
+        return Liveness(state="dead", pids=(), evidence=f"the record tells the end: {record.end.get('kind', '')}")
+    claim = record.claim
+    if claim is None:
+        may = "not claimed yet; a worker still may" if is_unclaimed(record, intent) else f"its record is damaged; {UNPROVEN}"
+        return _unknown(may)
+    if claim.by == REVOKED:
+        return Liveness(state="dead", pids=(), evidence="revoked before it began")
+    if claim.boot_id != boot_id:
+        return Liveness(state="dead", pids=(), evidence="the host was restarted since it was claimed")
+    pids = tuple(process.pid for process in find_survivors(record))
     if is_locked:
-        worker = read_process(record.claim.worker)
-        if worker is not None and worker.ticks == record.claim.worker_ticks:
-            pids = (worker.pid, *pids)
-        return Liveness(state="alive", pids=pids, evidence="the record's lock is held")
-    if pids:
-        return Liveness(state="alive", pids=pids, evidence="the lock is free, but processes carry the attempt's token")
-    if left.doubtful:
-        doubtful = tuple(process.pid for process in left.doubtful)
-        return Liveness(state="unknown", pids=doubtful, evidence="processes in the session of the ended main process")
-    return Liveness(state="dead", pids=(), evidence="the lock is free and no process carries the attempt's token")
+        worker = read_process(claim.worker)
+        if worker is None or worker.ticks != claim.worker_ticks:
+            return _unknown(f"its shim is gone, and somebody holds the lock of its record; {UNPROVEN}", pids)
+        return Liveness(state="alive", pids=(worker.pid, *pids), evidence="its shim is alive: it holds the record's lock")
+    if record.is_whole and not record.may_have_begun and not intent.began:
+        return Liveness(state="dead", pids=(), evidence="its shim was lost before it made a process")
+    match groups.look(claim.group, claim.group_id) if claim.group else groups.UNKNOWN:
+        case groups.EMPTY:
+            return Liveness(state="dead", pids=(), evidence="its shim was lost, and its control group is empty")
+        case groups.POPULATED:
+            return Liveness(state="alive", pids=pids, evidence="its shim was lost, and processes are in its control group")
+        case _:
+            return _unknown(f"its shim was lost and {UNPROVEN}", pids)

@@ -1,7 +1,8 @@
-"""A step whose worker is gone: kept to its end if the kernel made it our child, else ended; proven dead either way.
+"""A step whose worker is gone: its code is kept if the kernel made it our child, and its end is told only when it is proven.
 
-It holds the record's lock, so nobody else decides meanwhile. It must never report an end while a process that may belong to
-the attempt is left, and must never wait.
+It holds the record's lock, so nobody else decides meanwhile. Proof is a cgroup of the attempt's own that is empty; without one
+there is none: what can be found of the attempt is shown and signalled, and that nothing is found means nothing. It must never
+wait.
 """
 
 from __future__ import annotations
@@ -9,14 +10,15 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Callable
+from dataclasses import replace
 
 from reconciler.clock import Clock
-from reconciler.model.attempt import AttemptId, Exited, Lost
-from reconciler.runtime import wire
+from reconciler.model.attempt import End, Exited, HolderFound, HolderUnknown, Intent, Liveness, Lost
+from reconciler.runtime import groups, wire
 from reconciler.runtime.processes import Process, read_process, send_signal
 from reconciler.runtime.records import Code, Record, Start, write_exited, write_lost
-from reconciler.runtime.survivors import Marks, Survivors, find_survivors
+from reconciler.runtime.recover import UNPROVEN
+from reconciler.runtime.survivors import find_survivors
 
 CHASE_S = 0.005
 STUCK_S = 1.0
@@ -25,36 +27,26 @@ STUCK_S = 1.0
 class Orphan:
     """One such step; call `look` when `due_at` has come or the main process' pidfd is ready."""
 
-    def __init__(
-        self,
-        attempt_id: AttemptId,
-        record_fd: int,
-        record: Record,
-        *,
-        clock: Clock,
-        find_spared: Callable[[], frozenset[int]] | None,
-    ) -> None:
-        """`find_spared` names the sessions of others if what the worker left behind became ours, else it is None."""
-        assert record.claim is not None
-        self._attempt_id = attempt_id
+    def __init__(self, intent: Intent, record_fd: int, record: Record, *, clock: Clock) -> None:
+        self._id = intent.attempt_id
         self._fd = record_fd
+        self._record = record
         self._clock = clock
-        self._find_spared = find_spared
-        self._token = record.claim.token
         self._code = record.seen
         self._stopped = False
         self._kill_at: float | None = None
+        self._seen: dict[int, Process] = {}  # of ours, to be reaped when they end
+        self._told = HolderUnknown(attempt_id=self._id, at=clock.now(), evidence="")
+        self._was_unknown = intent.is_unknown
         self._chase_s = CHASE_S
-        self._dying: dict[int, Process] = {}
+        assert record.claim is not None
+        self._group, self._group_id = record.claim.group, record.claim.group_id
         self.start = record.start or self._find_start()
         self.is_ours = self.start is not None and _is_child(self.start)
         self.due_at: float | None = clock.monotonic()
-        main = read_process(self.start.pid) if self.start is not None else None
-        if main is not None and self.is_ours:
-            self._dying[main.pid] = main
 
     def stop(self, grace_s: float) -> None:
-        """Ask the tree to end; `look` kills what is left after the grace."""
+        """Ask what can be found to end; `look` kills what is left of it after the grace."""
         kill_at = self._clock.monotonic() + grace_s
         if self._kill_at is None and grace_s > 0:
             self._signal(signal.SIGTERM)
@@ -63,32 +55,78 @@ class Orphan:
         self._kill_at = kill_at if self._kill_at is None else min(kill_at, self._kill_at)
         self.due_at = self._kill_at
 
-    def look(self) -> Exited | Lost | None:
-        """The end, once it is proven; None as long as a process is left."""
-        if self.is_ours and self._code is None and not self._take_code():
-            if self._kill_at is not None and self._clock.monotonic() >= self._kill_at:
-                self._signal(signal.SIGKILL)
-                self.due_at = self._clock.monotonic() + CHASE_S
-            else:
-                self.due_at = self._kill_at
-            return None
-        left = self._end_rest()
-        if left is not None:
-            self.due_at = self._clock.monotonic() + self._chase_s
+    def look(self) -> End | HolderUnknown | HolderFound | None:
+        """The end once it is proven; else whether it can be, if that has changed."""
+        state = groups.look(self._group, self._group_id) if self._group else groups.UNKNOWN
+        self.due_at = self._kill_at
+        if self.is_ours and self._code is None:  # after the look: whoever is gone from the group has a code
+            self._take_code()
+        match state:
+            case groups.EMPTY:
+                return self._report()
+            case groups.POPULATED:
+                return self._chase()
+            case _:
+                return self._go_without()
+
+    def liveness(self) -> Liveness:
+        """Evidence for verdicts."""
+        unknown = Liveness(state="unknown", pids=self._find_pids(), evidence=self._told.evidence)
+        return unknown if self._told.evidence else replace(unknown, state="alive", evidence="processes are in its control group")
+
+    def end_found(self) -> None:
+        """Kill what can be found, for good: nobody waits for a proof any more."""
+        if self._group:
+            groups.kill(self._group, self._group_id)
+        self._signal(signal.SIGKILL)
+
+    def _chase(self) -> HolderFound | None:
+        """The step may run to its end, or its grace, while its code can be had; then all in the group is killed until none is."""
+        now = self._clock.monotonic()
+        is_awaited = self.is_ours and self._code is None
+        if not is_awaited or (self._kill_at is not None and now >= self._kill_at):
+            groups.kill(self._group, self._group_id)
+            self.due_at = now + self._chase_s
             self._chase_s = min(STUCK_S, 2 * self._chase_s)
-            return None
-        return self._report()
+        was_unknown, self._was_unknown = self._was_unknown, False
+        self._told = HolderUnknown(attempt_id=self._id, at=self._clock.now(), evidence="")
+        return HolderFound(attempt_id=self._id, at=self._clock.now()) if was_unknown else None
+
+    def _go_without(self) -> HolderUnknown | None:
+        """Nothing will prove its end: a stop is passed on to what can be found, and that is all."""
+        now = self._clock.monotonic()
+        if self._kill_at is not None and now >= self._kill_at:
+            self._kill_at = self.due_at = None
+            self._signal(signal.SIGKILL)
+        evidence = f"its shim was lost and {UNPROVEN}"
+        if self._group:  # it may be readable again
+            evidence = f"its shim was lost, its control group {self._group} cannot be looked at, and {UNPROVEN}"
+            self.due_at = min(self.due_at or now + STUCK_S, now + STUCK_S)
+        self._was_unknown = True
+        return self._tell(evidence)
 
     def close(self) -> None:
         os.close(self._fd)
 
-    def _marks(self) -> Marks:
-        spared = self._find_spared() if self._find_spared is not None else None
-        return Marks(token=self._token, start=self.start, spared=spared)
+    def _tell(self, evidence: str) -> HolderUnknown | None:
+        pids = self._find_pids()
+        if (evidence, pids) == (self._told.evidence, self._told.pids):
+            return None
+        self._told = HolderUnknown(attempt_id=self._id, at=self._clock.now(), evidence=evidence, pids=pids)
+        return self._told
+
+    def _find(self) -> tuple[Process, ...]:
+        found = find_survivors(self._record)
+        self._reap()
+        self._seen.update((process.pid, process) for process in found)
+        return found
+
+    def _find_pids(self) -> tuple[int, ...]:
+        return tuple(process.pid for process in self._find())
 
     def _find_start(self) -> Start | None:
         """What a worker started but died before recording: handed to us, leading its session, with the token."""
-        for process in find_survivors(Marks(token=self._token, start=None)).sure:
+        for process in find_survivors(self._record):
             if process.session == process.pid and process.parent == os.getpid():
                 at = self._clock.now()
                 fields = {"pid": process.pid, "ticks": process.ticks, "at": at.timestamp(), "worker": os.getpid()}
@@ -96,12 +134,12 @@ class Orphan:
                 return Start(pid=process.pid, ticks=process.ticks, at=at)
         return None
 
-    def _take_code(self) -> bool:
-        """Whether the main process has ended: its code is then recorded before it is reaped."""
+    def _take_code(self) -> None:
+        """If the main process has ended, its code is recorded before it is reaped."""
         assert self.start is not None
         ended = os.waitid(os.P_PID, self.start.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
         if ended is None:
-            return False
+            return
         by_signal = ended.si_code != os.CLD_EXITED
         self._code = Code(
             exit_code=128 + ended.si_status if by_signal else ended.si_status,
@@ -109,53 +147,49 @@ class Orphan:
         )
         wire.write_slot(self._fd, wire.SEEN, {"code": self._code.exit_code, "signal": self._code.signal or 0})
         os.waitid(os.P_PID, self.start.pid, os.WEXITED)
-        return True
-
-    def _end_rest(self) -> Survivors | None:
-        """Kill what is left; None once two looks in a row found nothing."""
-        for _ in range(2):
-            left = find_survivors(self._marks())
-            if left.sure or left.doubtful:
-                self._kill(left)
-                return left
-        return None
-
-    def _kill(self, left: Survivors) -> None:
-        for process in left.sure:
-            with contextlib.suppress(PermissionError):  # it has another user's rights: the proof has to wait for it
-                send_signal(process, signal.SIGKILL)
-        self._dying.update((process.pid, process) for process in left.sure)
 
     def _reap(self) -> None:
         """Take the dead that the kernel handed to us out of the process table."""
-        for process in self._dying.values():
+        for process in tuple(self._seen.values()):
             now = read_process(process.pid)
-            if now is not None and now.ticks == process.ticks:
+            if now is None or now.ticks != process.ticks:
+                del self._seen[process.pid]
+            elif now.state == "Z" and not self._waits_for(process.pid):
                 with contextlib.suppress(ChildProcessError):
                     os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG)
 
+    def _waits_for(self, pid: int) -> bool:
+        """Whether the exit code of that process is still to be taken."""
+        return self._code is None and self.start is not None and pid == self.start.pid
+
     def _signal(self, signum: int) -> None:
-        for process in find_survivors(self._marks()).sure:
-            with contextlib.suppress(PermissionError):
+        for process in self._find():
+            with contextlib.suppress(PermissionError):  # it has another user's rights
                 send_signal(process, signum)
 
-    def _report(self) -> Exited | Lost:
+    def _report(self) -> End:
+        """Write the end down, then let the group go: it is the proof until then."""
+        outcome = self._outcome()
+        if isinstance(outcome, Lost):
+            write_lost(self._fd, outcome)
+        else:
+            write_exited(self._fd, outcome)
         self._reap()
+        groups.remove(self._group)
+        return outcome
+
+    def _outcome(self) -> Exited | Lost:
         at = self._clock.now()
         if self._code is None:
-            evidence = "the worker ended without an exit record; no process carries the attempt's token"
-            lost = Lost(attempt_id=self._attempt_id, at=at, began=True, evidence=evidence)
-            write_lost(self._fd, lost)
-            return lost
-        exited = Exited(
-            attempt_id=self._attempt_id,
+            evidence = "its shim ended without an exit record, and its control group is empty"
+            return Lost(attempt_id=self._id, at=at, began=True, evidence=evidence)
+        return Exited(
+            attempt_id=self._id,
             exit_code=self._code.exit_code,
             signal=self._code.signal,
             at=at,
             stopped=self._stopped,
         )
-        write_exited(self._fd, exited)
-        return exited
 
 
 def _is_child(start: Start) -> bool:

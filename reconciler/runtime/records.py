@@ -1,6 +1,7 @@
-"""What an attempt's record file says, as values, and the entries only a decider makes: 'revoked' and 'lost'.
+"""What an attempt's record file says, as values, and the entries only the daemon makes: 'reserved', 'revoked' and 'lost'.
 
-Whoever writes holds the record's lock. It must never make a decision from a record read without that lock.
+Whoever writes holds the record's lock, but for the reservation, which comes before anybody knows of the attempt. It must never
+make a decision from a record read without that lock.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from reconciler.model.attempt import AttemptId, Exited, Lost, NotStarted
+from reconciler.model.attempt import AttemptId, End, Exited, Intent, Lost, NotStarted
 from reconciler.runtime import wire
 
 REVOKED = "revoked"
@@ -17,13 +18,18 @@ REVOKED = "revoked"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Claim:
-    """Who decided whether the attempt starts: a worker, or a decider that revoked it."""
+    """Who decided whether the attempt starts: a worker, or a decider that revoked it.
+
+    `group` is the worker's own control group, '' if it had none, with its inode number.
+    """
 
     by: str
     token: str
     boot_id: str
     worker: int
     worker_ticks: int
+    group: str
+    group_id: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,10 +51,15 @@ class Code:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """All slots. `claim` None beside `is_claimed` means an entry that cannot be read: nothing may be concluded from it."""
+    """All slots. `claim` None beside `is_claimed` means an entry that cannot be read: nothing may be concluded from it.
 
+    `is_whole` False: it is shorter than it was made. `may_have_begun` False, of one that is whole: no process was ever made.
+    """
+
+    is_whole: bool
+    is_reserved: bool
     is_claimed: bool
-    is_spawning: bool
+    may_have_begun: bool
     claim: Claim | None
     start: Start | None
     seen: Code | None
@@ -61,8 +72,10 @@ def parse_record(page: bytes) -> Record:
     start = wire.unpack_slot(page, wire.START)
     seen = wire.unpack_slot(page, wire.SEEN)
     return Record(
+        is_whole=len(page) == wire.RECORD_BYTES,
+        is_reserved=wire.unpack_slot(page, wire.RESERVED) is not None,
         is_claimed=any(page[: wire.SLOT.size]),
-        is_spawning=any(page[wire.SPAWN : wire.SPAWN + wire.SLOT.size]),
+        may_have_begun=any(page[wire.SPAWN : wire.RESERVED]),
         claim=_parse_claim(claim) if claim else None,
         start=_parse_start(start) if start else None,
         seen=_parse_code(seen) if seen else None,
@@ -77,6 +90,8 @@ def _parse_claim(fields: dict[str, str]) -> Claim:
         boot_id=fields.get("boot", ""),
         worker=int(fields.get("worker", "0")),
         worker_ticks=int(fields.get("ticks", "0")),
+        group=fields.get("group", ""),
+        group_id=int(fields.get("group_id", "0")),
     )
 
 
@@ -104,7 +119,7 @@ def read_record(fd: int) -> Record:
     return parse_record(os.pread(fd, wire.RECORD_BYTES, 0))
 
 
-def find_outcome(record: Record, attempt_id: AttemptId) -> Exited | NotStarted | Lost | None:
+def find_outcome(record: Record, attempt_id: AttemptId) -> End | None:
     """The end that the record tells, or None if it tells none."""
     end = record.end
     if end is None:
@@ -131,13 +146,36 @@ def find_outcome(record: Record, attempt_id: AttemptId) -> Exited | NotStarted |
             return Lost(attempt_id=attempt_id, at=at, began=end.get("began") == "1", evidence=message)
 
 
-def revoke_record(directory: str, attempt_id: AttemptId, *, boot_id: str, at: datetime) -> bool:
-    """Claim the attempt so that no worker ever starts it; False if it is claimed or its lock is taken. May raise OSError."""
+def reserve_record(directory: str) -> None:
+    """Make the record of an attempt that nobody knows of yet: from now on a missing one was taken away. May raise OSError."""
     fd = wire.open_record(os.fsencode(directory))
     try:
-        if not wire.lock_record(fd, 0.0) or read_record(fd).is_claimed:
+        wire.write_slot(fd, wire.RESERVED, {})
+    finally:
+        os.close(fd)
+
+
+def is_unclaimed(record: Record | None, intent: Intent) -> bool:
+    """Whether it is sure that nobody has claimed the attempt, if the record's lock is free: not only that nothing says so.
+
+    `record` None means that there is none.
+    """
+    if intent.began:
+        return False
+    if record is None or not record.is_reserved:
+        return not intent.reserved and not (record and record.is_claimed)
+    return record.is_whole and not record.is_claimed and not record.may_have_begun
+
+
+def revoke_record(intent: Intent, *, boot_id: str, at: datetime) -> bool:
+    """Claim the attempt so that no worker ever starts it; False if that is too late, or cannot be known. May raise OSError."""
+    fd = find_record(intent.directory) if intent.reserved else wire.open_record(os.fsencode(intent.directory))
+    if fd is None:
+        return False
+    try:
+        if not wire.lock_record(fd, 0.0) or not is_unclaimed(read_record(fd), intent):
             return False
-        fields: dict[str, object] = {"by": REVOKED, "attempt": attempt_id, "token": at.timestamp(), "boot": boot_id}
+        fields: dict[str, object] = {"by": REVOKED, "attempt": intent.attempt_id, "token": at.timestamp(), "boot": boot_id}
         wire.write_slot(fd, wire.CLAIM, fields)
     finally:
         os.close(fd)

@@ -1,7 +1,8 @@
 """What to do with an attempt whose worker is not known to live: read from its record, under the record's lock.
 
-The order is fixed: first take the lock, then look. Two separate looks are a race. It must never signal a process, and
-never let an attempt start again whose claim is taken.
+The order is fixed: first take the lock, then look. Two separate looks are a race. Only what is there counts: a record that is
+missing, cut short or not to be read proves nothing. It must never signal a process, and never let an attempt start again whose
+claim is, or may be, taken.
 """
 
 from __future__ import annotations
@@ -10,15 +11,20 @@ import os
 from dataclasses import dataclass
 from datetime import datetime
 
-from reconciler.model.attempt import AttemptId, Exited, Lost, NotStarted
+from reconciler.model.attempt import AttemptId, End, Intent, Lost
 from reconciler.runtime import wire
+from reconciler.runtime.faults import is_of_host
 from reconciler.runtime.processes import Process, read_process
-from reconciler.runtime.records import Record, find_outcome, find_record, read_record, write_lost
+from reconciler.runtime.records import Record, find_outcome, find_record, is_unclaimed, read_record, write_lost
+
+UNPROVEN = "nothing proves that its processes ended"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Busy:
     """Somebody holds the lock without having said who: look again in a moment."""
+
+    evidence: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +40,7 @@ class Adopt:
 class Over:
     """The end is known."""
 
-    outcome: Exited | NotStarted | Lost
+    outcome: End
     record: Record | None
 
 
@@ -44,8 +50,10 @@ class Unclaimed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unreadable:
-    """Claimed in a way that cannot be read: nothing may be concluded."""
+class Unproven:
+    """The record proves nothing; it may be mended or put back."""
+
+    evidence: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,61 +64,82 @@ class Keep:
     record: Record
 
 
-Finding = Busy | Adopt | Over | Unclaimed | Unreadable | Keep
+Finding = Busy | Adopt | Over | Unclaimed | Unproven | Keep
 
 
-def examine(attempt_id: AttemptId, directory: str, *, row_boot_id: str, boot_id: str, at: datetime) -> Finding:
-    """Take the lock, then decide; what is decided as lost is written down before the lock is given back."""
-    record_fd = find_record(directory)
+def examine(intent: Intent, *, boot_id: str, at: datetime) -> Finding:
+    """Take the lock, then decide; what is decided as lost is written down before the lock is given back.
+
+    Raises OSError if the machine is short of something: that says nothing of the attempt.
+    """
+    try:
+        record_fd = find_record(intent.directory)
+    except OSError as error:
+        return _unreadable(intent, error)
     if record_fd is None:
-        if row_boot_id == boot_id:
-            return Unclaimed()
-        return Over(outcome=_lost_by_restart(attempt_id, at), record=None)
+        return _missing(intent, boot_id=boot_id, at=at)
     finding: Finding | None = None
     try:
         if not wire.lock_record(record_fd, 0.0):
             finding = _find_worker(read_record(record_fd))
         else:
-            finding = _decide(record_fd, attempt_id, same_boot=row_boot_id == boot_id, boot_id=boot_id, at=at)
+            finding = _decide(record_fd, intent, boot_id=boot_id, at=at)
+    except OSError as error:
+        return _unreadable(intent, error)
     finally:
         if not isinstance(finding, Keep):
             os.close(record_fd)
     return finding
 
 
+def _unreadable(intent: Intent, error: OSError) -> Finding:
+    if is_of_host(error):
+        raise error
+    return Unproven(evidence=f"its record in {intent.directory} cannot be read: {error.strerror}; {UNPROVEN}")
+
+
+def _missing(intent: Intent, *, boot_id: str, at: datetime) -> Finding:
+    if intent.boot_id != boot_id:
+        return Over(outcome=_lost_by_restart(intent.attempt_id, at), record=None)
+    if is_unclaimed(None, intent):
+        return Unclaimed()
+    return Unproven(evidence=f"its record is gone from {intent.directory}; {UNPROVEN}")
+
+
 def _find_worker(record: Record) -> Finding:
     """Whom the lock belongs to: the pidfd is opened first, the start ticks compared after."""
     claim = record.claim
     if claim is None or claim.worker == 0:
-        return Busy()
+        return Busy(evidence="somebody holds the lock of its record and has not said who")
+    gone = Busy(evidence=f"its shim (pid {claim.worker}) is gone, and somebody holds the lock of its record")
     try:
         pidfd = os.pidfd_open(claim.worker)
     except ProcessLookupError:
-        return Busy()
+        return gone
     worker = read_process(claim.worker)
     if worker is None or worker.ticks != claim.worker_ticks:
         os.close(pidfd)
-        return Busy()
+        return gone
     return Adopt(worker=worker, pidfd=pidfd, record=record)
 
 
-def _decide(record_fd: int, attempt_id: AttemptId, *, same_boot: bool, boot_id: str, at: datetime) -> Finding:
+def _decide(record_fd: int, intent: Intent, *, boot_id: str, at: datetime) -> Finding:
     record = read_record(record_fd)
-    outcome = find_outcome(record, attempt_id)
+    outcome = find_outcome(record, intent.attempt_id)
     if outcome is not None:
         return Over(outcome=outcome, record=record)
     claim = record.claim
-    if not same_boot or (claim is not None and claim.boot_id != boot_id):
-        lost = _lost_by_restart(attempt_id, at)
-    elif not record.is_claimed:
+    if (claim.boot_id if claim is not None else intent.boot_id) != boot_id:
+        lost = _lost_by_restart(intent.attempt_id, at)
+    elif is_unclaimed(record, intent):
         return Unclaimed()
     elif claim is None:
-        return Unreadable()
-    elif record.is_spawning or record.start is not None:
+        return Unproven(evidence=f"its record in {intent.directory} is damaged; {UNPROVEN}")
+    elif record.may_have_begun or intent.began or not record.is_whole:
         return Keep(record_fd=record_fd, record=record)
     else:
         evidence = "the worker ended after its claim and before it made the step's process"
-        lost = Lost(attempt_id=attempt_id, at=at, began=False, evidence=evidence)
+        lost = Lost(attempt_id=intent.attempt_id, at=at, began=False, evidence=evidence)
     write_lost(record_fd, lost)
     return Over(outcome=lost, record=record)
 

@@ -33,6 +33,10 @@ class Reports:
             self._announced.add(attempt_id)
             self.add(Started(attempt_id=attempt_id, pid=record.start.pid, at=record.start.at))
 
+    def has_started(self, attempt_id: AttemptId) -> bool:
+        """Whether its start was told."""
+        return attempt_id in self._announced
+
     def hinder(self, attempt_id: AttemptId, why: str, *, began: bool) -> None:
         """The machine keeps it waiting."""
         self.add(Hindered(attempt_id=attempt_id, at=self._clock.now(), began=began, message=why))

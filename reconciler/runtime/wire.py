@@ -15,6 +15,7 @@ import zlib
 
 RECORD_BYTES = 4096
 CLAIM, SPAWN, START, SEEN, END = 0, 448, 512, 768, 1024  # offsets of the record's slots
+RESERVED = 4064  # a slot too: the record was made ahead, so one without it, or a missing one, is damaged
 MAGIC = b"LCR1"  # the last byte is the version of the layout
 SLOT = struct.Struct("<4sHHI")  # magic, offset, length and CRC-32 of the text that follows
 

@@ -1,18 +1,28 @@
-"""The bare repository that a home hosts: made once, its settings and hooks put right on every `lineclear init`.
+"""The bare repository that a home hosts: made once and whole, its settings and hooks looked at and put right ever after.
 
-It seeds one commit from a folder and never touches a branch again.
+It seeds one commit from a folder and never touches a branch again. The settings pin its hooks: those of an account outrank
+nothing that a repository says itself.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import stat
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from reconciler.errors import Refused, UsageError
 from reconciler.source.notes import NOTES_REF
-from reconciler.source.plumbing import hosted_environment, run_git
-from reconciler.source.repository import check_branch
+from reconciler.source.plumbing import hosted_environment, read_version, run_git
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from reconciler.home import Home
+    from reconciler.settings import Settings
 
 HOOKS = ("pre-receive", "post-receive")
 _WITHOUT = """\
@@ -25,41 +35,144 @@ _WITHOUT = """\
 SEED_DATE = "2000-01-01T00:00:00+0000"
 SEED_MESSAGE = "Seed the repository"
 SHEBANG_LIMIT_BYTES = 250
-_SETTINGS = (
-    ("receive.advertisePushOptions", "true"),
-    ("receive.denyDeleteCurrent", "ignore"),  # the hook says what deleting the watched branch means
-    ("receive.autogc", "false"),  # no push waits for packing: the daemon tidies
-    ("gc.auto", "0"),
-    ("core.hooksPath", "hooks"),  # else a core.hooksPath of the pusher's own configuration takes its place
-)
+OWN_REFS = "refs/lineclear"
+_SETTINGS = {
+    "receive.advertisepushoptions": "true",
+    "receive.denydeletecurrent": "ignore",  # the hook says what deleting the watched branch means
+    "receive.autogc": "false",  # no push waits for packing: the daemon tidies
+    "gc.auto": "0",
+}
+_HIDDEN = (NOTES_REF, OWN_REFS)  # the daemon's own word on its journal and on what is live: to be fetched, not to be pushed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hosting:
+    """What a hosted repository is to be like. `home` and `python` are for its hooks, which run `python`.
+
+    `branch` and `include` are kept in it for the check without a daemon.
+    """
+
+    path: Path
+    home: Path
+    python: str
+    branch: str
+    include: str = ""
+
+    @property
+    def settings(self) -> Mapping[str, str]:
+        """Its configuration, each with one value."""
+        own = {"lineclear.branch": self.branch, "lineclear.include": self.include}
+        return _SETTINGS | own | {"core.hookspath": os.path.join(os.path.realpath(self.path), "hooks")}
+
+
+def hosting_of(home: Home, settings: Settings) -> Hosting:
+    """What the repository of a home is to be like, for this installation."""
+    return Hosting(
+        path=Path(home.repository), home=Path(home.root), python=sys.executable, branch=settings.branch, include=settings.include
+    )
 
 
 def create_hosted(path: Path, branch: str, template_dir: Path | None, hook_python: str, *, home: Path, include: str = "") -> bool:
     """True if the repository was made, False if it was there; in both cases its settings and hooks are as they should be.
 
-    A new one holds one commit, the same for the same folder (author, date and order are fixed), and appears by one rename.
-    `branch` and `include` are kept in it for the check without a daemon. Raises Refused if something else is at `path`.
+    A new one holds one commit, the same for the same folder (author, date and order are fixed), and appears whole, by one
+    rename. Raises Refused if something else is at `path`, UsageError for a git that is too old.
     """
-    check_branch(branch)
-    is_new = not path.exists()
-    if is_new:
-        made = path.with_name(f".{path.name}.{os.getpid()}")
+    from reconciler.source.repository import check_branch
+
+    read_version()
+    hosting = Hosting(path=path, home=home, python=hook_python, branch=check_branch(branch), include=include)
+    if path.exists():
+        if not is_repository(path):
+            raise Refused(f"{path} cannot be used: something is there that is not a bare repository; move it away")
+        mend_hosted(hosting)
+        return False
+    for left in path.parent.glob(f".{path.name}.*"):  # of an attempt that was cut off
+        shutil.rmtree(left, ignore_errors=True)
+    made = path.with_name(f".{path.name}.{os.urandom(4).hex()}")
+    try:
         made.mkdir(mode=0o700, parents=True)
         env = hosted_environment(str(made))
         run_git(str(made), env, "init", "--quiet", "--bare", "--template=", f"--initial-branch={branch}", ".")
         if template_dir is not None:
             _seed(made, branch, template_dir)
+        _mend(hosting, made)
         made.rename(path)
-    elif not (path / "objects").is_dir() or not (path / "HEAD").is_file():
-        raise Refused(f"{path} cannot be used: something is there that is not a bare repository; move it away")
+    except BaseException:
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    return True
+
+
+def is_repository(path: Path) -> bool:
+    """True if a bare repository is there."""
+    return (path / "objects").is_dir() and (path / "refs").is_dir() and (path / "HEAD").is_file()
+
+
+def find_faults(hosting: Hosting) -> list[str]:
+    """What is not as it is to be, a sentence each, [] if nothing. Raises GitFailed if the configuration cannot be read."""
+    return _faults(hosting, hosting.path)
+
+
+def mend_hosted(hosting: Hosting) -> list[str]:
+    """Put settings, hooks and mode right; what was not as it is to be. A hook of somebody else's is kept beside.
+
+    Raises UsageError for an interpreter that no hook can name, GitFailed or OSError if it cannot be done.
+    """
+    found = find_faults(hosting)
+    if found:
+        _mend(hosting, hosting.path)
+    return found
+
+
+def _faults(hosting: Hosting, path: Path) -> list[str]:
+    faults = [] if not path.stat().st_mode & 0o077 else [f"others may enter {path}"]
+    kept = _read_settings(path)
+    for key, value in hosting.settings.items():
+        if kept.get(key) != [value]:
+            faults.append(f"the setting {key} is {' and '.join(map(repr, kept.get(key, []))) or 'missing'} instead of {value!r}")
+    faults += [f"{name} can be pushed to" for name in _HIDDEN if name not in kept.get("receive.hiderefs", [])]
+    for name in HOOKS:
+        hook = path / "hooks" / name
+        wanted = hook_text(name, _kept_python(hook, hosting.python), home=hosting.home)
+        if not os.path.lexists(hook):
+            faults.append(f"the hook {name} is missing: pushes come unchecked")
+        elif not hook.is_file() or hook.read_text(errors="replace") != wanted:
+            faults.append(f"the hook {name} is not the one of this installation")
+        elif not os.access(hook, os.X_OK):
+            faults.append(f"the hook {name} cannot be run: pushes come unchecked")
+    return faults
+
+
+def _mend(hosting: Hosting, path: Path) -> None:
+    """Make `path`, which is or becomes that of `hosting`, as it is to be."""
     path.chmod(0o700)
-    env = hosted_environment(str(path))
-    for key, value in (*_SETTINGS, ("lineclear.branch", branch), ("lineclear.include", include)):
-        run_git(str(path), env, "config", "--local", key, value)
-    # the notes are the daemon's own word on its journal: anybody may fetch them, nobody may push them
-    run_git(str(path), env, "config", "--local", "--replace-all", "receive.hideRefs", NOTES_REF, f"^{NOTES_REF}$")
-    install_hooks(path, hook_python, home=home)
-    return is_new
+    env, kept = hosted_environment(str(path)), _read_settings(path)
+    for key, value in hosting.settings.items():
+        if kept.get(key) != [value]:
+            run_git(str(path), env, "config", "--local", "--replace-all", key, value)
+    for name in _HIDDEN:
+        if name not in kept.get("receive.hiderefs", []):
+            run_git(str(path), env, "config", "--local", "--add", "receive.hideRefs", name)
+    install_hooks(path, hosting.python, home=hosting.home)
+
+
+def _read_settings(path: Path) -> dict[str, list[str]]:
+    found: dict[str, list[str]] = {}
+    listed = run_git(str(path), hosted_environment(str(path)), "config", "--local", "--no-includes", "--list", "-z")
+    for entry in os.fsdecode(listed).split("\0")[:-1]:
+        key, _, value = entry.partition("\n")
+        found.setdefault(key, []).append(value)
+    return found
+
+
+def _kept_python(hook: Path, python: str) -> str:
+    """The interpreter that a hook names, if it is the same one by another name beside it; else `python`."""
+    with contextlib.suppress(OSError):
+        named = hook.read_text(errors="replace").partition("\n")[0].removeprefix("#!").rpartition(" ")[0]
+        if os.path.dirname(named) == os.path.dirname(python) and os.path.samefile(named, python):
+            return named
+    return python
 
 
 def install_hooks(path: Path, hook_python: str, *, home: Path) -> None:
@@ -71,12 +184,16 @@ def install_hooks(path: Path, hook_python: str, *, home: Path) -> None:
     for name in HOOKS:
         target = folder / name
         text = hook_text(name, hook_python, home=home)
-        if target.exists() and "lineclear" not in target.read_text(errors="replace"):
+        if os.path.lexists(target) and "lineclear" not in _text_of(target):
             target.rename(target.with_name(f"{name}.before-lineclear"))
-        fresh = folder / f".{name}.{os.getpid()}"
+        fresh = folder / f".{name}.{os.urandom(4).hex()}"
         fresh.write_text(text)
         fresh.chmod(0o700)
         fresh.replace(target)
+
+
+def _text_of(path: Path) -> str:
+    return path.read_text(errors="replace") if path.is_file() else ""
 
 
 def hook_text(name: str, hook_python: str, *, home: Path) -> str:
@@ -98,7 +215,7 @@ def hook_text(name: str, hook_python: str, *, home: Path) -> str:
         "    print('lineclear is gone from where this hook looks; run lineclear init:', error, file=sys.stderr)\n"
         f"{_WITHOUT if name == 'pre-receive' else '    sys.exit(0)'}\n"
         "del sys.path[0]\n"
-        f"sys.exit(hook.main({name!r}, {str(home.absolute())!r}, {hook_python!r}, {str(source.parents[1])!r}))\n"
+        f"sys.exit(hook.main({name!r}, {os.path.realpath(home)!r}, {hook_python!r}, {str(source.parents[1])!r}))\n"
     )
 
 

@@ -10,7 +10,10 @@ from reconciler.errors import Conflict
 from reconciler.model.state import NO_OUTPUTS, AttemptPhase, AttemptState, NodeId, Outputs, RunId
 from reconciler.store.writer import Writer
 
-_ATTEMPT = "SELECT id, run_id, node_id, state, stop, exit_code, boot_id, outputs_json, problem FROM attempt"
+_ATTEMPT = (
+    "SELECT id, run_id, node_id, state, stop, exit_code, boot_id, outputs_json, problem, reserved, unknown_at IS NOT NULL"
+    " FROM attempt"
+)
 
 
 def read_outputs(text: str) -> Outputs:
@@ -26,7 +29,9 @@ def outputs_json(outputs: Outputs) -> str:
 
 
 def _attempt(row: tuple) -> AttemptState:  # type: ignore[type-arg]  # a row
-    return AttemptState(row[0], row[1], row[2], AttemptPhase(row[3]), row[4], row[5], row[6], read_outputs(row[7]), row[8])
+    outputs = read_outputs(row[7])
+    phase = AttemptPhase(row[3])
+    return AttemptState(row[0], row[1], row[2], phase, row[4], row[5], row[6], outputs, row[8], bool(row[9]), bool(row[10]))
 
 
 def active_attempts(writer: Writer) -> list[AttemptState]:
@@ -55,11 +60,13 @@ def get_attempt(writer: Writer, attempt_id: int) -> AttemptState | None:
     return None if row is None else _attempt(row)
 
 
-def intend_attempt(writer: Writer, attempt: AttemptState, boot_id: str, deadline_at: str | None) -> None:
-    """Gives the attempt its slot: from here on it is started, once, whatever crashes."""
+def intend_attempt(
+    writer: Writer, attempt: AttemptState, boot_id: str, deadline_at: str | None, *, is_reserved: bool
+) -> None:
+    """Gives the attempt its slot: from here on it is started, once, whatever crashes. `is_reserved`: it has its record."""
     cursor = writer.db.execute(
-        "UPDATE attempt SET state = 'intended', boot_id = ?, intended_at = ? WHERE id = ? AND state = 'queued'",
-        (boot_id, writer.now, attempt.id),
+        "UPDATE attempt SET state = 'intended', boot_id = ?, intended_at = ?, reserved = ? WHERE id = ? AND state = 'queued'",
+        (boot_id, writer.now, int(is_reserved), attempt.id),
     )
     if cursor.rowcount != 1:
         raise Conflict(f"attempt {attempt.id} is not queued any more")
@@ -89,6 +96,21 @@ def any_with_message(writer: Writer, start: str) -> bool:
         " WHERE a.state IN ('intended', 'live') AND substr(n.message, 1, length(?1)) = ?1)"
     )
     return bool(writer.db.execute(sql, (start,)).fetchone()[0])
+
+
+def note_unknown(writer: Writer, attempt: AttemptState, why: str) -> bool:
+    """Writes down that nothing proves the attempt's end, or why that is so now; True if it is news, False after its end."""
+    sql = (
+        "UPDATE attempt SET unknown_at = ifnull(unknown_at, ?), unknown = ? WHERE id = ? AND state IN ('intended', 'live')"
+        " AND (unknown_at IS NULL OR unknown <> ?)"
+    )
+    return writer.db.execute(sql, (writer.now, why, attempt.id, why)).rowcount == 1
+
+
+def note_found(writer: Writer, attempt: AttemptState) -> bool:
+    """The attempt has somebody who will tell its end; False if that was never in doubt."""
+    sql = "UPDATE attempt SET unknown_at = NULL, unknown = '' WHERE id = ? AND unknown_at IS NOT NULL"
+    return writer.db.execute(sql, (attempt.id,)).rowcount == 1
 
 
 def end_attempt(writer: Writer, attempt: AttemptState, state: AttemptPhase, code: int | None, signal: int | None) -> bool:

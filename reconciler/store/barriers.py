@@ -29,6 +29,11 @@ _MEMBERS = (
     "SELECT b.run_id, r.namespace, r.name, b.state, b.message FROM barrier b JOIN run r ON r.id = b.run_id"
     " WHERE b.pipeline = ? AND b.name = ? ORDER BY b.id"
 )
+_WAITS_AROUND = (
+    "SELECT -id FROM barrier WHERE run_id = :run AND state = 'arrived'"
+    " UNION SELECT -b.id FROM barrier mine JOIN barrier b ON b.pipeline = mine.pipeline AND b.name = mine.name"
+    " WHERE mine.run_id = :run AND mine.state = 'absent' AND b.state = 'arrived' ORDER BY 1"
+)
 _REOPEN = (
     "UPDATE barrier SET state = CASE (SELECT phase FROM run WHERE id = barrier.run_id) WHEN 'Succeeded' THEN 'reached'"
     " ELSE 'absent' END, node_id = NULL, message = '', knot = 0 WHERE pipeline = ? AND name = ? AND state = 'failed'"
@@ -154,7 +159,9 @@ def mark_pauses(writer: Writer, run_id: RunId) -> None:
 
 
 def mark_waits(writer: Writer, run_id: RunId) -> None:
-    """Has the waits of a run looked at: it may have become one for which the others wait in vain."""
-    sql = "SELECT id FROM claim WHERE run_id = ? AND state = 'waiting' UNION ALL SELECT -id FROM barrier WHERE run_id = ?"
-    for (wait,) in writer.db.execute(f"{sql} AND state = 'arrived' ORDER BY 1", (run_id, run_id)).fetchall():
+    """Has those looked at who wait at a barrier, this run or others for it: it may have become one that they wait for in vain.
+
+    What the run itself waits for is reached from there.
+    """
+    for (wait,) in writer.db.execute(_WAITS_AROUND, {"run": run_id}).fetchall():
         writer.marks.tangled[ClaimId(wait)] = None

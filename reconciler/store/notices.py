@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from reconciler.clock import from_text, to_text
 from reconciler.model.notice import NoticeKind
-from reconciler.model.state import ClaimId, RunState
+from reconciler.model.state import AttemptState, ClaimId, RunState
 from reconciler.store.writer import Writer
 
 log = logging.getLogger(__name__)
@@ -27,6 +27,7 @@ _HELD = (
     " FROM claim c JOIN claim_lock cl ON cl.claim_id = c.id JOIN lock l ON l.id = cl.lock_id"
     " WHERE c.run_id = ? AND c.level = 'run' AND cl.state = 'held' ORDER BY l.key"
 )
+_HELD_AT_ALL = _HELD.replace("c.level = 'run'", "c.level <> 'policy'")
 _WATCH = (
     "UPDATE claim SET overdue_at = :now WHERE state = 'held' AND overdue_at IS NULL AND level <> 'policy'"
     " AND id IN (SELECT claim_id FROM claim_lock WHERE state = 'held' AND nested = 0)"
@@ -68,6 +69,27 @@ def post_holds(writer: Writer, run: RunState, phase: str, message: str) -> None:
         "locks": [{"key": key, "epoch": epoch, "waiting": count} for key, epoch, count in held],
     }
     post(writer, kind, f"{run.holder}#{held[0][1]} {writer.now}", detail)
+
+
+def post_unknown(writer: Writer, attempt: AttemptState, node: str, why: str) -> None:
+    """Tells of a run of which nothing proves whether a process lives: nothing but a person ends that."""
+    kind = NoticeKind.HOLDER_UNKNOWN
+    if not is_wanted(writer, kind):
+        return
+    holder, namespace, run = writer.db.execute(
+        "SELECT namespace || '/' || name, namespace, name FROM run WHERE id = ?", (attempt.run_id,)
+    ).fetchone()
+    held = writer.db.execute(_HELD_AT_ALL, (attempt.run_id,)).fetchall()
+    keeps = f"; it keeps {', '.join(key for key, *_ in held)}; {sum(row[2] for row in held)} waiting" if held else ""
+    detail = {
+        "text": f"holder unknown: {holder}{node}: {why}{keeps}",
+        "namespace": namespace,
+        "run": run,
+        "node": node,
+        "message": why,
+        "locks": [{"key": key, "epoch": epoch, "waiting": count} for key, epoch, count in held],
+    }
+    post(writer, kind, f"attempt {attempt.id} {writer.now}", detail)
 
 
 # overdue holders ---------------------------------------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ instead of units, each ancestor with a queue of its own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from reconciler.locks.admission import Want
 from reconciler.model.own_kinds import NO_BOUND
@@ -100,13 +100,36 @@ def free_turns(writer: Writer, lock_id: LockId) -> list[int]:
     return [int(row[0]) for row in writer.db.execute(sql, (lock_id,)).fetchall()]
 
 
-def waiting_inside(writer: Writer, lock_id: LockId, ancestor: int, limit: int = -1) -> list[ClaimId]:
-    """Who waits for a turn with the lock inside that ancestor, in queue order."""
+_LACKS = (  # another lock of the claim has no room for it: it need not be looked at
+    "SELECT 1 FROM claim_lock n JOIN lock l ON l.id = n.lock_id WHERE n.claim_id = w.claim_id AND n.lock_id <> w.lock_id AND"
+    " CASE WHEN n.nested > 0 THEN EXISTS"
+    " (SELECT 1 FROM claim_lock h WHERE h.lock_id = n.lock_id AND h.state = 'held' AND h.nested = n.nested AND h.nested > 0)"
+    " ELSE l.held_back <> '' OR (n.thaws = 0 AND l.frozen_until IS NOT NULL) OR CASE WHEN n.units = 2147483647 THEN EXISTS"
+    " (SELECT 1 FROM claim_lock h WHERE h.lock_id = n.lock_id AND h.state = 'held' AND h.nested = 0) ELSE ifnull(l.capacity, 0)"
+    " - (SELECT ifnull(sum(h.units), 0) FROM claim_lock h WHERE h.lock_id = n.lock_id AND h.state = 'held' AND h.nested = 0)"
+    " < n.units END END"
+)
+
+
+def waiting_inside(writer: Writer, lock_id: LockId, ancestor: int) -> Iterator[ClaimId]:
+    """Who waits for a turn with the lock inside that ancestor and has room at its other locks, in queue order, page by page.
+
+    It may be left early; nothing may be written before it is.
+    """
+    sql = (
+        "SELECT claim_id FROM claim_lock w WHERE lock_id = ? AND state = 'waiting' AND nested = ? AND nested > 0"
+        f" AND NOT EXISTS ({_LACKS}) ORDER BY priority DESC, queue_order, claim_id"
+    )
+    for row in writer.db.execute(sql, (lock_id, ancestor)):
+        yield ClaimId(row[0])
+
+
+def _first_inside(writer: Writer, lock_id: LockId, ancestor: int) -> ClaimId:
     sql = (
         "SELECT claim_id FROM claim_lock WHERE lock_id = ? AND state = 'waiting' AND nested = ? AND nested > 0"
-        " ORDER BY priority DESC, queue_order, claim_id LIMIT ?"
+        " ORDER BY priority DESC, queue_order, claim_id LIMIT 1"
     )
-    return [ClaimId(row[0]) for row in writer.db.execute(sql, (lock_id, ancestor, limit))]
+    return ClaimId(writer.db.execute(sql, (lock_id, ancestor)).fetchone()[0])
 
 
 _FIRST = (
@@ -125,18 +148,16 @@ def first_waiter(writer: Writer, lock_id: LockId) -> ClaimId | None:
     return None if found is None else ClaimId(found)
 
 
-def _first_inside(writer: Writer, lock_id: LockId, ancestor: int) -> ClaimId:
-    return waiting_inside(writer, lock_id, ancestor, limit=1)[0]
-
-
-def waiting_nodes(writer: Writer, lock_id: LockId) -> list[ClaimId]:
-    """Node-level waiters of the lock, in queue order, whose runs hold something: nobody else can pass a waiter."""
+def waiting_nodes(writer: Writer, lock_id: LockId) -> list[tuple[ClaimId, RunId]]:
+    """Node-level waiters of the lock, in queue order, whose runs hold something and whose other locks have room for them:
+    nobody else can pass a waiter.
+    """
     sql = (
-        "SELECT w.claim_id FROM claim_lock w WHERE w.lock_id = ? AND w.state = 'waiting' AND w.nested = 0 AND w.node_level = 1"
-        " AND EXISTS (SELECT 1 FROM claim_lock h WHERE h.run_id = w.run_id AND h.state = 'held')"
-        " ORDER BY w.priority DESC, w.queue_order, w.claim_id"
+        "SELECT w.claim_id, w.run_id FROM claim_lock w WHERE w.lock_id = ? AND w.state = 'waiting' AND w.nested = 0"
+        " AND w.node_level = 1 AND EXISTS (SELECT 1 FROM claim_lock h WHERE h.run_id = w.run_id AND h.state = 'held')"
+        f" AND NOT EXISTS ({_LACKS}) ORDER BY w.priority DESC, w.queue_order, w.claim_id"
     )
-    return [ClaimId(row[0]) for row in writer.db.execute(sql, (lock_id,))]
+    return [(ClaimId(row[0]), RunId(row[1])) for row in writer.db.execute(sql, (lock_id,))]
 
 
 def _overtake(writer: Writer, lock_id: LockId) -> int:
@@ -172,17 +193,26 @@ def note_passed(writer: Writer, claim: ClaimId) -> None:
         writer.db.execute(f"UPDATE claim SET overtaken = overtaken + 1 WHERE id IN ({passed})", (claim,))
 
 
-def earlier_waiters(writer: Writer, claim: ClaimId, lock_id: LockId) -> list[tuple[ClaimId, RunId]]:
-    """The waiters of the lock before this claim, in queue order; inside a holding ancestor, those before its turn."""
+def earlier_waiters(writer: Writer, claim: ClaimId, lock_id: LockId) -> Iterator[ClaimId]:
+    """The waiters of the lock before this claim, in queue order, as they are asked for; inside a holding ancestor, those before
+    its turn. Nothing may be written before it is left.
+    """
     inside = writer.db.execute("SELECT nested FROM claim_lock WHERE claim_id = ? AND lock_id = ?", (claim, lock_id)).fetchone()[0]
     group = "o.nested = m.nested AND o.nested > 0" if inside else "o.nested = 0"
     sql = (
-        "SELECT o.claim_id, o.run_id FROM claim_lock m JOIN claim_lock o ON o.lock_id = m.lock_id AND o.state = 'waiting'"
+        "SELECT o.claim_id FROM claim_lock m JOIN claim_lock o ON o.lock_id = m.lock_id AND o.state = 'waiting'"
         f" AND {group} AND (o.priority > m.priority OR (o.priority = m.priority AND (o.queue_order, o.claim_id) <"
         " (m.queue_order, m.claim_id))) WHERE m.claim_id = ? AND m.lock_id = ?"
         " ORDER BY o.priority DESC, o.queue_order, o.claim_id"
     )
-    return [(ClaimId(r[0]), RunId(r[1])) for r in writer.db.execute(sql, (claim, lock_id))]
+    for row in writer.db.execute(sql, (claim, lock_id)):
+        yield ClaimId(row[0])
+
+
+def lacks_room(writer: Writer, claim: ClaimId) -> bool:
+    """True if one of the locks that a claim waits for has no room for it, whoever else waits."""
+    sql = f"SELECT 1 FROM (SELECT ? AS claim_id, 0 AS lock_id) w WHERE EXISTS ({_LACKS})"
+    return writer.db.execute(sql, (claim,)).fetchone() is not None
 
 
 def wants(writer: Writer, claim: ClaimId) -> list[Want]:

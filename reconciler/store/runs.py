@@ -65,10 +65,11 @@ def open_runs(writer: Writer) -> list[RunState]:
 
 
 def any_ending(writer: Writer) -> bool:
-    """True while a run that was asked to end, or a process that was, has not ended."""
+    """True while a run that was asked to end, or a process that was, has not ended and will: not where nothing tells its end."""
     sql = (
-        "SELECT EXISTS (SELECT 1 FROM run WHERE shutdown <> '' AND finished_at IS NULL)"
-        " OR EXISTS (SELECT 1 FROM attempt WHERE stop <> '' AND state IN ('intended', 'live'))"
+        "SELECT EXISTS (SELECT 1 FROM run WHERE shutdown <> '' AND finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM attempt"
+        " WHERE attempt.run_id = run.id AND state IN ('intended', 'live') AND unknown_at IS NOT NULL))"
+        " OR EXISTS (SELECT 1 FROM attempt WHERE stop <> '' AND state IN ('intended', 'live') AND unknown_at IS NULL)"
     )
     return bool(writer.db.execute(sql).fetchone()[0])
 

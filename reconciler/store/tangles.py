@@ -67,6 +67,10 @@ _KNOWN = (
     "SELECT knot FROM claim WHERE id IN (SELECT value FROM json_each(:waits)) AND knot <> 0"
     " UNION ALL SELECT knot FROM barrier WHERE id IN (SELECT -value FROM json_each(:waits)) AND knot <> 0 LIMIT 1"
 )
+_AGAINST = (
+    "SELECT cl.claim_id FROM json_each(:waits) w JOIN claim_lock cl ON cl.claim_id = w.value JOIN lock l ON l.id = cl.lock_id"
+    " WHERE cl.state = 'waiting' AND l.fails_youngest = 1 ORDER BY w.key LIMIT 1"
+)
 _KNOT = "UPDATE claim SET knot = :knot WHERE id IN (SELECT value FROM json_each(:waits)) AND knot <> :knot"
 _KNOT_AT_BARRIER = "UPDATE barrier SET knot = :knot WHERE id IN (SELECT -value FROM json_each(:waits)) AND knot <> :knot"
 
@@ -92,15 +96,17 @@ def waiting_inside_holders(writer: Writer) -> list[ClaimId]:
     return [ClaimId(row[0]) for row in writer.db.execute(_CANDIDATES)]
 
 
-def look_around(writer: Writer, start: ClaimId) -> Around | None:
-    """The part of the graph that a wait leads to; None if it waits no more, or nobody could wait for its run."""
-    if start > 0 and writer.db.execute(_IS_INSIDE, {"claim": start}).fetchone() is None:
-        return None
+def look_around(writer: Writer, starts: Iterable[ClaimId]) -> Around:
+    """The part of the graph that these waits lead to, in time that grows with its size and not with how many they are.
+
+    A wait that is over, or for whose run nobody could wait, leads nowhere.
+    """
     needs: dict[int, list[tuple[Spot, int]]] = {}
     holders: dict[Spot, list[tuple[int, int]]] = {}
     inside: dict[int, list[int]] = {}
     run_of: dict[int, RunId] = {}
-    todo = [int(start)]
+    todo = [int(start) for start in starts if start < 0 or writer.db.execute(_IS_INSIDE, {"claim": start}).fetchone() is not None]
+    todo.reverse()
     while todo:
         claim = todo.pop()
         if claim in needs:
@@ -200,3 +206,9 @@ def policy_against(writer: Writer, claims: Iterable[ClaimId]) -> str:
         if row is not None:
             return str(row[0])
     return ""
+
+
+def first_against(writer: Writer, claims: Iterable[ClaimId]) -> list[ClaimId]:
+    """The first of these claims that waits for a lock whose policy says to end the youngest; [] if none does."""
+    names = {"waits": json.dumps(list(claims))}
+    return [ClaimId(row[0]) for row in writer.db.execute(_AGAINST, names)]

@@ -11,6 +11,7 @@ from reconciler.store import read_integrity
 from reconciler.store.read import Reading
 from reconciler.views.chain import check_chain, noted_heads
 from reconciler.views.graph import Graph
+from reconciler.views.whole import check_home, has_been_home
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def check_all(reader: Reader, home: Home, *, is_served: bool) -> tuple[list[Prob
         ("lost-wake-up", lambda: _woken(reader, notes, is_served=is_served)),
         ("step-without-record", lambda: _records(reader, home)),
         ("journal", lambda: _journal(reader, witnesses)),
+        ("repository", lambda: _repository(home)),
     ]
     for name, check in checks:
         try:
@@ -159,6 +161,23 @@ def _records(reader: Reader, home: Home) -> list[Problem]:
 def _journal(reader: Reader, witnesses: list[Witness]) -> list[Problem]:
     found = check_chain(reader, witnesses)
     return [Problem("journal", f"{misfit.kind}: {misfit.text}", (f"journal:{misfit.row}",), _RECORD) for misfit in found.misfits]
+
+
+def _repository(home: Home) -> list[Problem]:
+    """What lets pushes in unchecked, or lets nobody push; a home that `run` kept has no repository."""
+    from reconciler.errors import LineclearError
+    from reconciler.settings import load
+    from reconciler.source.hosting import find_faults, hosting_of
+
+    if not has_been_home(home):
+        return []
+    advice = "lineclear init --repair puts it right, and so does the next start of the daemon"
+    try:
+        check_home(home)
+        faults = find_faults(hosting_of(home, load(home)))
+    except (LineclearError, OSError) as error:
+        return [Problem("repository", str(error), (), "no push is checked or taken before that is done")]
+    return [Problem("repository", fault, (), advice) for fault in faults]
 
 
 def integrity_object(problems: list[Problem], notes: list[str]) -> dict[str, Any]:

@@ -62,3 +62,12 @@ def test_a_workflow_made_to_be_dear_is_checked_in_little_time(name):
     began_at = time.process_time()
     lint_files([parsed], {})
     assert time.process_time() - began_at < 5
+
+
+def test_more_locks_than_a_claim_may_have_are_told_at_the_first_that_is_too_many():
+    locks = "".join(f"        - name: m{number}\n" for number in range(101))
+    body = f"    - name: main\n      container: {{image: host, command: [a]}}\n      synchronization:\n        mutexes:\n{locks}"
+    findings = lint_files([parse_file("a.yaml", "0" * 40, (HEAD + body).encode())], {})
+    told = [str(finding) for finding in findings if finding.rule == "LC516"]
+    bound = "one claim may want 100 unless the setting limits.locks says more"
+    assert told == [f"a.yaml:111:11: warning LC516: 101 locks are wanted at once; {bound}"]

@@ -36,8 +36,9 @@ def test_every_rule_across_documents_has_a_row():
         for line in expected
         for word in line.replace(":", " ").split()
     }
+    by_bounds = {"LC516"}
     by_settings, by_files, by_mistakes = {"LC703"}, {f"LC90{n}" for n in range(7)}, {"LC910", "LC911", "LC912", "LC913"}
-    told = by_settings | by_files | by_mistakes | {word for word in words if word.startswith("LC")}
+    told = by_bounds | by_settings | by_files | by_mistakes | {word for word in words if word.startswith("LC")}
     assert sorted({rule.id for rule in RULES if rule.id >= "LC400"} - told) == []
 
 

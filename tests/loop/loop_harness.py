@@ -15,7 +15,7 @@ from reconciler.loop.outside import Outside
 from reconciler.loop.settle import mark_everything, settle
 from reconciler.loop.tick import Loop
 from reconciler.manifest import parse_file
-from reconciler.model.attempt import AttemptId, Exited, Lost, NotStarted
+from reconciler.model.attempt import AttemptId, Exited, HolderUnknown, Lost, NotStarted
 from reconciler.model.source import Revision
 from reconciler.model.state import NO_OUTPUTS, Outputs
 from reconciler.runtime.faults import MachineFault
@@ -76,6 +76,9 @@ class NoEffects(Effects):
 
     def act(self, ctx, removed):
         self.removed += removed
+
+    def reserve(self, attempt):
+        return False
 
     def take_failed(self):
         return []
@@ -239,6 +242,13 @@ class World:
         """The process of a node is gone without a trace."""
         attempt = self.attempt_of(run, node)
         self.runtime.seen.append(Lost(attempt_id=AttemptId(attempt), at=self.clock.at, began=True, evidence="no record"))
+        self.tick()
+
+    def is_unknown(self, run, node, *pids):
+        """The shim of a node's process is gone, and nothing proves that the process is."""
+        attempt = AttemptId(self.attempt_of(run, node))
+        why = "its shim was lost and nothing proves that its processes ended"
+        self.runtime.seen.append(HolderUnknown(attempt_id=attempt, at=self.clock.at, evidence=why, pids=pids))
         self.tick()
 
     def cannot_start(self, run, node, code=64):

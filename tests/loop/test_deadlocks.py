@@ -3,7 +3,13 @@
 import json
 
 import pytest
-from loop_harness import job, pod, spec
+from loop_harness import API, World, job, parsed, pod, spec
+
+from reconciler.clock import to_text
+from reconciler.loop.revision import pushed
+from reconciler.loop.settle import settle
+from reconciler.loop.submit import Order, submit
+from reconciler.store import tangles
 
 OWN = "lineclear.dev/v1alpha1"
 
@@ -204,3 +210,44 @@ def test_of_cycles_that_share_a_run_each_is_broken(world):
     assert [world.phase(f"r{n}") for n in range(3)] == ["Running", "Failed", "Failed"]
     assert world.running() == [("r0", "[1].take-m1"), ("r0", "[1].take-m2")]
     assert world.sweep_changes() == 0
+
+
+def fan(count, inner, outer):
+    """A run that takes one mutex as a whole, and in which many steps want another."""
+    pod_template = {**pod("p", inner)}
+    steps = {"name": "main", "steps": [[{"name": "a", "template": "p", "withSequence": {"count": str(count)}}]]}
+    return {"entrypoint": "main", "synchronization": {"mutexes": [{"name": outer}]}, "templates": [steps, pod_template]}
+
+
+def steps_of_a_look(folder, count):
+    """How many of SQLite's steps it takes to look at a ring of two runs in each of which so many steps wait."""
+    folder.mkdir()
+    world = World(folder)
+    try:
+        with world.writer.write(to_text(world.clock.at)):
+            ctx = world.context()
+            for name, body in (("one", fan(count, "b", "a")), ("two", fan(count, "a", "b"))):
+                manifest = {"apiVersion": API, "kind": "Workflow", "metadata": {"name": name}, "spec": body}
+                submit(ctx, pushed(parsed("w.yaml", manifest).documents[0], "", origin="submit"), Order(name=name))
+            settle(ctx)
+        assert len(world.journal("lock.cycle")) == 1
+        found = 0
+
+        def count_one():
+            nonlocal found
+            found += 1
+
+        with world.writer.write(to_text(world.clock.at)):
+            ctx = world.context()
+            world.writer.marks.tangled.update(dict.fromkeys(tangles.waiting_inside_holders(world.writer)))
+            world.writer.db.set_progress_handler(count_one, 20)
+            settle(ctx)
+            world.writer.db.set_progress_handler(None, 0)
+        assert len(world.journal("lock.cycle")) == 1
+        return found
+    finally:
+        world.close()
+
+
+def test_a_ring_costs_what_waits_in_it_and_not_its_square(tmp_path):
+    assert steps_of_a_look(tmp_path / "large", 160) / steps_of_a_look(tmp_path / "small", 20) < 10

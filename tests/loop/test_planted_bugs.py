@@ -9,7 +9,7 @@ from lock_machine import LockMachine, profile
 from policy_machine import PolicyMachine
 
 from reconciler.locks import admission
-from reconciler.loop import deadlocks, settle, tick
+from reconciler.loop import admitting, deadlocks, settle, tick
 from reconciler.model.state import Rule
 from reconciler.store import claims, places, queue
 from reconciler.store.nodes import StoredNodes
@@ -78,11 +78,11 @@ def a_release_marks_nothing(patch):
 
 
 def nobody_is_exempt(patch):
-    patch.setattr(settle, "_all_exempt", lambda ctx, claim, lock: False)
+    patch.setattr(admitting.Admission, "_all_exempt", lambda self, claim, lock: False)
 
 
 def everybody_is_exempt(patch):
-    patch.setattr(settle, "_all_exempt", lambda ctx, claim, lock: True)
+    patch.setattr(admitting.Admission, "_all_exempt", lambda self, claim, lock: True)
 
 
 def an_heir_queues_like_others(patch):
@@ -147,7 +147,8 @@ def nobody_counts_who_is_passed(patch):
 
 
 def units_count_as_one(patch):
-    patch.setattr(settle, "is_admitted", lambda wanted, may: admission.is_admitted([replace(w, units=1) for w in wanted], may))
+    patch.setattr(queue, "lacks_room", lambda writer, claim: False)
+    patch.setattr(admitting, "is_admitted", lambda wanted, may: admission.is_admitted([replace(w, units=1) for w in wanted], may))
 
 
 def a_failed_run_keeps_what_its_policy_lets_go(patch):

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from reconciler.clock import SystemClock
-from reconciler.model.attempt import AttemptId, Exited, Launch, Lost, NotStarted, Started
-from reconciler.runtime.grouping import find_grouping
+from reconciler.model.attempt import AttemptId, Exited, HolderUnknown, Intent, Launch, Lost, NotStarted, Started
+from reconciler.runtime.grouping import NO_GROUPS, find_grouping
 from reconciler.runtime.host import HostRuntime
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -35,13 +35,14 @@ def wait_until(condition, what):
 class Machine:
     """One home's runtime, driven as the control thread drives it."""
 
-    def __init__(self, home):
+    def __init__(self, home, *, has_groups):
         self.home = home
+        self.has_groups = has_groups
         self.runtime = self.make_runtime()
         self.seen = []
 
     def make_runtime(self, boot_id=BOOT_ID):
-        grouping = find_grouping(self.home)
+        grouping = find_grouping(self.home) if self.has_groups else NO_GROUPS
         return HostRuntime(self.home, poke_path=self.home / "control", clock=SystemClock(), boot_id=boot_id, grouping=grouping)
 
     def directory(self, number):
@@ -92,7 +93,19 @@ class Machine:
         return (self.directory(number) / "log").read_text()
 
     def rows(self, *numbers, boot_id=BOOT_ID):
-        return [(AttemptId(number), str(self.directory(number)), boot_id) for number in numbers]
+        return [self.intent(number, boot_id=boot_id) for number in numbers]
+
+    def intent(self, number, **more):
+        """What the row of an attempt would say of it."""
+        return Intent(**{"attempt_id": AttemptId(number), "directory": str(self.directory(number)), "boot_id": BOOT_ID, **more})
+
+    def liveness(self, number):
+        return self.runtime.liveness(self.intent(number))
+
+    def lose(self, number):
+        """Kill the attempt's worker; what its runtime tells of it then."""
+        os.kill(self.worker_of(number), signal.SIGKILL)
+        return self.wait_for(number, HolderUnknown)
 
     def shims(self):
         """Zygote and workers of this home, by pid."""
@@ -134,12 +147,35 @@ def find_shims(home):
     return found
 
 
-@pytest.fixture
-def machine(tmp_path):
-    made = Machine(tmp_path)
+@contextlib.contextmanager
+def working(home, *, has_groups):
+    made = Machine(home, has_groups=has_groups)
     yield made
+    made.runtime.forget(tuple(made.runtime._cases))
     made.runtime.close()
-    for pid in find_shims(tmp_path):
+    for pid in find_shims(home):
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGUSR1)  # to a worker: end the step at once; it reports to nobody and leaves
-    wait_until(lambda: not find_shims(tmp_path), "the end of every worker")
+    wait_until(lambda: not find_shims(home), "the end of every worker")
+
+
+@pytest.fixture
+def machine(tmp_path):
+    """With control groups where they can be had."""
+    with working(tmp_path, has_groups=True) as made:
+        yield made
+
+
+@pytest.fixture
+def bare(tmp_path):
+    """As on a machine where no worker can have a control group."""
+    with working(tmp_path, has_groups=False) as made:
+        yield made
+
+
+@pytest.fixture
+def grouped(machine):
+    """With control groups, or not at all."""
+    if not find_grouping(machine.home).places:
+        pytest.skip(find_grouping(machine.home).problem)
+    return machine

@@ -12,7 +12,8 @@ import sys
 from pathlib import Path
 
 from reconciler.clock import SystemClock
-from reconciler.model.attempt import AttemptId, Exited, Launch, Lost, NotStarted
+from reconciler.model.attempt import AttemptId, Exited, HolderUnknown, Intent, Launch, Lost, NotStarted
+from reconciler.runtime.grouping import NO_GROUPS, find_grouping
 from reconciler.runtime.host import HostRuntime
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
@@ -42,7 +43,8 @@ def describe(one):
 def main():
     home = Path(sys.argv[1])
     plan = json.loads((home / "plan.json").read_text())
-    runtime = HostRuntime(home, poke_path=home / "control", clock=SystemClock(), boot_id=BOOT_ID)
+    grouping = find_grouping(home) if os.environ.get("WITH_GROUPS") else NO_GROUPS
+    runtime = HostRuntime(home, poke_path=home / "control", clock=SystemClock(), boot_id=BOOT_ID, grouping=grouping)
     done = {row["id"] for row in read_lines(home / "outcomes")}
     live = [number for number in read_lines(home / "intents") if number not in done]
 
@@ -53,6 +55,9 @@ def main():
         runtime.launch(Launch(attempt_id=AttemptId(number), directory=directory, argv=argv, env=env, grace_s=1.0))
 
     def commit(observations):
+        for one in observations:
+            if isinstance(one, HolderUnknown):
+                append(home / "unknown", {"id": one.attempt_id, "evidence": one.evidence})
         ends = [one for one in observations if isinstance(one, Exited | NotStarted | Lost)]
         for one in ends:
             append(home / "outcomes", describe(one))
@@ -60,7 +65,9 @@ def main():
             live.remove(one.attempt_id)
         runtime.acknowledge([one.attempt_id for one in ends])
 
-    rows = [(AttemptId(number), str(home / "attempts" / str(number)), BOOT_ID) for number in live]
+    rows = [
+        Intent(attempt_id=AttemptId(number), directory=str(home / "attempts" / str(number)), boot_id=BOOT_ID) for number in live
+    ]
     recovery = runtime.recover(rows)
     commit(recovery.observations)
     for number in recovery.to_launch:

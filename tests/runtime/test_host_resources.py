@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from reconciler.clock import SystemClock
-from reconciler.model.attempt import AttemptId, Exited, Started
+from reconciler.model.attempt import AttemptId, Exited, HolderUnknown, Started
 from reconciler.runtime import wire
 from reconciler.runtime.host import HostRuntime
 from reconciler.runtime.records import parse_record
@@ -61,27 +61,26 @@ def test_idle_workers_beyond_the_spare_leave_after_ten_seconds(machine):
     assert machine.run(10, "true").exit_code == 0
 
 
-def test_no_descriptor_is_left_behind_by_steps_kills_and_restarts(machine):
-    machine.run(0, "sleep", "0.2")  # long enough for a spare to be made beside it
-    wait_for_shims(machine, 3)  # the zygote, the worker, a spare
+def test_no_descriptor_is_left_behind_by_steps_kills_and_restarts(bare):
+    bare.run(0, "sleep", "0.2")  # long enough for a spare to be made beside it
+    wait_for_shims(bare, 3)  # the zygote, the worker, a spare
     before = count_descriptors()
     for number in range(1, 8):
-        machine.launch(number, "sh", "-c", "sleep 0.05")
-        os.kill(machine.worker_of(number), signal.SIGKILL)
-        machine.wait_for(number)
-        machine.runtime.acknowledge([AttemptId(number)])
-        os.kill(machine.zygote(), signal.SIGKILL)
-        machine.run(100 + number, "true")
-    machine.zygote()
-    wait_for_shims(machine, 3)
+        bare.launch(number, "sh", "-c", "sleep 0.05")
+        bare.lose(number)
+        bare.runtime.forget([AttemptId(number)])
+        os.kill(bare.zygote(), signal.SIGKILL)
+        bare.run(100 + number, "true")
+    bare.zygote()
+    wait_for_shims(bare, 3)
     assert count_descriptors() <= before + 1  # the zygote may be a new one on its way
-    machine.runtime.detach()
-    machine.runtime = machine.make_runtime()
-    machine.runtime.recover(machine.rows(*range(8)))
-    machine.runtime.acknowledge([AttemptId(number) for number in range(8)])
-    machine.runtime.close()
+    bare.runtime.detach()
+    bare.runtime = bare.make_runtime()
+    bare.runtime.recover(bare.rows(*range(8)))
+    bare.runtime.acknowledge([AttemptId(number) for number in range(8)])
+    bare.runtime.close()
     after = count_descriptors()
-    machine.runtime = machine.make_runtime()
+    bare.runtime = bare.make_runtime()
     assert after < before
 
 
@@ -103,29 +102,28 @@ def test_an_unacknowledged_end_is_made_durable_by_its_worker_which_is_then_free(
 
 def test_liveness_names_the_evidence(machine):
     runtime = machine.runtime
-    directory = str(machine.directory(1))
-    assert runtime.liveness(directory).state == "unknown"
+    assert machine.liveness(1).state == "unknown"
     machine.launch(1, "sh", "-c", "echo ready; sleep 300")
     machine.wait_for_file(machine.directory(1) / "log")
     step = machine.wait_for(1, Started).pid
-    found = runtime.liveness(directory)
+    found = machine.liveness(1)
     assert found.state == "alive"
     assert {step, machine.worker_of(1)} <= set(found.pids)
-    assert machine.make_runtime(boot_id="another-boot").liveness(directory).state == "dead"
+    assert machine.make_runtime(boot_id="another-boot").liveness(machine.intent(1)).state == "dead"
     runtime.kill(AttemptId(1))
     machine.wait_for(1)
-    assert runtime.liveness(directory).evidence == "the record tells the end: exited"
+    assert machine.liveness(1).evidence == "the record tells the end: exited"
 
 
 def test_a_record_of_an_unknown_version_is_unknown_never_dead(machine):
     machine.run(1, "true")
     record = machine.directory(1) / "record"
     record.write_bytes(record.read_bytes().replace(b"LCR1", b"LCR9"))
-    assert machine.runtime.liveness(str(machine.directory(1))).state == "unknown"
+    assert machine.liveness(1).state == "unknown"
     machine.runtime.detach()
     machine.runtime = machine.make_runtime()
     recovery = machine.runtime.recover(machine.rows(1))
-    assert recovery.observations == ()
+    assert [type(one) for one in recovery.observations] == [HolderUnknown]
     assert recovery.to_launch == ()
 
 

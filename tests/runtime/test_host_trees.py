@@ -44,26 +44,45 @@ def test_what_a_step_leaves_behind_is_dead_when_its_end_is_told(machine, way):
 
 
 @pytest.mark.parametrize("way", ESCAPE)
-def test_what_a_step_leaves_behind_is_dead_even_if_its_worker_was_killed(machine, way):
-    file = machine.home / "escaped"
-    gate = machine.home / "gate"
+def test_what_a_step_leaves_behind_keeps_its_holder_unknown_if_the_worker_was_killed(bare, way):
+    file = bare.home / "escaped"
+    gate = bare.home / "gate"
     script = ESCAPE[way].format(file=file) + f"; while [ ! -e {gate} ]; do sleep 0.01; done; exit 3"
-    machine.launch(1, "sh", "-c", script)
-    machine.wait_for_file(file)
-    os.kill(machine.worker_of(1), signal.SIGKILL)
-    machine.turn()
+    bare.launch(1, "sh", "-c", script)
+    bare.wait_for_file(file)
+    bare.lose(1)
     gate.touch()
-    end = machine.wait_for(1)
+    escaped = int(file.read_text())
+    for _ in range(5):
+        bare.turn()
+    assert is_alive(escaped)
+    assert [one for one in bare.seen if isinstance(one, Exited | Lost)] == []
+    assert bare.liveness(1).state == "unknown"
+    os.kill(escaped, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("way", ESCAPE)
+def test_what_a_step_leaves_behind_is_dead_in_a_control_group_even_if_its_worker_was_killed(grouped, way):
+    file = grouped.home / "escaped"
+    gate = grouped.home / "gate"
+    script = ESCAPE[way].format(file=file) + f"; while [ ! -e {gate} ]; do sleep 0.01; done; exit 3"
+    grouped.launch(1, "sh", "-c", script)
+    grouped.wait_for_file(file)
+    os.kill(grouped.worker_of(1), signal.SIGKILL)
+    grouped.turn()
+    gate.touch()
+    end = grouped.wait_for(1)
     assert isinstance(end, Exited)
     assert end.exit_code == 3
     assert not is_alive(int(file.read_text()))
 
 
-def test_children_the_daemon_made_itself_are_left_alone(machine):
+def test_children_the_daemon_made_itself_are_left_alone(bare):
     with subprocess.Popen(["sleep", "300"], start_new_session=True, env={}) as own:
-        machine.launch(1, "sh", "-c", "sleep 0.05; exit 3")
-        os.kill(machine.worker_of(1), signal.SIGKILL)
-        assert machine.wait_for(1).exit_code == 3
+        bare.launch(1, "sh", "-c", "sleep 300")
+        bare.lose(1)
+        bare.runtime.kill(AttemptId(1))
+        bare.turn()
         assert own.poll() is None
         own.kill()
 
@@ -139,7 +158,7 @@ def test_orphans_that_end_during_the_step_are_reaped(machine):
 
 
 def test_a_revoked_attempt_never_begins(machine):
-    assert machine.runtime.revoke(AttemptId(1), str(machine.directory(1)))
+    assert machine.runtime.revoke(machine.intent(1))
     end = machine.wait_for(1)
     assert isinstance(end, Lost)
     assert not end.began
@@ -152,6 +171,6 @@ def test_a_revoked_attempt_never_begins(machine):
 def test_a_running_attempt_cannot_be_revoked(machine):
     machine.launch(1, "sleep", "300")
     machine.wait_for(1, Started)
-    assert not machine.runtime.revoke(AttemptId(1), str(machine.directory(1)))
+    assert not machine.runtime.revoke(machine.intent(1))
     machine.runtime.kill(AttemptId(1))
     assert machine.wait_for(1).stopped

@@ -51,7 +51,8 @@ def test_a_claim_names_the_group_that_worker_and_step_are_in(machine, home_group
     assert {machine.worker_of(1), child} <= members(group)
     assert groups.look(group, group_id) == groups.POPULATED
     assert groups.kill(group, group_id)
-    wait_until(lambda: (machine.turn(), groups.look(group, group_id) == groups.EMPTY)[1], "the end of worker and step")
+    machine.wait_for(1)
+    wait_until(lambda: not os.path.exists(group), "the end of the group")
 
 
 def test_attempts_of_one_worker_name_one_group(machine, home_group):

@@ -15,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from reconciler.errors import UsageError
-from reconciler.model.attempt import AttemptId, Exited, Lost, NotStarted, Started
+from reconciler.model.attempt import AttemptId, Exited, HolderUnknown, Lost, NotStarted, Started
 from reconciler.runtime.outputs import read_parameter, read_result, remove_folder
+from reconciler.runtime.records import parse_record
 from reconciler.runtime.sandbox import sandbox_problem
 
 CHILD = Path(__file__).parent / "sandbox_child.py"
@@ -29,6 +30,10 @@ WITHOUT_RIGHTS = {
 }
 
 pytestmark = pytest.mark.skipif(bool(PROBLEM), reason=PROBLEM or "it works")
+
+
+def read_code(machine, number):
+    return parse_record((machine.directory(number) / "record").read_bytes()).seen
 
 
 def wait_until(condition, what):
@@ -295,7 +300,7 @@ def test_stop_reaches_the_whole_tree(machine):
     machine.runtime.stop(AttemptId(1))
     end = machine.wait_for(1)
     assert (end.exit_code, end.stopped) == (5, True)
-    assert machine.runtime.liveness(str(machine.directory(1))).state == "dead"
+    assert machine.liveness(1).state == "dead"
 
 
 def test_a_deaf_step_is_killed(machine):
@@ -305,30 +310,29 @@ def test_a_deaf_step_is_killed(machine):
     assert (machine.wait_for(1).signal, machine.seen[-1].stopped) == (9, True)
 
 
-def test_a_killed_worker_leaves_the_step_and_its_code_is_kept(machine):
-    gate = machine.home / "gate"
+def test_a_lost_worker_leaves_the_step_and_its_code_is_noted(bare):
+    gate = bare.home / "gate"
     gate.mkdir()
-    machine.launch(1, "sh", "-c", f"while [ ! -e {gate}/open ]; do sleep 0.01; done; exit 9", sandbox=True, shown=(str(gate),))
-    os.kill(machine.worker_of(1), signal.SIGKILL)
-    machine.turn()
-    assert machine.runtime.liveness(str(machine.directory(1))).state == "alive"
+    bare.launch(1, "sh", "-c", f"while [ ! -e {gate}/open ]; do sleep 0.01; done; exit 9", sandbox=True, shown=(str(gate),))
+    bare.lose(1)
     (gate / "open").touch()
-    assert machine.wait_for(1).exit_code == 9
-    assert run(machine, 2, "true").exit_code == 0
+    wait_until(lambda: (bare.turn(), read_code(bare, 1))[1], "the code of the main process")
+    assert read_code(bare, 1).exit_code == 9
+    assert bare.liveness(1).state == "unknown"
+    assert run(bare, 2, "true").exit_code == 0
 
 
-def test_a_killed_zygote_and_worker_together_keep_the_code_and_a_stop_still_works(machine):
-    machine.launch(1, "sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.02; done", sandbox=True)
-    machine.wait_for_file(machine.directory(1) / "log")
-    worker = machine.worker_of(1)
-    os.kill(machine.zygote(), signal.SIGKILL)
+def test_a_killed_zygote_and_worker_together_keep_the_code_and_a_stop_still_works(bare):
+    bare.launch(1, "sh", "-c", "trap 'exit 5' TERM; echo ready; while :; do sleep 0.02; done", sandbox=True)
+    bare.wait_for_file(bare.directory(1) / "log")
+    worker = bare.worker_of(1)
+    os.kill(bare.zygote(), signal.SIGKILL)
     os.kill(worker, signal.SIGKILL)
-    machine.turn()
-    machine.runtime.stop(AttemptId(1))
-    end = machine.wait_for(1)
-    assert isinstance(end, Exited | Lost)
-    assert machine.runtime.liveness(str(machine.directory(1))).state == "dead"
-    assert run(machine, 2, "true").exit_code == 0
+    bare.turn()
+    bare.runtime.stop(AttemptId(1))
+    bare.wait_for(1, HolderUnknown)
+    wait_until(lambda: (bare.turn(), not bare.liveness(1).pids)[1], "the end of what can be found")
+    assert run(bare, 2, "true").exit_code == 0
 
 
 def test_a_worker_killed_at_any_moment_of_the_start_leaves_no_process(machine):
@@ -340,9 +344,10 @@ def test_a_worker_killed_at_any_moment_of_the_start_leaves_no_process(machine):
         os.kill(worker, signal.SIGKILL)
         machine.turn()
         machine.runtime.kill(AttemptId(number))
-        assert isinstance(machine.wait_for(number), Exited | Lost | NotStarted)
-        assert machine.runtime.liveness(str(machine.directory(number))).state == "dead"
+        machine.wait_for(number, Exited, Lost, NotStarted, HolderUnknown)
+        wait_until(lambda n=number: (machine.turn(), not machine.liveness(n).pids)[1], "the end of what can be found")
         machine.runtime.acknowledge([AttemptId(number)])
+        machine.runtime.forget([AttemptId(number)])
 
 
 def test_sandboxed_and_plain_steps_take_turns_on_one_worker(machine):

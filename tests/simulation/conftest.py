@@ -30,7 +30,7 @@ from reconciler.loop.tick import Loop
 from reconciler.manifest import parse_file
 from reconciler.model.attempt import Exited, Lost, Started
 from reconciler.model.source import Revision
-from reconciler.runtime.host import Recovery
+from reconciler.runtime.cases import Recovery
 from reconciler.settings import Settings
 from reconciler.store import catalogue
 from reconciler.store.writer import open_writer
@@ -58,7 +58,7 @@ class SimRuntime:
 
     def recover(self, rows):
         unclaimed = []
-        for attempt, _, _ in rows:
+        for attempt in (intent.attempt_id for intent in rows):
             if attempt in self.books.processes or attempt in self.books.revoked:
                 self.watched[attempt] = None
             else:
@@ -81,13 +81,17 @@ class SimRuntime:
 
     kill = stop
 
-    def revoke(self, attempt, directory):
-        del directory
+    def revoke(self, intent):
+        attempt = intent.attempt_id
         if attempt in self.books.processes:
             return False
         self.books.revoked.add(attempt)
         self.watched[attempt] = None
         return True
+
+    def forget(self, attempts):
+        for attempt in attempts:
+            self.watched.pop(attempt, None)
 
     def has_news(self):
         told, self.told = self.told, set(self.told)

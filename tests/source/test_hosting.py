@@ -1,12 +1,14 @@
 """The hosted repository: how it is seeded, what it allows, what `init` repairs."""
 
+import os
 import stat
+import subprocess
 import sys
 
 import pytest
 
 from reconciler.errors import Refused, UsageError
-from reconciler.source.hosting import create_hosted, hook_text
+from reconciler.source.hosting import HOOKS, Hosting, create_hosted, find_faults, hook_text, mend_hosted
 from reconciler.source.ignore import path_rule
 from reconciler.source.repository import Repository, check_branch
 
@@ -119,3 +121,85 @@ def test_a_plain_name_is_a_branch(name):
 )
 def test_ignore_globs_mean_what_they_mean_to_git(rules, path, is_read):
     assert path_rule("", rules.encode()).is_manifest(path) is is_read
+
+
+@pytest.fixture
+def hosting(desk):
+    return Hosting(path=desk.bare, home=desk.home, python=sys.executable, branch="main")
+
+
+def test_an_accounts_own_hooks_path_does_not_outrank_the_repositorys_hooks(desk, short_dir, manifest, hosting):
+    elsewhere = short_dir / "hooks"
+    elsewhere.mkdir()
+    (elsewhere / "reference-transaction").write_text("#!/bin/sh\nexit 1\n")
+    (elsewhere / "reference-transaction").chmod(0o755)
+    account = short_dir / "account"
+    desk.git("config", "--file", str(account), "core.hooksPath", str(elsewhere))
+    desk.commit({"a.yaml": manifest("a").replace("entrypoint: main", "entrypoint: nowhere")})
+    push = ["git", "push", "origin", "HEAD:main"]
+    env = desk.env() | {"GIT_CONFIG_GLOBAL": str(account)}
+    refused = subprocess.run(push, cwd=desk.work, env=env, capture_output=True, text=True, check=False, timeout=60)
+    assert refused.returncode == 1
+    assert "nowhere" in refused.stderr
+    assert find_faults(hosting) == []
+
+
+def test_nobody_pushes_to_the_refs_of_our_own(desk, manifest):
+    sha = desk.land({"a.yaml": manifest("a")})
+    Repository(str(desk.bare)).pin(sha)
+    other = desk.commit({"b.yaml": manifest("b")})
+    for ref in ("refs/lineclear/applied", "refs/notes/lineclear"):
+        assert desk.push("-f", "origin", f"{other}:{ref}", check=False).returncode == 1
+        assert desk.push("origin", f":{ref}", check=False).returncode == 1
+    assert Repository(str(desk.bare)).pinned() == sha
+
+
+def test_what_is_not_as_init_made_it_is_found_and_put_right(desk, hosting):
+    assert find_faults(hosting) == mend_hosted(hosting) == []
+    hooks = desk.bare / "hooks"
+    (hooks / "pre-receive").unlink()
+    (hooks / "post-receive").write_text("#!/bin/sh\nexit 0\n")
+    desk.git("config", "core.hooksPath", "/nowhere", cwd=desk.bare)
+    desk.git("config", "--add", "receive.autogc", "true", cwd=desk.bare)
+    desk.git("config", "--unset-all", "receive.hideRefs", "refs/lineclear", cwd=desk.bare)
+    desk.git("config", "--add", "receive.hideRefs", "refs/theirs", cwd=desk.bare)
+    desk.bare.chmod(0o755)
+    faults = [
+        f"others may enter {desk.bare}",
+        "the setting receive.autogc is 'false' and 'true' instead of 'false'",
+        f"the setting core.hookspath is '/nowhere' instead of '{os.path.realpath(hooks)}'",
+        "refs/lineclear can be pushed to",
+        "the hook pre-receive is missing: pushes come unchecked",
+        "the hook post-receive is not the one of this installation",
+    ]
+    assert find_faults(hosting) == faults
+    assert mend_hosted(hosting) == faults
+    assert find_faults(hosting) == []
+    assert (hooks / "post-receive.before-lineclear").read_text() == "#!/bin/sh\nexit 0\n"
+    assert desk.git("config", "--get-all", "receive.hideRefs", cwd=desk.bare).stdout.split()[-1] == "refs/lineclear"
+    assert "refs/theirs" in desk.git("config", "--get-all", "receive.hideRefs", cwd=desk.bare).stdout
+    (hooks / "pre-receive").chmod(0o600)
+    if os.geteuid() != 0 or not os.access(hooks / "pre-receive", os.X_OK):
+        assert find_faults(hosting) == ["the hook pre-receive cannot be run: pushes come unchecked"]
+
+
+def test_a_hook_that_names_the_same_interpreter_by_another_name_is_no_fault(desk, hosting, short_dir):
+    folder = short_dir / "bin"
+    folder.mkdir()
+    (folder / "python3").symlink_to(sys.executable)
+    (folder / "python").symlink_to("python3")
+    by_one = Hosting(path=desk.bare, home=desk.home, python=str(folder / "python"), branch="main")
+    by_other = Hosting(path=desk.bare, home=desk.home, python=str(folder / "python3"), branch="main")
+    assert len(mend_hosted(by_one)) == len(HOOKS)
+    assert find_faults(by_other) == []
+    assert len(find_faults(hosting)) == len(HOOKS)
+
+
+def test_a_link_that_leads_nowhere_in_the_place_of_a_hook_is_put_right(desk, hosting):
+    hook = desk.bare / "hooks/pre-receive"
+    hook.unlink()
+    hook.symlink_to("/nowhere/at/all")
+    assert find_faults(hosting) == ["the hook pre-receive is not the one of this installation"]
+    mend_hosted(hosting)
+    assert find_faults(hosting) == []
+    assert not hook.is_symlink()

@@ -1,5 +1,11 @@
 -- What the promises need that 0.1.0 did not keep. A row that was there before counts as what its defaults say.
 
+-- Proof of death: an attempt of which nobody can tell whether its processes live.
+ALTER TABLE attempt ADD COLUMN reserved INTEGER NOT NULL DEFAULT 0 CHECK (reserved IN (0, 1));  -- its record was made before this row said so
+ALTER TABLE attempt ADD COLUMN unknown_at TEXT;                 -- since when nothing would prove its end; NULL: its end will be told
+ALTER TABLE attempt ADD COLUMN unknown TEXT NOT NULL DEFAULT '';  -- why, and the processes that were seen last
+CREATE INDEX attempt_unknown ON attempt (run_id) WHERE unknown_at IS NOT NULL AND state IN ('intended', 'live');
+
 CREATE TABLE notice_anew (                      -- as notice, with the kinds that came since
   id          INTEGER PRIMARY KEY AUTOINCREMENT,
   kind        TEXT NOT NULL CHECK (kind IN (
