@@ -45,6 +45,7 @@ def page(tally: Tally, database: str, monotonic: Callable[[], float]) -> str:
         locks = read_metrics.list_lock_counts(reader)
         phases = read_metrics.count_open_runs(reader)
         running, queued, hindered = read_metrics.count_steps(reader)
+        unknown = read_metrics.count_unknown_steps(reader)
         notices = read_metrics.count_waiting_notices(reader)
     held, pending = _by_lock(locks)
     runs = [Sample((("phase", phase),), phases.get(phase, 0)) for phase in _PHASES]
@@ -58,6 +59,7 @@ def page(tally: Tally, database: str, monotonic: Callable[[], float]) -> str:
         Family("lineclear_steps_running", "gauge", "Steps running now.", _one(running)),
         Family("lineclear_steps_queued", "gauge", "Steps waiting for a slot.", _one(queued)),
         Family("lineclear_steps_hindered", "gauge", "Steps that wait for the machine.", _one(hindered)),
+        Family("lineclear_steps_unknown", "gauge", "Steps whose end nothing proves.", _one(unknown)),
         Family("lineclear_notices_waiting", "gauge", "Notices not sent yet.", _one(notices)),
     ]
     return text_of([*gauges, *tally.families()])

@@ -11,7 +11,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha1
 from typing import Any, Self
@@ -33,12 +33,13 @@ from reconciler.loop.submit import Order, source_of, submit
 from reconciler.manifest import parse_file
 from reconciler.manifest.scalars import go_text
 from reconciler.manifest.text import UnreadableText, read_documents
+from reconciler.model.attempt import AttemptId
 from reconciler.model.images import Images
 from reconciler.model.source import Revision
 from reconciler.model.spec import Document, Finding, Kind, ParsedFile, Severity
 from reconciler.model.state import RunId, RunState
 from reconciler.settings import Settings
-from reconciler.store import catalogue, crons, limits, runs
+from reconciler.store import attempts, catalogue, crons, limits, runs
 
 VALUE_MAY_COME = "LC410"  # a parameter without a value: submission decides, when it has the values that were given with it
 STOPPED_WITHIN_S = 30.0
@@ -296,6 +297,8 @@ class OneShot:
         engine = self._engine
         is_ended = not self._is_abandoned and self._drain()
         self._server.close()
+        with suppress(sqlite3.Error):  # what nobody will tell the end of is at least killed as far as it can be found
+            engine.runtime.forget([AttemptId(one.id) for one in attempts.active_attempts(engine.writer) if one.is_unknown])
         engine.runtime.close()
         engine.writer.close()
         self._instance.release()

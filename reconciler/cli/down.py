@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
+from contextlib import closing
 
-from reconciler.cli.context import home_of
+from reconciler.cli.context import home_of, say
 from reconciler.control import client
-from reconciler.errors import Unreachable, UsageError
+from reconciler.errors import Refused, Unreachable, UsageError
 from reconciler.views.daemon import Holder, find_living_holder, hung, wait_until_gone
 
 TYPE_CHECKING = False
@@ -49,6 +50,23 @@ def run(args: Args) -> int:
     holder = find_living_holder(home)
     if holder is not None:
         _await_end(home, holder, patient=mode != "")
+    return _tell_unknown(home, mode)
+
+
+def _tell_unknown(home: Home, mode: str) -> int:
+    """Names the steps of which nothing proves whether they ended. Raises Refused if they were to be ended."""
+    from reconciler.store import read_runs
+    from reconciler.store.read import open_read
+
+    with closing(open_read(home.database)) as reader, reader:
+        unknown = read_runs.list_unknown(reader)
+    for one in unknown:
+        say(f"holder unknown since {one['since']}: {one['run']}/{one['step']}: {one['why']}; see lineclear why {one['run']}")
+    if unknown and mode == "kill-steps":
+        raise Refused(
+            f"could not prove the end of {len(unknown)} step{'s' if len(unknown) > 1 else ''}: what could be found was killed;"
+            " look for what is left; a person lets go of it with --release-unproven"
+        )
     return 0
 
 

@@ -21,6 +21,11 @@ def configure(parser: Parser) -> None:
         parser.option(
             "--node-field-selector", metavar="FIELD=VALUE,...", text="only end the suspend nodes that this fits, as Failed"
         )
+    else:
+        parser.flag(
+            "--release-unproven",
+            text="let go of steps whose end nothing proves; wants --message; their locks admit nobody until `unhold`",
+        )
     parser.flag("--dry-run", text="only say which runs would be ended")
     if parser.command == "stop":
         parser.note("Running steps get the time to end; exit handlers run; then the run's locks go to the next in their queues.")
@@ -39,10 +44,12 @@ def run(args: Args) -> int:
         return asking.for_each(names, lambda _, name: f"{name} would be told to {args.command}")
 
     def end(namespace: str, name: str) -> str:
-        values = {"namespace": namespace, "run": name, "message": args.text("message")}
+        values: dict[str, object] = {"namespace": namespace, "run": name, "message": args.text("message")}
         if args.command == "stop":
             values["selector"] = args.text("node-field-selector")
         is_terminate = args.command == "terminate"
+        if is_terminate and args.flag("release-unproven"):
+            values["release_unproven"] = True
         answer = asking.act(args, "terminate", values) if is_terminate else asking.ask(args, args.command, **values)
         return f"{name}: {answer.get('message') or args.command}"
 

@@ -11,6 +11,7 @@ import time
 from reconciler.cli.context import say
 from reconciler.errors import LineclearError, NotFound, TimedOut, Transient, UsageError
 from reconciler.home import Home
+from reconciler.store.unknown import HOLDER_UNKNOWN
 from reconciler.views.clean import clean
 
 TYPE_CHECKING = False
@@ -232,6 +233,7 @@ class _Watch:
                 self._ask("terminate")
             elif self._wanted:
                 self._ask(self._wanted)
+            self._refuse_unknown()
             if self._is_hopeless(self._signals + (late is not None)):
                 self._give_up(late)
             waits = [self._display.pause_s]
@@ -262,6 +264,17 @@ class _Watch:
         if since is None or not self._asked:
             return False
         return wishes > 1 or time.monotonic() >= max(since, self._asked_at) + _GIVE_UP_AFTER_S
+
+    def _refuse_unknown(self) -> None:
+        """Raises LineclearError once nothing can tell how a step ended: nobody is there to be asked, and the home is private."""
+        message = "" if self._row is None else str(self._row["message"])
+        if message.startswith(HOLDER_UNKNOWN):
+            self._shot.abandon()
+            self._reader.close()
+            name = "" if self._row is None else self._row["name"]
+            raise LineclearError(
+                f"could not tell how {name} ended: {message}; what could be found of it was killed; look for what may be left"
+            )
 
     def _give_up(self, late: TimedOut | None) -> None:
         self._shot.abandon()

@@ -106,7 +106,7 @@ class Loop:
         with self.writer.write(to_text(self._clock.now())):
             for attempt in attempts.active_attempts(self.writer):
                 runs.set_node_message(self.writer, attempt.node_id, "ended by lineclear down --kill-steps")
-                request_stop(self.writer, attempt.node_id, "stop")
+                request_stop(self.writer, attempt.node_id, "kill" if attempt.is_unknown else "stop")
         self._sweep_at = self._clock.now()
 
     def _context(self, now: datetime) -> Context:

@@ -48,7 +48,9 @@ class Orphan:
     def stop(self, grace_s: float) -> None:
         """Ask what can be found to end; `look` kills what is left of it after the grace."""
         kill_at = self._clock.monotonic() + grace_s
-        if self._kill_at is None and grace_s > 0:
+        if grace_s <= 0:
+            self.end_found()
+        elif self._kill_at is None:
             self._signal(signal.SIGTERM)
             self._signal(signal.SIGCONT)
         self._stopped = True
@@ -75,7 +77,7 @@ class Orphan:
         return unknown if self._told.evidence else replace(unknown, state="alive", evidence="processes are in its control group")
 
     def end_found(self) -> None:
-        """Kill what can be found, for good: nobody waits for a proof any more."""
+        """Kill what can be found."""
         if self._group:
             groups.kill(self._group, self._group_id)
         self._signal(signal.SIGKILL)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from reconciler.store.unknown import NODE_MESSAGE, OF_CLAIM
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _sqlite3 import Row
@@ -24,7 +26,7 @@ SELECT lock_id, waiting, (SELECT requested_at FROM claim WHERE claim.id = longes
 FROM (SELECT lock_id, count(*) AS waiting, min(claim_id) AS longest
   FROM claim_lock WHERE state = 'waiting' AND nested = 0 GROUP BY lock_id)"""
 _SUFFIX = "SELECT id, key FROM lock WHERE name = :name OR substr(key, -length(:tail)) = :tail ORDER BY key"
-_PARTY = """
+_PARTY = f"""
 SELECT claim.id AS claim_id, claim.level, claim.state, claim.epoch, claim.priority, claim.queue_order, claim.requested_at,
   claim.granted_at, claim.wait_until, claim.overtaken, claim.run_id, claim.node_id, claim_lock.lock_id, claim_lock.template,
   claim_lock.resolved_json, claim_lock.units,
@@ -33,7 +35,8 @@ SELECT claim.id AS claim_id, claim.level, claim.state, claim.epoch, claim.priori
   CASE WHEN run.origin = 'hold' THEN run.annotations_json END AS hold_json,
   CASE WHEN run.origin = 'hold' THEN ifnull(run.until_at,
     (SELECT min(wake_at) FROM node AS pause WHERE pause.run_id = run.id AND pause.finished_at IS NULL)) END AS hold_until,
-  node.name AS node, node.display, node.phase AS node_phase, node.finished_at AS node_finished_at
+  node.name AS node, node.display, node.phase AS node_phase, node.finished_at AS node_finished_at,
+  CASE WHEN claim.state = 'held' THEN ({OF_CLAIM}) END AS unknown
 FROM claim_lock JOIN claim ON claim.id = claim_lock.claim_id
   LEFT JOIN run ON run.id = claim.run_id LEFT JOIN node ON node.id = claim.node_id
 """
@@ -97,8 +100,9 @@ WHERE claim_lock.claim_id = :claim AND claim_lock.lock_id <> :lock ORDER BY lock
 _BEFORE_BOOT = """
 SELECT attempt.run_id, ifnull(nullif(ltrim(node.name, '.'), ''), node.display) FROM attempt JOIN node ON node.id = attempt.node_id
 WHERE attempt.state IN ('intended', 'live') AND attempt.boot_id NOT IN ('', :boot)"""
-_LIVE_ON = """
-SELECT attempt.id, attempt.state, attempt.boot_id, attempt.pid, node.name AS node, node.display, node.started_at, node.message
+_LIVE_ON = f"""
+SELECT attempt.id, attempt.state, attempt.boot_id, attempt.pid, node.name AS node, node.display, node.started_at, {NODE_MESSAGE},
+  attempt.unknown_at, attempt.unknown
 FROM attempt JOIN node ON node.id = attempt.node_id
 WHERE attempt.run_id = :run AND attempt.state IN ('intended', 'live') ORDER BY attempt.id"""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from reconciler.model.hindered import WAITS_FOR_MACHINE
+from reconciler.store.unknown import COUNT
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -37,6 +38,11 @@ def count_steps(reader: Reader) -> tuple[int, int, int]:
     """How many processes are to be running, how many steps wait for a slot, and how many of the first for the machine."""
     running, queued, hindered = reader.tuples(_STEPS)[0]
     return int(running), int(queued), int(hindered)
+
+
+def count_unknown_steps(reader: Reader) -> int:
+    """How many steps there are of which nothing proves whether their processes live."""
+    return reader.number(COUNT)
 
 
 def count_waiting_notices(reader: Reader) -> int:

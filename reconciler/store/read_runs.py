@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from reconciler.store.unknown import LIST, NODE_MESSAGE, RUN_MESSAGE
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from _sqlite3 import Row
@@ -23,23 +25,23 @@ ORDER BY id DESC LIMIT :limit"""
 _PAUSED = """(finished_at IS NULL AND (suspended = 1 OR EXISTS (SELECT 1 FROM node WHERE node.run_id = run.id
     AND node.finished_at IS NULL AND node.type = 'Suspend' AND node.phase = 'Running'))) AS is_paused"""
 _LIST = f"""
-SELECT {_PAUSED}, id, uid, namespace, name, phase, message, priority, labels_json, annotations_json, arguments_json, cron,
+SELECT {_PAUSED}, id, uid, namespace, name, phase, {RUN_MESSAGE}, priority, labels_json, annotations_json, arguments_json, cron,
   shutdown, ended_by, origin, origin_kind, origin_name, successor_of, removed, created_at, started_at, finished_at
 FROM run WHERE id < :below"""
 _OPEN = _LIST + " AND finished_at IS NULL" + _FILTER
 _KEEPING = _LIST + " AND finished_at IS NOT NULL AND id IN (SELECT run_id FROM claim_lock WHERE state = 'held')" + _FILTER
 _ENDED = _LIST + " AND finished_at IS NOT NULL AND id NOT IN (SELECT run_id FROM claim_lock WHERE state = 'held')" + _FILTER
 _RUN = f"""
-SELECT {_PAUSED}, id, uid, namespace, name, phase, message, priority, queue_order, spec_digest, labels_json, annotations_json,
-  arguments_json, cron, shutdown, ended_by, origin, origin_kind, origin_name, origin_place, commit_sha, scheduled_at,
-  successor_of, removed, created_at, started_at, finished_at, deadline_at, ttl_at, until_at, suspended, outputs_json,
-  policy, policy_group, policy_place
+SELECT {_PAUSED}, id, uid, namespace, name, phase, {RUN_MESSAGE}, priority, queue_order, spec_digest, labels_json,
+  annotations_json, arguments_json, cron, shutdown, ended_by, origin, origin_kind, origin_name, origin_place, commit_sha,
+  scheduled_at, successor_of, removed, created_at, started_at, finished_at, deadline_at, ttl_at, until_at, suspended,
+  outputs_json, policy, policy_group, policy_place
 FROM run """
 _BY_NAME = _RUN + "WHERE namespace = :namespace AND name = :name"
 _BY_ID = _RUN + "WHERE id = :id"
 _LATEST = _RUN + "WHERE :namespace IS NULL OR namespace = :namespace ORDER BY id DESC LIMIT 1"
-_NODES = """
-SELECT node.id, node.parent_id, node.name, node.display, node.type, node.template, node.phase, node.message,
+_NODES = f"""
+SELECT node.id, node.parent_id, node.name, node.display, node.type, node.template, node.phase, {NODE_MESSAGE},
   node.inputs_json, node.outputs_json, node.wake_at, node.exit_code, node.created_at, node.started_at, node.finished_at,
   node.deadline_at,
   attempt.id AS attempt_id, attempt.state AS attempt_state, attempt.pid, attempt.boot_id, attempt.queued_at, attempt.stop
@@ -112,6 +114,11 @@ def find_run_by_id(reader: Reader, run_id: int) -> Row | None:
 def find_latest_run(reader: Reader, namespace: str | None) -> Row | None:
     """The run that arrived last, or None."""
     return reader.row(_LATEST, namespace=namespace)
+
+
+def list_unknown(reader: Reader) -> list[Row]:
+    """Every step of which nothing proves whether its processes live: namespace, run, step, since, why."""
+    return reader.rows(LIST)
 
 
 def list_nodes(reader: Reader, run_id: int) -> list[Row]:

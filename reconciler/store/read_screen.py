@@ -7,6 +7,7 @@ Nothing here writes.
 from __future__ import annotations
 
 from reconciler.store.read_rest import JournalFilter
+from reconciler.store.unknown import RUN_MESSAGE
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from reconciler.store.read import Reader
 
-_CHANGING = "SELECT id, phase, message, priority, shutdown, suspended, started_at, finished_at FROM run "
+_CHANGING = f"SELECT id, phase, {RUN_MESSAGE}, priority, shutdown, suspended, started_at, finished_at FROM run "
 ID, PHASE, MESSAGE, PRIORITY, SHUTDOWN, SUSPENDED, STARTED_AT, FINISHED_AT = range(8)
 _OPEN = _CHANGING + "WHERE finished_at IS NULL ORDER BY id DESC"
 _KEEPING = (

@@ -56,7 +56,8 @@ def plan_clearing(reader: Reader, row: Row, choice: Choice, now_s: float, boot_i
         "state": found["state"],
         "verdict": found["verdict"],
         "holder": holder,
-        "steps": [{"node": node_label(step["node"], step["display"]), "pid": step["pid"]} for step in live],
+        "steps": [_step(step) for step in live],
+        "isUnproven": choice.is_unproven,
         "alsoReleased": [] if choice.is_node_only else also,
         "next": queue[0] if queue else None,
         "following": max(0, len(queue) - 1),
@@ -64,11 +65,18 @@ def plan_clearing(reader: Reader, row: Row, choice: Choice, now_s: float, boot_i
     }
 
 
+def _step(step: Row) -> dict[str, Any]:
+    unknown = {"unknown": step["unknown"]} if step["unknown_at"] is not None else {}
+    return {"node": node_label(step["node"], step["display"]), "pid": step["pid"], **unknown}
+
+
 def _refusal(choice: Choice, holder: dict[str, Any], live: list[Row]) -> str:
     """Why the daemon will not do it as things are; '' if it will, or cannot tell before it has looked at the processes."""
     if holder["verdict"] == MAINTENANCE:
         return f"{holder['run']} is a maintenance hold, which is not stuck: `lineclear unhold` ends it early"
-    if choice.is_not_stuck or choice.is_unproven or not live or holder["verdict"] not in _ALIVE:
+    if choice.is_unproven and choice.is_node_only:
+        return "--node-only and --release-unproven exclude each other: the whole run is ended on your word"
+    if choice.is_not_stuck or not live or holder["verdict"] not in _ALIVE:
         return ""
     return f"unless --not-stuck is given: {holder['run']} is not stuck, its steps are alive as far as is known"
 
@@ -131,6 +139,13 @@ def _what(plan: dict[str, Any]) -> str:
     holder = plan["holder"]
     if holder["verdict"] == HOLDING_FOR_FAILURE:
         return f"release; {holder['run']} has ended and stays {holder['phase']}"
+    unknown = ", ".join(step["node"] for step in plan["steps"] if "unknown" in step)
+    if plan["isUnproven"]:
+        whom = f"{unknown} unproven" if unknown else f"{holder['run']} unproven"
+        return f"let go of {whom}, on your word: kill what can be found; the lock admits nobody until `lineclear unhold`"
+    if unknown:
+        rest = "nothing will prove its end, so the lock stays; once you have looked: --release-unproven"
+        return f"ask what can be found of {unknown} to end; {rest}"
     steps = ", ".join(f"{step['node']} (pid {step['pid']})" if step["pid"] else step["node"] for step in plan["steps"])
     if steps:
         return f"end {steps}: ask, wait the grace time, kill, prove; then release"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from reconciler.model.hindered import WAITS_FOR_MACHINE
 from reconciler.store import read_barriers, read_locks, read_runs
+from reconciler.store.unknown import HOLDER_UNKNOWN
 from reconciler.views.instants import age, epoch_s, span, whole_seconds
 from reconciler.views.names import node_label
 
@@ -20,7 +21,7 @@ HOLDER_LOST = "holder lost"
 WINDING_UP = "being ended"
 HEALTHY = "healthy"
 MAINTENANCE = "held for maintenance"
-STUCK = frozenset({HOLDING_FOR_FAILURE, LEAKED, HOLDER_LOST})
+STUCK = frozenset({HOLDING_FOR_FAILURE, LEAKED, HOLDER_LOST, HOLDER_UNKNOWN})
 LET_GO_AT_ANY_END = ("Infrastructure", "Constraint")
 
 
@@ -48,8 +49,11 @@ def holder_verdict(holder: Row, lost: dict[int, str]) -> tuple[str, str]:
         return LEAKED, f"its run has ended {holder['phase']}" + (f" ({holder['ended_by']})" if holder["ended_by"] else "")
     if holder["run_id"] in lost:
         return HOLDER_LOST, f"its step {lost[holder['run_id']]} was started before the machine's last boot"
-    if holder["shutdown"]:
-        return WINDING_UP, f"it was told to {holder['shutdown'].lower()}"
+    told = f"it was told to {holder['shutdown'].lower()}" if holder["shutdown"] else ""
+    if holder["unknown"]:
+        return HOLDER_UNKNOWN, f"{told}, and this {holder['unknown']}" if told else str(holder["unknown"])
+    if told:
+        return WINDING_UP, told
     if holder["hold_json"]:
         return MAINTENANCE, _hold_terms(holder)
     return HEALTHY, "its run has not ended"
@@ -96,14 +100,8 @@ def doing(reader: Reader, holder: Row, now_s: float) -> str:
         left = f" {until_text(holder['hold_until'], now_s)}" if holder["hold_until"] else " when `lineclear unhold` says so"
         return f"is a maintenance hold by {owner_of(holder['hold_json'])}, over{left}: {reason_of(holder['hold_json'])}"
     live = read_locks.list_live_attempts(reader, holder["run_id"])
-    hindered = next((row["message"] for row in live if row["message"].startswith(WAITS_FOR_MACHINE)), None)
-    if hindered is not None:
-        return str(hindered)
     if live:
-        names = ", ".join(node_label(row["node"], row["display"]) for row in live[:3])
-        more = f" and {len(live) - 3} more" if len(live) > 3 else ""
-        since = live[0]["started_at"]
-        return f"runs {names}{more}" + (f" since {age(since, now_s)}" if since else "")
+        return _running(holder, live, now_s)
     waits = [row for row in read_locks.list_waited_by(reader, holder["run_id"]) if not row["nested"]]
     if waits:
         return f"waits itself for {waits[0]['key']} since {age(waits[0]['requested_at'], now_s)}"
@@ -117,6 +115,18 @@ def doing(reader: Reader, holder: Row, now_s: float) -> str:
         step = node_label(pauses[0]["name"], pauses[0]["display"])
         return f"waits for a person at {step}" if pauses[0]["type"] == "Suspend" else f"pauses before the next try of {step}"
     return "is being ended" if holder["shutdown"] else f"is {holder['phase']}"
+
+
+def _running(holder: Row, live: list[Row], now_s: float) -> str:
+    if holder["unknown"]:
+        return f"may still run: {HOLDER_UNKNOWN} {holder['unknown']}"
+    hindered = next((row["message"] for row in live if row["message"].startswith(WAITS_FOR_MACHINE)), None)
+    if hindered is not None:
+        return str(hindered)
+    names = ", ".join(node_label(row["node"], row["display"]) for row in live[:3])
+    more = f" and {len(live) - 3} more" if len(live) > 3 else ""
+    since = live[0]["started_at"]
+    return f"runs {names}{more}" + (f" since {age(since, now_s)}" if since else "")
 
 
 def _ended(reader: Reader, holder: Row, now_s: float) -> str:
@@ -151,6 +161,9 @@ def release(holder: Row, key: str, verdict: str) -> tuple[str, list[str]]:
         ways = f"when {holder['run']} is terminated, retried to a good end, or replaced by a fixed run that takes over its locks"
         take_over = f"lineclear resubmit {run} --take-over {holder['run']} --reason TEXT"
         return ways, [f"lineclear logs {run}", f"lineclear retry {run}", take_over, clear]
+    if verdict == HOLDER_UNKNOWN:
+        ways = "when a person who has looked says so, or its control group, an exit record or another boot proves the end"
+        return ways, [f"lineclear logs {run}", f"{clear} --dry-run", f"{clear} --release-unproven"]
     if verdict in STUCK:
         return "when the daemon has proof that the holder is gone, or a person clears it", [f"{clear} --dry-run", clear]
     if verdict == MAINTENANCE:

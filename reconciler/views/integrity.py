@@ -7,7 +7,7 @@ import os
 from typing import NamedTuple
 
 from reconciler.errors import Unreachable
-from reconciler.store import read_integrity
+from reconciler.store import read_integrity, read_runs
 from reconciler.store.read import Reading
 from reconciler.views.chain import check_chain, noted_heads
 from reconciler.views.graph import Graph
@@ -80,6 +80,7 @@ def check_all(reader: Reader, home: Home, *, is_served: bool) -> tuple[list[Prob
         ("journal", lambda: _journal(reader, witnesses)),
         ("repository", lambda: _repository(home)),
     ]
+    checks.append(("holder-unknown", lambda: _unknown(reader, notes)))
     for name, check in checks:
         try:
             with Reading(reader):
@@ -146,6 +147,15 @@ def _woken(reader: Reader, notes: list[str], *, is_served: bool) -> list[Problem
     return found
 
 
+def _unknown(reader: Reader, notes: list[str]) -> list[Problem]:
+    """It is no contradiction, and a person has to know it."""
+    notes += [
+        f"holder unknown since {one['since']}: {one['run']}/{one['step']}: {one['why']}; see lineclear why {one['run']}"
+        for one in read_runs.list_unknown(reader)
+    ]
+    return []
+
+
 def _records(reader: Reader, home: Home) -> list[Problem]:
     found = []
     for attempt, run in read_integrity.list_live(reader):
@@ -153,7 +163,10 @@ def _records(reader: Reader, home: Home) -> list[Problem]:
         missing = "folder" if not os.path.isdir(folder) else "" if os.path.isfile(os.path.join(folder, "record")) else "record"
         if missing:
             text = f"attempt {attempt} of run {run} is live, and its {missing} is not there: {folder}"
-            advice = "somebody removed it; look whether its process runs, end it by hand, then lineclear terminate the run"
+            advice = (
+                "somebody removed it; put it back, or look whether its process runs, end it by hand, then"
+                " lineclear terminate the run with --release-unproven"
+            )
             found.append(Problem("step-without-record", text, (f"attempt:{attempt}",), advice))
     return found
 

@@ -9,6 +9,7 @@ import json
 
 from reconciler.model.whole import WHOLE, lacking
 from reconciler.store import read_barriers, read_locks, read_runs
+from reconciler.store.unknown import HOLDER_UNKNOWN
 from reconciler.views.barriers import explain_barrier
 from reconciler.views.clean import clean
 from reconciler.views.doing import FAILED, doing, frozen_text, owner_of, reason_of, release, until_text
@@ -52,7 +53,9 @@ def explain(reader: Reader, row: Row, now_s: float, boot_id: str) -> dict[str, A
         if cycle:
             found["cycle"] = cycle
         return found
-    return found | _without_lock(reader, row, now_s)
+    live = read_locks.list_live_attempts(reader, row["id"])
+    unknown = next((step for step in live if step["unknown_at"] is not None), None)
+    return found | (_without_lock(reader, row, now_s) if unknown is None else _unknown(reader, row, unknown))
 
 
 _MEANING = {
@@ -178,6 +181,19 @@ def _without_lock(reader: Reader, row: Row, now_s: float) -> dict[str, Any]:
         text = f"{name} waits for no lock; the daemon takes it up at its next tick"
         return {"state": "not-started", "summary": text, "next": ["lineclear up"]}
     return {"state": "running", "summary": f"{name} is not waiting: it is {row['phase']}"}
+
+
+def _unknown(reader: Reader, row: Row, step: Row) -> dict[str, Any]:
+    """Nothing tells whether a process of it lives: whatever was asked of it waits for a person, or for proof."""
+    told = f"; it was told to {row['shutdown'].lower()}, which releases nothing" if row["shutdown"] else ""
+    text = (
+        f"{row['name']} is not waiting: {step['message']} (step {node_label(step['node'], step['display'])}){told};"
+        " nothing of it begins, is retried or released until a person who has looked says so, or there is proof"
+    )
+    held = [one["key"] for one in read_locks.list_held_by(reader, row["id"]) if not one["nested"]]
+    clear = f"lineclear terminate-stuck-holder {held[0]} --release-unproven" if held else ""
+    ways = [_command("logs", row, ""), clear or _command("terminate", row, " --release-unproven --message TEXT")]
+    return {"state": HOLDER_UNKNOWN.replace(" ", "-"), "summary": text, "next": ways}
 
 
 def _running(reader: Reader, row: Row, live: list[Row]) -> dict[str, Any]:
