@@ -28,8 +28,8 @@ def statements(sql: str) -> list[str]:
 
 
 def migrate(db: sqlite3.Connection, version: int) -> None:
-    """Applies every migration after `version`; a database that is not new is copied to `<file>.before-<version>` first."""
-    if version > 0:
+    """Applies every migration after `version`; a database that was used is copied to `<file>.before-<version>` first."""
+    if version > 0 and db.execute("SELECT EXISTS (SELECT 1 FROM meta)").fetchone()[0]:
         path = db.execute("PRAGMA database_list").fetchone()[2]
         db.execute("VACUUM INTO ?", (f"{path}.before-{version}",))
     migrations = Migrations("lineclear")
