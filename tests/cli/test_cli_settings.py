@@ -80,7 +80,7 @@ def test_values_are_read_with_the_line_that_they_came_from():
         ("[notify]\n\ncmd = ['x']", r"lineclear.toml:3: there is no setting 'notify.cmd'"),
         ("[notify]\ncommand = 'page ops'", r"toml:2: the setting notify.command is 'page ops': it must be a list of texts"),
         ("[notify]\ncommand = ['page', 3]", r"it must be a list of texts, the program and its arguments"),
-        ("[notify]\nevents = ['overdu']", r"toml:2: the setting notify.events is .*: held-for-a-failure, holder-unknown, overdue, "),
+        ("[notify]\nevents = ['overdu']", r"toml:2: the setting notify.events is .*: held-for-a-failure, holder-unknown, "),
         ("[notify]\nevents = 'overdue'", r"it must be a list of these"),
         ("[notify]\ntimeout_s = 0", r"the setting notify.timeout_s is 0: it must be a number, from 0.1 to 3600"),
         ("[notify]\ndisk_low_mb = 1.5", r"it must be a whole number, from 0 to 1000000000"),
