@@ -139,7 +139,7 @@ class Daemon:
             if self._ending == "kill-steps":
                 self._engine.loop.stop_everything()
                 self._ending = "drain"
-            return not self._engine.loop.has_active_attempts()
+            return self._engine.is_idle()
         return self._ending != ""
 
     def _close(self) -> None:

@@ -6,20 +6,22 @@ name only, so that who needs no repository does not pay for it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import pwd
 import select
 import signal
+import sqlite3
 import sys
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
 from reconciler.clock import Clock, local_zone
-from reconciler.errors import Refused
+from reconciler.errors import Refused, Unreachable
 from reconciler.home import Home
 from reconciler.instance import read_boot_id
 from reconciler.loop.context import Options
@@ -37,7 +39,9 @@ from reconciler.settings import Settings
 from reconciler.store import catalogue
 from reconciler.store.attempts import active_attempts
 from reconciler.store.chain import noted
+from reconciler.store.reserve import Reserve
 from reconciler.store.segments import Retention
+from reconciler.store.trouble import words
 from reconciler.store.writer import Writer, open_writer
 from reconciler.workflow.bounds import Rules
 
@@ -87,6 +91,28 @@ def _grouping(home: Home, settings: Settings) -> Grouping:
     return found
 
 
+def _open(home: Home, reserve: Reserve) -> Writer:
+    """The database, if need be with the room and the inodes of the reserve."""
+    try:
+        return open_writer(home.database)
+    except Unreachable:
+        if not reserve.give():
+            raise
+        return open_writer(home.database)
+
+
+@contextlib.contextmanager
+def _telling(home: Home) -> Iterator[None]:
+    """Says in words what keeps a home from being served."""
+    try:
+        yield
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        raise Unreachable(f"{home.database}: could not begin: {words(error)}") from error
+    except OSError as error:
+        text = f"{home.root}: could not look at the steps of an earlier daemon: {error}; mend that, and start again"
+        raise Unreachable(text) from error
+
+
 class Boundary:
     """Named points around the commit and each effect; LINECLEAR_FAILPOINT=NAME[:N] kills the process at the Nth passage."""
 
@@ -114,6 +140,7 @@ class Beside:
 
 
 SWEEP_EVERY_S = 60.0  # control groups of workers that were killed
+MB = 1_000_000
 FRAMES = 20_000  # a decision follows calls inside calls, a hundred deep, down and up again
 
 
@@ -127,7 +154,10 @@ class Engine:
         boot_id = read_boot_id()
         boundary = Boundary(os.environ)
         self.inbox = inbox
-        self.writer: Writer = open_writer(home.database)
+        reserve = Reserve(home.path("reserve"), settings.limit_reserve_mb * MB)
+        self.writer: Writer = _open(home, reserve)
+        if chores is not None:
+            reserve.keep()
         self.writer.telling, self.writer.is_counted = settings.telling, tally is not None
         grouping = _grouping(home, settings)
         self.runtime = HostRuntime(
@@ -156,13 +186,17 @@ class Engine:
             boundary=boundary,
             noticed=messenger.wake if messenger is not None else lambda: None,
             free_bytes=lambda: _free_bytes(home) if chores is not None else None,
+            give_reserve=reserve.give,
+            keep_reserve=reserve.keep,
             tally=tally or Tally(),
         )
-        self.loop = Loop(self.writer, clock, self.options, new_uid=new_uid, inbox=inbox, outside=outside)
+        with _telling(home):
+            self.loop = Loop(self.writer, clock, self.options, new_uid=new_uid, inbox=inbox, outside=outside)
         self.loop.liveness = lambda attempt: self.runtime.liveness(intent_of(home, attempt))
         self._chores = chores
         boundary("recover")
-        recover(self.writer, home, self.runtime, self.effects, clock, boot_id)
+        with _telling(home):
+            recover(self.writer, home, self.runtime, self.effects, clock, boot_id, make_room=reserve.give)
         self._clock = clock
         self._home, self._places = home, grouping.places
         self._sweep_at = clock.monotonic()
@@ -187,6 +221,13 @@ class Engine:
             self._sweep_at = self._clock.monotonic() + SWEEP_EVERY_S
             needed = [self._home.attempt(one.run_id, one.id) for one in active_attempts(self.writer)]
             sweep_leftovers(self._places, needed)
+
+    def is_idle(self) -> bool:
+        """True if no step runs: as the rows know, or, while nothing can be written down, as the runtime has seen it."""
+        try:
+            return not self.loop.has_active_attempts() or (self.loop.is_failing and self.runtime.is_idle())
+        except sqlite3.Error:
+            return self.runtime.is_idle()
 
     def wait(self, poll: select.poll, limit_s: float) -> None:
         """Waits for the next reason to tick, at most `limit_s`."""

@@ -197,6 +197,12 @@ KEYS = (
         check=checks.number(1, 3600),
     ),
     Key(
+        name="limits.reserve_mb",
+        attribute="limit_reserve_mb",
+        meaning="megabytes that the home holds back, to write down on a full disk what is ended; 0: none",
+        check=checks.number(0, 10_000, whole=True),
+    ),
+    Key(
         name="journal.keep_days",
         attribute="journal_days",
         meaning="how long the journal is kept, in days; longer while what it tells of is still held or waited for",

@@ -69,6 +69,7 @@ class Settings:
     limit_connections: int = 64
     limit_documents: int = 20_000
     limit_check_s: float = 60.0
+    limit_reserve_mb: int = 8
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -1,4 +1,4 @@
-"""`cron`: list and show CronWorkflows, what was decided about each tick; suspend, resume, trigger."""
+"""`cron`: list and show CronWorkflows, what was decided about each tick; suspend, resume, trigger, reset."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from reconciler.cli.options import Args, Parser
 
-_ACTIONS = ("list", "get", "ticks", "suspend", "resume", "trigger")
+_ACTIONS = ("list", "get", "ticks", "suspend", "resume", "trigger", "reset")
 _TICKS = 50
 
 
@@ -28,7 +28,8 @@ def configure(parser: Parser) -> None:
     parser.option("--limit", metavar="N", text=f"how many ticks; default {_TICKS}")
     parser.note(
         "Every instant is decided once: ran, forbidden, replaced, suspended, missed, caught-up, when-false, stopped or error.\n"
-        "suspend overrides the definition in Git until resume, or until a push changes the schedule."
+        "suspend overrides the definition in Git until resume, or until a push changes the schedule.\n"
+        "reset has it go on from now, whatever it has decided: for a cron that is silent after the clock was wrong."
     )
 
 
@@ -37,7 +38,7 @@ def run(args: Args) -> int:
     action, name = args.text("ACTION", "list"), args.text("NAME").removeprefix("cronworkflow/")
     if action != "list" and not name:
         raise UsageError(f"cron {action} wants a CronWorkflow's name; `lineclear cron list` shows them")
-    if action in ("suspend", "resume", "trigger"):
+    if action in ("suspend", "resume", "trigger", "reset"):
         return _ask(args, action, name)
     if action == "ticks":
         return _ticks(args, name)

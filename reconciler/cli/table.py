@@ -40,7 +40,7 @@ GROUPS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
     (
         "Crons and Git",
         {
-            "cron": ("cron", "list and show crons and their ticks; suspend, resume, trigger"),
+            "cron": ("cron", "list and show crons and their ticks; suspend, resume, trigger, reset"),
             "sync": ("sync", "show what was applied from Git; apply now; approve a held revision"),
             "plan": ("plan", "say what a commit or folder would do if it were pushed"),
             "lint": ("lint", "check manifests without a daemon"),

@@ -146,6 +146,7 @@ FIELDS: Mapping[str, Mapping[str, Check]] = {
     "node_set": {**_NODES, "phase": _NAME, "outputs": _pairs(LONGEST_VALUE)},
     "retry": _RUN,
     "delete": {**_RUN, "force": _flag},
+    "cron_reset": _CRON,
     "cron_suspend": _CRON,
     "cron_resume": _CRON,
     "cron_trigger": _NEW,

@@ -87,6 +87,7 @@ class Context:
     since: str = ""
     spent: int = 0
     draining: bool = False  # nothing begins any more
+    is_short: bool = False  # no room on the disk: only what ends something is done
     offline: bool = False  # no daemon: recovery, termination and release only
     liveness: Callable[[AttemptState], Liveness] | None = None
     boundary: Callable[[str], None] = lambda _point: None

@@ -9,15 +9,16 @@ import json
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
 from reconciler.cron.ticks import decide_ticks, history_to_remove, run_name
-from reconciler.errors import InvariantViolated, LineclearError
+from reconciler.errors import InvariantViolated, LineclearError, Refused
 from reconciler.loop.concurrency import active_runs, describe
 from reconciler.loop.context import Context
 from reconciler.loop.due import remove_run
 from reconciler.loop.submit import Draft, Order, draft, make, source_of
-from reconciler.loop.telling import tell_cron_error, tell_cron_set_aside
+from reconciler.loop.telling import tell_cron_error, tell_cron_set_aside, tell_cron_set_back
 from reconciler.loop.written import Written
 from reconciler.manifest import parse_file
 from reconciler.model.concurrency import ConcurrencyPolicy, PolicyRule, group_of_definition
@@ -27,6 +28,7 @@ from reconciler.model.state import RunId, RunState
 from reconciler.store import catalogue, crons
 
 log = logging.getLogger(__name__)
+AHEAD = timedelta(hours=1)  # what a cron has decided lies no further ahead of the clock than this
 
 
 def pass_crons(ctx: Context) -> None:
@@ -58,6 +60,7 @@ def cron_spec(body: Mapping[str, object], *, suspended: bool | None) -> CronSpec
 
 
 def _look(ctx: Context, row: crons.CronRow, spec: CronSpec, definition: catalogue.Definition) -> None:
+    row = _come_back(ctx, row)
     facts = TickFacts(
         watermark=None if row.watermark is None else from_text(row.watermark),
         since=from_text(row.since),
@@ -74,11 +77,37 @@ def _look(ctx: Context, row: crons.CronRow, spec: CronSpec, definition: catalogu
     _carry_out(ctx, row, definition, drafted, plan)
 
 
+def _come_back(ctx: Context, row: crons.CronRow) -> crons.CronRow:
+    """The row as it is, or begun anew now if an instant in it lies further ahead than AHEAD: a clock was wrong once.
+
+    What was decided for instants that are still to come stays decided: each has its row.
+    """
+    latest = max(row.watermark or "", row.since, row.resumed_at or "")
+    if latest <= to_text(ctx.at + AHEAD):
+        return row
+    text = f"its record went up to {latest[:19]}Z: the clock was ahead; it goes on from now"
+    log.warning("cron %s/%s comes back: %s", row.namespace, row.name, text, extra={"action": "cron"})
+    tell_cron_set_back(ctx.writer, row, text)
+    return crons.begin_anew(ctx.writer, row, text)
+
+
+def reset(ctx: Context, definition: catalogue.Definition) -> str:
+    """Has the cron go on from now, whatever it had decided; what came of it, for people. Raises Refused if it never was seen."""
+    row = crons.find(ctx.writer, definition.namespace, definition.name)
+    if row is None:
+        raise Refused(f"{definition.name} was never looked at: there is nothing to reset")
+    crons.begin_anew(ctx.writer, row, "by hand")
+    was = f"it had decided everything up to {row.watermark[:19]}Z" if row.watermark else "it had decided nothing yet"
+    return f"{definition.name} goes on from now: {was}; no instant is decided twice"
+
+
 def _carry_out(
     ctx: Context, row: crons.CronRow, definition: catalogue.Definition, drafted: Draft | LineclearError | None, plan: TickPlan
 ) -> None:
     """Records what was decided about each tick, with the run of the one that has one."""
     for record in plan.records:
+        if crons.is_decided(ctx.writer, row, to_text(record.last_at)):  # by a clock that was ahead
+            continue
         name, decision, reason = "", record.decision, record.reason
         if record.creates_run:
             order = Order(name=run_name(row.name, record.last_at), scheduled_at=to_text(record.last_at))

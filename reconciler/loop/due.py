@@ -16,6 +16,7 @@ from reconciler.store.writer import Writer
 from reconciler.workflow.bounds import AT_ONCE
 
 log = logging.getLogger(__name__)
+FIRST, LAST = "1970-01-01T00:00:00.000000Z", "9999-12-31T00:00:00.000000Z"
 _NEXT = (
     "SELECT min(at) FROM ("
     " SELECT min(deadline_at) AS at FROM run WHERE deadline_at > :after AND finished_at IS NULL"
@@ -55,6 +56,7 @@ _LIMITS = (  # table, key, column, which rows are still open
     ("claim_lock", "claim_id, lock_id", "due_at", "state = 'held'"),
     ("claim", "id", "overdue_at", "state = 'held'"),
     ("notice", "id", "next_at", "state = 'waiting'"),
+    ("notice", "id", "tried_at", "state = 'waiting'"),
 )
 
 
@@ -116,13 +118,21 @@ def pass_journal(ctx: Context) -> bool:
         return False
 
 
-def shift_limits(writer: Writer, drift: timedelta) -> None:
-    """Moves every deadline and end that is still to come by the drift of the wall clock."""
+def shift_limits(writer: Writer, drift: timedelta, *, is_guess: bool = False) -> None:
+    """Moves every deadline and end that is still to come by the drift of the wall clock; `is_guess`: nobody knows all of it."""
     for table, key, column, is_open in _LIMITS:
         rows = writer.db.execute(f"SELECT {key}, {column} FROM {table} WHERE {column} IS NOT NULL AND {is_open}").fetchall()
         for *row_id, at in rows:
-            moved = to_text(from_text(at) + drift)
+            moved = moved_text(at, drift)
             which = ", ".join("?" * len(row_id))
             writer.db.execute(f"UPDATE {table} SET {column} = ? WHERE ({key}) = ({which})", (moved, *row_id))
     writer.seen_runs.clear()
-    writer.journal("clock.moved", detail={"seconds": drift.total_seconds()})
+    writer.journal("clock.moved", detail={"seconds": drift.total_seconds(), **({"guess": True} if is_guess else {})})
+
+
+def moved_text(at: str, drift: timedelta) -> str:
+    """An instant moved, or the first or last there is if that lies beyond."""
+    try:
+        return to_text(from_text(at) + drift)
+    except OverflowError:
+        return FIRST if drift < timedelta(0) else LAST

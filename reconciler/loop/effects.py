@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
 from reconciler.errors import LineclearError
@@ -86,6 +86,14 @@ class Effects:
         for sha in commits:
             if not os.path.isdir(self._around.home.tree(sha)):
                 self._want_tree(sha)
+
+    def stop_unwritten(self, stops: Mapping[int, str]) -> None:
+        """Passes on what could not be committed for want of room: who fills the disk must not be kept alive by that."""
+        for attempt, how in stops.items():
+            try:
+                (self._runtime.kill if how == "kill" else self._runtime.stop)(AttemptId(attempt))
+            except (LineclearError, OSError):
+                log.exception("an effect failed", extra={"action": "effect", "attempt": attempt})
 
     def take_failed(self) -> list[Observation]:
         """Attempts that could not even be described to the runtime: they never began."""

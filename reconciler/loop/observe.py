@@ -11,7 +11,9 @@ from reconciler.model.attempt import Exited, Hindered, HolderFound, HolderUnknow
 from reconciler.model.state import NO_OUTPUTS, AttemptPhase, AttemptState, NodeState, Outputs
 from reconciler.runtime.faults import MachineFault
 from reconciler.store import attempts, notices, runs
+from reconciler.store.apply import request_stop
 from reconciler.store.nodes import StoredNodes
+from reconciler.store.writer import Writer
 
 log = logging.getLogger(__name__)
 COMMAND_NOT_FOUND = 64
@@ -111,3 +113,10 @@ def _outputs(ctx: Context, attempt: AttemptState, node: NodeState) -> tuple[Outp
         if not attempt.stop:
             raise
         return NO_OUTPUTS, str(fault)
+
+
+def ask_all_to_end(writer: Writer) -> None:
+    """Asks every process that is to be running to end."""
+    for attempt in attempts.active_attempts(writer):
+        request_stop(writer, attempt.node_id, "kill" if attempt.is_unknown else "stop")
+        runs.set_node_message(writer, attempt.node_id, "ended by lineclear down --kill-steps")

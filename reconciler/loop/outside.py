@@ -25,6 +25,7 @@ class Outside:
     """The loop's way out: told after the commit. `applied` a live SHA; `offer_again` hand the head over once more.
 
     `noticed`: the outbox has changed. `free_bytes` is the room on the home's disk, None if nobody watches it or it is not known.
+    `give_reserve` makes room for what ends something, True if it could; `keep_reserve` is True once the reserve is whole again.
     """
 
     applied: Callable[[str], None]
@@ -33,4 +34,6 @@ class Outside:
     boundary: Callable[[str], None]
     noticed: Callable[[], None] = lambda: None
     free_bytes: Callable[[], int | None] = lambda: None
+    give_reserve: Callable[[], bool] = lambda: False
+    keep_reserve: Callable[[], bool] = lambda: True
     tally: Tally = field(default_factory=Tally)

@@ -292,6 +292,11 @@ def do_cron_resume(ctx: Context, args: Args) -> Answer:
     return {"message": f"{cron.name} is resumed"}
 
 
+def do_cron_reset(ctx: Context, args: Args) -> Answer:
+    """Has a cron go on from now."""
+    return {"message": cron_runs.reset(ctx, _cron(ctx, args))}
+
+
 def do_cron_trigger(ctx: Context, args: Args) -> Answer:
     """Starts a run now, under the cron's own policy."""
     return {"runs": [cron_runs.trigger(ctx, _cron(ctx, args), _order(args, None)).id]}
@@ -322,6 +327,7 @@ VERBS: Mapping[str, Callable[[Context, Args], Answer]] = {
     "delete": do_delete,
     "cron_suspend": do_cron_suspend,
     "cron_resume": do_cron_resume,
+    "cron_reset": do_cron_reset,
     "cron_trigger": do_cron_trigger,
     "limit_set": limits.set_limit,
     "limit_delete": limits.delete_limit,

@@ -57,7 +57,7 @@ def slot_pass(ctx: Context) -> None:
     writer.marks.slots = False
     active = attempts.active_attempts(writer)
     free = ctx.options.parallelism - len(active)
-    if free <= 0 or ctx.draining:
+    if free <= 0 or ctx.draining or ctx.is_short:
         return
     for attempt in _next_attempts(ctx, active, free):
         is_reserved = ctx.reserve(attempt)

@@ -64,6 +64,13 @@ def tell_cron_set_aside(writer: Writer, row: crons.CronRow, reason: str) -> None
     notices.post(writer, NoticeKind.CRON_ERROR, f"{row.namespace}/{row.name} {writer.now}", detail)
 
 
+def tell_cron_set_back(writer: Writer, row: crons.CronRow, why: str) -> None:
+    """Tells that a cron was silent for a clock that was ahead, and comes back."""
+    text = f"cron {row.namespace}/{row.name} comes back: {why}"
+    detail = {"text": text, "namespace": row.namespace, "cron": row.name, "due": None, "reason": why}
+    notices.post(writer, NoticeKind.CRON_ERROR, f"{row.namespace}/{row.name} {writer.now} reset", detail)
+
+
 # overdue holders ---------------------------------------------------------------------------------------------------------------
 
 

@@ -14,36 +14,37 @@ from typing import Any, assert_never
 
 from reconciler.clock import Clock, from_text, to_text
 from reconciler.errors import LineclearError, Transient
+from reconciler.loop.answers import Answers
+from reconciler.loop.awake import Awake
 from reconciler.loop.context import Context, Options, Specs
 from reconciler.loop.crons import pass_crons
 from reconciler.loop.deciding import has_more, pass_slices
-from reconciler.loop.due import next_due, pass_deadlines, pass_journal, pass_ttl, shift_limits
+from reconciler.loop.due import next_due, pass_deadlines, pass_journal, pass_ttl
 from reconciler.loop.effects import Effects
 from reconciler.loop.ended import after_ends
 from reconciler.loop.holds import pass_holds_until
 from reconciler.loop.inbox import Inbox, Look, Noted, Ping, Pushed, Request, Told, Work
-from reconciler.loop.observe import take_over
+from reconciler.loop.observe import ask_all_to_end, take_over
 from reconciler.loop.outside import Outside, RuntimeEnds
 from reconciler.loop.patience import pass_holds, pass_patience
 from reconciler.loop.requests import handle, record_refusal
 from reconciler.loop.revision import Applied, apply_revision, note_missing, note_read, note_source
+from reconciler.loop.room import Room, check_room
 from reconciler.loop.settle import mark_everything, settle
 from reconciler.loop.telling import look_around, pass_overdue, take_told, tell_sync_failed
-from reconciler.loop.waiting import waiting_text
+from reconciler.loop.tick_work import TickWork
 from reconciler.model.attempt import AttemptId, End, Hindered, Liveness, Observation, Started
 from reconciler.model.source import BranchMissing, BranchRead, Revision
-from reconciler.model.state import RULES, AttemptState, RunId
+from reconciler.model.state import AttemptState, RunId
 from reconciler.store import attempts, catalogue, runs
-from reconciler.store.apply import request_stop
 from reconciler.store.freezes import look_at_windows
 from reconciler.store.moves import counted
+from reconciler.store.trouble import words
 from reconciler.store.writer import Writer
 
 log = logging.getLogger(__name__)
 SWEEP_EVERY = timedelta(minutes=10)
 STARTED_AFTER = timedelta(milliseconds=200)
-PUSH_WAIT = timedelta(seconds=30)
-DRIFT = timedelta(seconds=2)
 LOOK_EVERY_S = 5.0  # a clock that was set is noticed within this time; an idle look is one indexed read
 RETRY_AFTER = timedelta(seconds=1)
 
@@ -66,8 +67,11 @@ class Loop:
         self._hindered: dict[AttemptId, str] = {}  # what was told last of each attempt that waits for the machine
         self._started: dict[AttemptId, Started] = {}
         self._started_at: datetime | None = None
-        self._last: tuple[str, Mapping[str, Any]] = ("", {})  # what came of the last revision: a push may ask later
-        self._pushes: list[tuple[datetime, Pushed]] = []
+        self._answers = Answers(writer, outside)
+        self._room = Room(outside)
+        self._awake = Awake(writer, clock, options.boot_id)
+        self._is_stopping = False  # every process is to end: the daemon goes down without them
+        self._told_failure = ""  # what the last tick failed with, if it did
         self._sweep_at = clock.now()
         self._looked_at = ""
         self._due: str | None = None  # None: ask; '': nothing is planned
@@ -76,7 +80,6 @@ class Loop:
         self.draining = False
         self.offline = False
         self._has_more = False  # a large run can go on: its next slice is due at once
-        self._last_look = (clock.now(), clock.monotonic())
 
     def pause_s(self) -> float:
         """Seconds until time itself brings something; never more than until the next sweep."""
@@ -84,11 +87,16 @@ class Loop:
             return 0.0
         now = self._clock.now()
         waits = [(self._sweep_at - now).total_seconds()]
+        if self._told_failure:
+            return max(0.0, min(*waits, LOOK_EVERY_S))
         due = self._next_due(self._context(now))
         if due is not None:
             waits.append((from_text(due) - now).total_seconds())
         if self._again_at is not None:
             waits.append((self._again_at - now).total_seconds())
+        room_s = self._room.pause_s(now)
+        if room_s is not None:
+            waits.append(room_s)
         if self._started_at is not None:
             waits.append((self._started_at + STARTED_AFTER - now).total_seconds())
         return max(0.0, min(*waits, LOOK_EVERY_S))
@@ -102,12 +110,14 @@ class Loop:
         return runs.any_ending(self.writer)
 
     def stop_everything(self) -> None:
-        """Asks every running process to end: the daemon is to go down without them."""
-        with self.writer.write(to_text(self._clock.now())):
-            for attempt in attempts.active_attempts(self.writer):
-                runs.set_node_message(self.writer, attempt.node_id, "ended by lineclear down --kill-steps")
-                request_stop(self.writer, attempt.node_id, "kill" if attempt.is_unknown else "stop")
+        """Has every running process asked to end, in the next tick: the daemon is to go down without them."""
+        self._is_stopping = True
         self._sweep_at = self._clock.now()
+
+    @property
+    def is_failing(self) -> bool:
+        """True while nothing can be committed."""
+        return bool(self._told_failure)
 
     def _context(self, now: datetime) -> Context:
         return Context(
@@ -119,6 +129,7 @@ class Loop:
             since=self._looked_at,
             draining=self.draining or self.offline,
             offline=self.offline,
+            is_short=self._room.is_short,
             liveness=self.liveness,
             boundary=self._outside.boundary,
         )
@@ -134,47 +145,70 @@ class Loop:
                 message.answer()
             else:
                 messages.append(message)
+        if self._awake.look(now):
+            self._forget_wall(now)
+        if self._room.look(now):
+            self._sweep_at = now
+            self._outside.offer_again()
         ctx = self._context(now)
         ctx.collect = lambda attempt, node: effects.collect(ctx, attempt, node)
         ctx.reserve = effects.reserve
-        if to_text(now) < self._looked_at:  # the clock went back: what is due is not what it was
-            self._looked_at, self._sweep_at, self._due = "", now, None
         due = self._next_due(ctx)
         is_due = due is not None and due <= to_text(now)
         lazy = self._started_at is not None and now >= self._started_at + STARTED_AFTER
         sweep = now >= self._sweep_at
-        drift = self._drift(now)
-        stale = bool(self._pushes) and now - self._pushes[0][0] > PUSH_WAIT
-        if drift:
-            self._shift(ctx, drift)
-        if not (stale or ends or messages or is_due or lazy or sweep or self._has_more):
+        if not (self._answers.are_stale(now) or ends or messages or is_due or lazy or sweep or self._has_more):
             return
         self._outside.boundary("before-tick")
         if ends:
             self._outside.boundary("ends")
+        work = TickWork(ends=ends, messages=messages, is_sweep=sweep)
+        if self._commit(ctx, work, effects):
+            self._follow(ctx, work, runtime, effects)
+
+    def _forget_wall(self, now: datetime) -> None:
+        """The clock was set: what was planned by it is looked at now."""
+        self._looked_at, self._sweep_at, self._due = "", now, None
+        self._again_at = now if self._again_at is not None else None
+        self._started_at = now if self._started_at is not None else None
+        self._answers.move(self._awake.drift)
+        self._room.forget_wall(now)
+
+    def _commit(self, ctx: Context, work: TickWork, effects: Effects) -> bool:
+        """Transacts; a disk that is full gets the home's reserve, once. False if nothing was written."""
+        pushes = self._answers.pushes
+        for is_last in (False, True):
+            self._answers.pushes = list(pushes)
+            try:
+                self._transact(ctx, work)
+            except (sqlite3.Error, LineclearError, UnicodeDecodeError) as error:
+                effects.stop_unwritten(self._to_stop())
+                work.restart()
+                if is_last or not self._room.give(error, ctx.at):
+                    self._answers.pushes = list(pushes)
+                    self._fail(work, error)
+                    return False
+                ctx.is_short = True
+            else:
+                return True
+        return False
+
+    def _to_stop(self) -> Mapping[int, str]:
+        """What was asked to end in a tick that could not be committed."""
+        if not self._is_stopping:
+            return self.writer.unwritten
         try:
-            self._transact(ctx, ends, messages, sweep=sweep, runtime=runtime, effects=effects)
-        except (sqlite3.Error, LineclearError) as error:
-            self._fail(ends, messages, error)
-
-    def _drift(self, now: datetime) -> timedelta:
-        """How far the wall clock has left the awake time since the last look: it was set, or the machine slept."""
-        wall, awake = self._last_look
-        self._last_look = (now, self._clock.monotonic())
-        drift = (now - wall) - timedelta(seconds=self._last_look[1] - awake)
-        return drift if abs(drift) > DRIFT else timedelta(0)
-
-    def _shift(self, ctx: Context, drift: timedelta) -> None:
-        """Limits count awake time: they move with the clock. Schedules are wall time and stay."""
-        log.warning("the clock moved by %s s", drift.total_seconds(), extra={"action": "clock"})
-        with self.writer.write(to_text(ctx.at)):
-            shift_limits(self.writer, drift)
-        self._due = None
+            return dict.fromkeys((attempt.id for attempt in attempts.active_attempts(self.writer)), "stop")
+        except sqlite3.Error:
+            return self.writer.unwritten
 
     def _next_due(self, ctx: Context) -> str | None:
         """What time brings next: asked once after each transaction, for nothing else can change it."""
         if self._due is None:
-            self._due = next_due(ctx, self._looked_at) or ""
+            try:
+                self._due = next_due(ctx, self._looked_at) or ""
+            except sqlite3.Error:
+                return to_text(ctx.at)  # the tick tells what is wrong
         return self._due or None
 
     def _sort(self, observations: Iterable[Observation], now: datetime) -> list[Observation]:
@@ -198,57 +232,72 @@ class Loop:
             self._started_at = None
         return ends
 
-    def _transact(
-        self, ctx: Context, ends: list[Observation], messages: list[Work], *, sweep: bool, runtime: RuntimeEnds, effects: Effects
-    ) -> None:
-        answers: list[Callable[[], None]] = []
-        removed: list[RunId] = []
-        applied: list[Applied] = []
-        is_behind = False
-        free_bytes = self._outside.free_bytes() if sweep else None
+    def _transact(self, ctx: Context, work: TickWork) -> None:
+        free_bytes = self._outside.free_bytes() if work.is_sweep else None
         with self.writer.write(to_text(ctx.at)):
-            if sweep:
-                is_behind = not ctx.offline and pass_journal(ctx)
+            if self._is_stopping:  # first, for the stops count even if the rest finds no room
+                ask_all_to_end(self.writer)
+            self._awake.shift(self.writer, sweep=work.is_sweep)
+            if work.is_sweep:
+                work.is_behind = not ctx.offline and pass_journal(ctx)
                 mark_everything(ctx)
                 look_around(self.writer, free_bytes)
-            later = take_over(ctx, [*self._started.values(), *ends])
-            for message in messages:
-                self._take(ctx, message, answers, applied, removed)
+            if work.is_sweep or ctx.is_short:
+                self._room.note(self.writer)
+            work.later = take_over(ctx, [*self._started.values(), *work.ends])
+            for message in work.messages:
+                self._take(ctx, message, work)
             pass_deadlines(ctx)
             pass_holds_until(ctx)
-            look_at_windows(ctx.writer, everywhere=sweep)
+            look_at_windows(ctx.writer, everywhere=work.is_sweep)
             pass_slices(ctx)
             settle(ctx)
             pass_holds(ctx)
             if not ctx.offline:
                 pass_patience(ctx)
-                pass_crons(ctx)
-                removed += pass_ttl(ctx)
+                if not ctx.is_short:
+                    pass_crons(ctx)
+                work.removed += pass_ttl(ctx)
             settle(ctx)
             while self.writer.marks.ended:
-                removed += after_ends(ctx)
+                work.removed += after_ends(ctx)
                 settle(ctx)
             pass_overdue(ctx)
-            is_left = has_more(ctx)
-            commits, self.writer.marks.commits = self.writer.marks.commits, {}
+            work.is_left = has_more(ctx)
+            work.commits, self.writer.marks.commits = self.writer.marks.commits, {}
             self._outside.boundary("before-commit")
         self._outside.boundary("after-commit")
+
+    def _follow(self, ctx: Context, work: TickWork, runtime: RuntimeEnds, effects: Effects) -> None:
+        """What comes after the commit; an error here loses nothing: it is done again, from the rows."""
+        self._awake.committed()
         self._started.clear()
         self._started_at = None
-        self._kept, self._again_at = later, ctx.at + RETRY_AFTER if later else None
-        self._looked_at, self._due, self._has_more = to_text(ctx.at), None, is_left
+        self._kept, self._again_at = work.later, ctx.at + RETRY_AFTER if work.later else None
+        self._looked_at, self._due, self._has_more = to_text(ctx.at), None, work.is_left
+        self._is_stopping = False
+        if self._told_failure:
+            self._told_failure = ""
+            log.info("ticks are committed again", extra={"action": "tick"})
         self._after_commit()
-        if sweep:
-            self._sweep_at = ctx.at + (RETRY_AFTER if is_behind else SWEEP_EVERY)
-        runtime.acknowledge([seen.attempt_id for seen in ends if isinstance(seen, End) and seen not in later])
-        effects.act(self._context(ctx.at), removed)
+        if work.is_sweep:
+            self._sweep_at = ctx.at + (RETRY_AFTER if work.is_behind else SWEEP_EVERY)
+        known = (seen for seen in work.ends if isinstance(seen, End) and seen not in work.later)
+        try:
+            runtime.acknowledge([seen.attempt_id for seen in known])
+            effects.act(self._context(ctx.at), work.removed)
+        except (sqlite3.Error, OSError):
+            log.exception("the effects of a tick failed; they are tried again", extra={"action": "effect"})
+            effects.is_behind = True
         if effects.is_behind:
             self._sweep_at = ctx.at + RETRY_AFTER
-        for answer in answers:
-            ctx.boundary("answer")
-            answer()
-        self._tell(ctx, applied)
-        effects.prepare(commits)
+        self._answers.draining = self.draining
+        self._answers.give(work.answers)
+        try:
+            self._answers.tell(ctx.at, work.applied)
+        except (sqlite3.Error, OSError):
+            log.exception("a push could not be answered", extra={"action": "answer"})
+        effects.prepare(work.commits)
 
     def _after_commit(self) -> None:
         """Has sent what is to be told, and counts what happened: not before it has."""
@@ -259,24 +308,24 @@ class Loop:
             marks.notices = False
             self._outside.noticed()
 
-    def _take(
-        self, ctx: Context, message: Work, answers: list[Callable[[], None]], applied: list[Applied], removed: list[RunId]
-    ) -> None:
+    def _take(self, ctx: Context, message: Work, work: TickWork) -> None:
         match message:
             case Request():
-                answers.append(self._request(ctx, message, removed))
+                work.answers.append(self._request(ctx, message, work.removed))
             case Pushed():
-                self._pushes.append((ctx.at, message))
+                self._answers.pushes.append((ctx.at, message))
                 self._outside.look_at_git()
+            case Revision() if ctx.is_short:
+                log.warning("a commit waits for room on the disk", extra={"action": "revision", "commit": message.sha})
             case Revision():
                 ctx.boundary("observe")
-                applied.append(self._apply(ctx, message))
+                work.applied.append(self._apply(ctx, message))
             case BranchMissing():
                 note_missing(ctx, message)
-                applied.append(Applied(sha=message.head, state="not read", lines=(message.reason,)))
+                work.applied.append(Applied(sha=message.head, state="not read", lines=(message.reason,)))
             case BranchRead():
                 note_read(ctx, message)
-                self._last = ("", {})
+                self._answers.forget_last()
             case Noted():
                 ctx.boundary("noted")
                 catalogue.set_noted(ctx.writer, message.revision_id)
@@ -304,6 +353,7 @@ class Loop:
     def _request(self, ctx: Context, request: Request, removed: list[RunId]) -> Callable[[], None]:
         """Carries a request out in a part of its own; the answer is given after the commit."""
         try:
+            check_room(request.verb, is_short=ctx.is_short)
             with self.writer.savepoint():
                 result = handle(ctx, request.verb, request.args, request.actor)
         except LineclearError as error:
@@ -320,70 +370,21 @@ class Loop:
             return lambda: request.answer(broken)
         removed.extend(result.pop("removed", ()))
         again = bool(result.pop("offer_again", False))
-        return lambda: self._answer(request, result, offer_again=again)
+        return lambda: self._answers.answer(request, result, offer_again=again)
 
-    def _answer(self, request: Request, result: dict[str, Any], *, offer_again: bool) -> None:
-        if offer_again:
-            self._outside.offer_again()
-        if "runs" in result:
-            result["runs"] = [self._describe(run_id) for run_id in result["runs"]]
-        if "run" in result:
-            result |= self._describe(result.pop("run"), message=result.get("message"))
-        request.answer({"ok": result})
-
-    def _describe(self, run_id: RunId, message: object = None) -> dict[str, Any]:
-        run = runs.find_run_by_id(self.writer, run_id)
-        if run is None:
-            return {"namespace": "", "name": "", "run": "", "phase": "", "message": "it has ended and was removed"}
-        text = waiting_text(self.writer, run_id) if message is None else message
-        if self.draining and not text and not run.is_final:
-            text = "waits until a daemon runs again: this one is ending"
-        told = {"namespace": run.namespace, "name": run.name, "run": run.name, "phase": run.phase.value}
-        if run.ended_by in RULES:
-            return {**told, "message": run.message, "refused": run.ended_by}
-        return {**told, "message": text}
-
-    def _tell(self, ctx: Context, applied: list[Applied]) -> None:
-        """Tells the source what is live, and every push that reached it what came of it."""
-        for result in applied:
-            if result.state == "applied":
-                ctx.boundary("before-note")
-                self._outside.applied(result.sha)
-            elif result.state == "outdated":
-                self._outside.offer_again()
-                continue
-            self._last = (result.sha, {"lines": [*result.lines, *self._run_lines(result)], "state": result.state})
-        if not self._pushes:
-            return
-        live = catalogue.applied_sha(ctx.writer)
-        waiting, self._pushes = self._pushes, []
-        for at, push in waiting:
-            if push.sha == self._last[0]:
-                push.answer({**self._last[1], "live": live})
-            elif push.sha == live:
-                push.answer({"lines": ["this commit is live already"], "state": "applied", "live": live})
-            elif ctx.at - at > PUSH_WAIT:
-                push.answer({"lines": ["accepted; see lineclear sync"], "state": "waiting", "live": live})
-            else:
-                self._pushes.append((at, push))
-
-    def _run_lines(self, result: Applied) -> list[str]:
-        lines = []
-        for run_id in result.runs:
-            told = self._describe(run_id)
-            word = "refused" if "refused" in told else "submitted"
-            lines.append(f"{word}: {told['name']}: {told['message'] or told['phase']}")
-        return lines
-
-    def _fail(self, ends: list[Observation], messages: list[Work], error: Exception) -> None:
+    def _fail(self, work: TickWork, error: Exception) -> None:
         """The tick was rolled back: nothing was lost, everything is looked at again."""
-        log.error("a tick was rolled back: %s", error, extra={"action": "tick"})
-        self._kept, self._has_more = ends, False
+        told = words(error)
+        if told != self._told_failure:
+            log.error("a tick was rolled back, and is tried again: %s", told, extra={"action": "tick"})
+        self._told_failure = told
+        self._kept, self._has_more = work.ends, False
         self._outside.tally.add_failed_tick()
         self._sweep_at = self._clock.now() + RETRY_AFTER
-        reply: Mapping[str, Any] = {"error": {"code": Transient.exit_code, "message": f"the store refused: {error}; try again"}}
-        for message in messages:
+        ended = "; what it was to end was told to end all the same" if self.writer.unwritten else "; try again"
+        reply: Mapping[str, Any] = {"error": {"code": Transient.exit_code, "message": f"the store refused: {told}{ended}"}}
+        for message in work.messages:
             if isinstance(message, Request | Pushed):
                 message.answer(reply)
-        if any(isinstance(message, Revision) for message in messages):
+        if any(isinstance(message, Revision) for message in work.messages):
             self._outside.offer_again()

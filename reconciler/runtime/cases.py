@@ -139,6 +139,10 @@ class Cases(dict[AttemptId, Case]):
         if isinstance(case, Kept):
             case.orphan.close()
 
+    def are_over(self) -> bool:
+        """True if every attempt that is known has ended, written down or not."""
+        return all(isinstance(case, Ended) for case in self.values())
+
     def due(self, now: float) -> Iterator[tuple[AttemptId, Case]]:
         """Those to be looked at, in order; what one look does to another counts."""
         for attempt_id in sorted(self.restless):

@@ -75,6 +75,7 @@ class HostRuntime:
         self._poller = Poller()
         self._pool = Pool(home, [boot_id, str(poke_path.absolute()), *grouping.words()], clock=clock, poller=self._poller)
         self._cases = Cases(self._poller)
+        self.is_idle = self._cases.are_over
         self._reports = Reports(clock)
         self._is_open = False
 

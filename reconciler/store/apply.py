@@ -128,9 +128,13 @@ def _revoke(writer: Writer, node: NodeId) -> None:
 
 
 def request_stop(writer: Writer, node: NodeId, how: str) -> None:
-    """Writes down that a process is to end; the signal follows the commit."""
-    sql = "UPDATE attempt SET stop = ?, stop_at = ? WHERE node_id = ? AND state IN ('intended', 'live') AND stop <> 'kill'"
-    writer.db.execute(sql, (how, writer.now, node))
+    """Writes down that a process is to end; the signal follows the commit, also one that finds no room."""
+    sql = (
+        "UPDATE attempt SET stop = ?, stop_at = ? WHERE node_id = ? AND state IN ('intended', 'live') AND stop <> 'kill'"
+        " RETURNING id"
+    )
+    for (attempt,) in writer.db.execute(sql, (how, writer.now, node)).fetchall():
+        writer.marks.stops[attempt] = how
 
 
 def _update_run(writer: Writer, run: RunState, update: RunUpdate) -> None:

@@ -50,6 +50,11 @@ def see(writer: Writer, namespace: str, name: str, *, new_schedule: bool, forget
     )
 
 
+def look_at_all(writer: Writer) -> None:
+    """Has every cron that waits for an instant looked at now: the clock it was computed by may have been wrong."""
+    writer.db.execute("UPDATE cron SET next_at = :now WHERE next_at > :now", {"now": writer.now})
+
+
 def set_next(writer: Writer, namespace: str, name: str, next_at: str | None) -> None:
     """When to look again; None: never."""
     writer.db.execute("UPDATE cron SET next_at = ? WHERE namespace = ? AND name = ?", (next_at, namespace, name))
@@ -59,6 +64,25 @@ def set_decided(writer: Writer, namespace: str, name: str, watermark: str | None
     """Everything up to the watermark is decided, for ever."""
     sql = "UPDATE cron SET watermark = ?, next_at = ? WHERE namespace = ? AND name = ?"
     writer.db.execute(sql, (watermark, next_at, namespace, name))
+
+
+def begin_anew(writer: Writer, row: CronRow, why: str) -> CronRow:
+    """The cron counts from now on: watermark, beginning and the end of a suspension lie no later. The new row."""
+    resumed_at = None if row.resumed_at is None else min(row.resumed_at, writer.now)
+    sql = (
+        "UPDATE cron SET watermark = ?1, since = min(since, ?1), resumed_at = ?2, next_at = ?1"
+        " WHERE namespace = ?3 AND name = ?4"
+    )
+    writer.db.execute(sql, (writer.now, resumed_at, row.namespace, row.name))
+    detail = {"why": why, "from": row.watermark, "to": writer.now}
+    writer.journal("cron.reset", namespace=row.namespace, subject=f"CronWorkflow/{row.name}", detail=detail)
+    return CronRow(row.namespace, row.name, min(row.since, writer.now), writer.now, row.suspended, resumed_at)
+
+
+def is_decided(writer: Writer, row: CronRow, due_at: str) -> bool:
+    """True if a row says what became of that instant."""
+    sql = "SELECT 1 FROM tick WHERE namespace = ? AND cron = ? AND due_at = ?"
+    return writer.db.execute(sql, (row.namespace, row.name, due_at)).fetchone() is not None
 
 
 def set_suspended(writer: Writer, namespace: str, name: str, *, suspended: bool) -> None:

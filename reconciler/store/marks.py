@@ -27,7 +27,9 @@ class Move(NamedTuple):
 class Marks:
     """Runs with their changed nodes, locks to admit to, and whether a slot may be free or wanted."""
 
-    __slots__ = ("barriers", "commits", "ended", "locks", "moves", "notices", "retry_blocked", "runs", "slots", "tangled")
+    __slots__ = (
+        "barriers", "commits", "ended", "locks", "moves", "notices", "retry_blocked", "runs", "slots", "stops", "tangled",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.runs: dict[RunId, dict[str, None]] = {}
@@ -38,6 +40,7 @@ class Marks:
         self.moves: list[Move] = []  # for the counters, if there are any
         self.notices = False  # the outbox changed
         self.slots = False
+        self.stops: dict[int, str] = {}  # attempts that were asked to end: a commit that fails does not take that back
         self.retry_blocked = False
         self.tangled: dict[ClaimId, None] = {}  # claims of steps that began to wait: a cycle may have closed
 
@@ -60,6 +63,7 @@ class Marks:
         self.moves.clear()
         self.notices = False
         self.slots = False
+        self.stops.clear()
         self.retry_blocked = False
         self.tangled.clear()
 
@@ -70,7 +74,7 @@ class Marks:
         other.locks, other.ended, other.commits = dict(self.locks), list(self.ended), dict(self.commits)
         other.moves, other.notices = list(self.moves), self.notices
         other.slots, other.retry_blocked = self.slots, self.retry_blocked
-        other.tangled, other.barriers = dict(self.tangled), dict(self.barriers)
+        other.tangled, other.barriers, other.stops = dict(self.tangled), dict(self.barriers), dict(self.stops)
         return other
 
     def is_empty(self) -> bool:

@@ -56,6 +56,7 @@ class Writer:
         self.slices: dict[RunId, Slice] | None = None  # what is left to do of large runs, least served first; None: ask the rows
         self.telling = NOTHING_TOLD
         self.is_counted = False  # somebody wants `marks.moves`
+        self.unwritten: dict[int, str] = {}  # attempts that the last transaction asked to end, if it could not be committed
         self._epoch = int(self.meta("epoch") or 0)
         self._epoch_used = self._epoch
         self._head: Head | None = None  # of the record, as the transaction in hand leaves it; None: ask the rows
@@ -74,7 +75,10 @@ class Writer:
             self.db.execute("COMMIT")
             self._epoch_used = self._epoch
             self.commits += 1
+            self.unwritten = {}
+            self.marks.stops.clear()
         except BaseException:
+            self.unwritten = dict(self.marks.stops)
             if self.db.in_transaction:
                 self.db.execute("ROLLBACK")
             self._epoch = self._epoch_used

@@ -80,6 +80,7 @@ def small_book(book, home):
 def test_a_full_disk_releases_nothing_and_its_end_lets_everything_go_on(small, book, until):
     book = small_book(book, small)
     gate = small.folder / "gate"
+    small.set_up("[limits]\nreserve_mb = 0\n")
     small.daemon.start()
     small.submit(book.workflow("holder", gated(gate), mutexes=["a"]), book.workflow("waiter", "true", mutexes=["a"]))
     small.wait_line("a", "S holder")
@@ -103,6 +104,48 @@ def test_a_full_disk_releases_nothing_and_its_end_lets_everything_go_on(small, b
     assert small.phase("late") is None
     assert book.read("a").twice() == []
     assert small.rows("PRAGMA integrity_check") == [("ok",)]
+
+
+def test_on_a_full_disk_everything_can_be_ended_and_nothing_begins(small, book, until, alive):
+    book = small_book(book, small)
+    small.set_up("[steps]\ngrace_s = 0.1\n")
+    small.daemon.start()
+    small.submit(book.workflow("holder", "exec sleep 300", mutexes=["a"]), book.workflow("waiter", "true", mutexes=["a"]))
+    small.submit(book.workflow("late", "exec sleep 300", spec={"activeDeadlineSeconds": 5}))
+    small.wait_line("a", "S holder")
+    with pinned(small):
+        ballast = fill(small)
+        small.ask("terminate", run="holder")
+        assert small.wait_phase("holder") == "Failed"
+        assert small.wait_phase("late") == "Failed"  # its deadline was written down too
+        until(lambda: not small.steps(), "the end of every step")
+        with pytest.raises(LineclearError, match="the home's disk is full: until there is room again"):
+            small.submit(book.workflow("more"))
+        assert small.lines("a")[1:] == []
+    assert [kind for kind, *_ in small.rows("SELECT kind FROM journal WHERE kind LIKE 'disk.f%'")] == ["disk.full"]
+    ballast.unlink()
+    assert small.wait_phase("waiter") == "Succeeded"
+    assert small.wait_rows("SELECT 1 FROM journal WHERE kind = 'disk.room'")
+    until((small.root / "reserve" / "0").exists, "the reserve")
+
+
+def test_steps_end_on_a_disk_that_keeps_no_reserve_although_nothing_can_be_written_down(small, book, until):
+    book = small_book(book, small)
+    small.set_up("[steps]\ngrace_s = 0.1\n[limits]\nreserve_mb = 0\n")
+    small.daemon.start()
+    small.submit(book.workflow("holder", "exec sleep 300", mutexes=["a"]))
+    small.wait_line("a", "S holder")
+    with pinned(small):
+        ballast = fill(small)
+        with pytest.raises(LineclearError, match="what it was to end was told to end all the same"):
+            small.ask("terminate", run="holder")
+        until(lambda: not small.steps(), "the end of the step")
+        assert small.phase("holder") == "Running"
+        small.ask("down", mode="kill-steps")
+        assert small.daemon.wait() == 0
+    ballast.unlink()
+    small.daemon.start()
+    assert small.wait_phase("holder") in ("Failed", "Error")
 
 
 def test_a_daemon_killed_and_started_on_a_full_disk_harms_nothing(small, book, until):

@@ -67,12 +67,16 @@ class NoEffects(Effects):
 
     def __init__(self, left=None):
         self.removed = []
+        self.stopped = {}
         self.is_behind = False
         self.left = {} if left is None else left  # attempt -> (outputs, what is missing)
         self.fault = ""  # what the machine lacks for reading them
 
     def prepare(self, commits):
         pass
+
+    def stop_unwritten(self, stops):
+        self.stopped |= stops
 
     def act(self, ctx, removed):
         self.removed += removed
@@ -118,6 +122,7 @@ class World:
         self.rules = rules or Rules()
         self.work = work
         self.errors = Errors()
+        self.boot_id = "boot"
         self.serial = 0
         self.crash_at = ""
         self.removed = []
@@ -133,7 +138,9 @@ class World:
         self.inbox = Inbox()
         self.runtime = FakeRuntime()
         self.effects = NoEffects(self.left)
-        self.options = Options(parallelism=self.parallelism, boot_id="boot", local_zone=UTC, rules=self.rules, work=self.work)
+        self.options = Options(
+            parallelism=self.parallelism, boot_id=self.boot_id, local_zone=UTC, rules=self.rules, work=self.work
+        )
         outside = Outside(
             applied=lambda sha: None, offer_again=lambda: None, look_at_git=lambda: None, boundary=self._boundary
         )
