@@ -123,7 +123,8 @@ def test_an_init_that_is_killed_anywhere_is_told_and_goes_on_to_a_whole_home(tmp
         assert (again == 0) == (between != []), seen
         assert again == 0 or "there is a home" in said, seen
         assert after == [], seen
-        assert left == WHOLE, seen
+        kept = "state.db.before-"  # a database that was cut off between two migrations is kept as it was, as any other
+        assert [name for name in left if not name.startswith(kept)] == WHOLE, seen
 
 
 def test_a_home_that_an_older_init_left_half_made_is_mended(lineclear, tmp_path):

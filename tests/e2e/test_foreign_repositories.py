@@ -60,6 +60,10 @@ def test_every_git_that_a_command_starts_is_told_what_it_must_not_do(home, call)
     ):  # fmt: skip
         done = call(*words, PATH=path, **more)
         assert done.returncode == 0, (words, done.stdout, done.stderr)
+    before = log.read_text()
+    for words in (["lint", "."], ["run", "a.yaml"], ["list"], ["locks"]):
+        assert call(*words, PATH=path).returncode == 0
+    assert log.read_text() == before  # these read plain files and rows
     started = [line.split("|", 4) for line in log.read_text().splitlines()]
     assert {tuple(words[:4]) for words in started if words[4] != "version"} <= {
         ("none", "1", "/dev/null", "1"), ("none", "1", "", "1"),

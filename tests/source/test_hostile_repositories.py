@@ -14,7 +14,7 @@ from reconciler.source.export import export_tree, remove_tree
 from reconciler.source.hosting import create_hosted
 from reconciler.source.notes import read_notes
 from reconciler.source.parsing import ParsedCache, manifest_parser
-from reconciler.source.plumbing import ObjectReader, can_refuse_to_fetch, hosted_environment
+from reconciler.source.plumbing import GitFailed, ObjectReader, can_refuse_to_fetch, hosted_environment
 from reconciler.source.preview import open_preview
 from reconciler.source.repository import Repository, Scope
 
@@ -402,3 +402,28 @@ def test_a_branch_holds_a_commit_however_many_tags_are_around_it(desk, manifest)
     assert refused.returncode != 0
     desk.git("push", "-q", "origin", "t4:refs/tags/t4")
     assert find_candidate("t4", str(desk.home), str(desk.bare), "main", None).sha == sha
+
+
+def test_a_clone_that_shares_its_objects_is_read_through_its_alternates(desk, short_dir, manifest, preview_of):
+    live = desk.land({"a.yaml": manifest("a")})
+    head = desk.commit({"b.yaml": manifest("b")})
+    shared = short_dir / "shared"
+    desk.git("clone", "-q", "--shared", str(desk.work), str(shared))
+    assert (shared / ".git/objects/info/alternates").exists()
+    assert preview_of("", shared, live) == (head, ["b.yaml"])
+
+
+def test_a_file_that_leads_to_a_repository_of_somebody_elses_is_refused(theirs, short_dir):
+    ours = short_dir / "ours"
+    ours.mkdir()
+    (ours / ".git").write_text(f"gitdir: {theirs}/.git\n")
+    with pytest.raises(Refused, match="belongs to somebody else"):
+        find_clone(str(ours))
+
+
+def test_a_configuration_that_includes_what_never_ends_holds_nobody_up(desk, monkeypatch):
+    monkeypatch.setattr(plumbing, "GIT_TIMEOUT_S", 0.5)
+    os.mkfifo(desk.work / "fifo")
+    write_config(desk.work / ".git/config", [("include.path", str(desk.work / "fifo"))])
+    with pytest.raises(GitFailed, match="gave no answer"):
+        find_clone(str(desk.work))
