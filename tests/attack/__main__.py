@@ -16,7 +16,7 @@ import time
 from attack.campaign import Budget, Done
 from attack.oracle import forget_witness
 
-KINDS = ("kills", "faults", "frames", "repositories")
+KINDS = ("escapes", "kills", "faults", "frames", "repositories")
 
 
 def parse():
