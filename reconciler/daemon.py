@@ -20,13 +20,14 @@ from reconciler.control.frames import MB, Bounds
 from reconciler.control.server import ControlServer
 from reconciler.control.shapes import check_request
 from reconciler.engine import Beside, Boundary, Engine, surroundings
-from reconciler.errors import LineclearError, Refused, TimedOut
+from reconciler.errors import LineclearError, Refused
 from reconciler.home import Home
 from reconciler.instance import Instance
 from reconciler.loop.inbox import Inbox, Look, Request
 from reconciler.loop.launch import base_env
 from reconciler.model.images import Images
 from reconciler.model.source import Standing
+from reconciler.model.state import RunId
 from reconciler.obs import Tally
 from reconciler.reception import Reception
 from reconciler.setting_values import loopback
@@ -37,7 +38,7 @@ from reconciler.source.plumbing import GitFailed, read_version
 from reconciler.source.receipts import why_unchecked
 from reconciler.source.repository import Repository, Scope
 from reconciler.source.watch import Observation, SourceThread, WatchSettings
-from reconciler.store import catalogue
+from reconciler.store import catalogue, queue, runs
 from reconciler.store.lookup import read_standing
 
 TYPE_CHECKING = False
@@ -219,19 +220,42 @@ def act_offline(home_root: str, verb: str, args: dict[str, Any], actor: str) -> 
         engine = Engine(home, settings, clock, inbox)
         engine.loop.offline = True
         engine.tick()  # what has ended meanwhile has ended as it did, whatever is asked now
+        own = _run_meant(engine, args)
         inbox.put(Request(verb, args, actor, replies.append))
         poll = engine.poller()
-        deadline = clock.monotonic() + OFFLINE_WAIT_S
-        while not replies or engine.loop.is_ending_something():
+        waits_s = settings.grace_s if args.get("release_unproven") else OFFLINE_WAIT_S  # what is let go waits for nothing
+        deadline = clock.monotonic() + waits_s
+        while not replies or (own is not None and engine.loop.is_ending(own) and clock.monotonic() <= deadline):
             engine.wait(poll, 0.5)
             engine.tick()
-            if clock.monotonic() > deadline:
-                raise TimedOut("the holder did not end in time; look at `lineclear locks` and try again")
+        done = _what_came(engine, own)
         engine.runtime.detach()
         engine.writer.close()
     if "error" in replies[0]:
         raise _error(replies[0]["error"])
-    return dict(replies[0]["ok"])
+    return {**replies[0]["ok"], "message": f"{replies[0]['ok'].get('message') or verb}{done}"}
+
+
+def _run_meant(engine: Engine, args: Mapping[str, Any]) -> RunId | None:
+    """The run that a request is about: the one that it names, or the holder that was shown under an epoch."""
+    if args.get("epoch") is not None:
+        return queue.run_with_epoch(engine.writer, int(args["epoch"]))
+    run = runs.find_run(engine.writer, str(args.get("namespace") or "default"), str(args.get("run") or ""))
+    return None if run is None else run.id
+
+
+def _what_came(engine: Engine, run_id: RunId | None) -> str:
+    """What of a request was done by now, and what is only written down for the next daemon."""
+    run = None if run_id is None else runs.find_run_by_id(engine.writer, run_id)
+    if run is None:
+        return ""
+    held = queue.keys_held(engine.writer, run.id)
+    keeps = f"it holds {', '.join(held)}" if held else "it holds nothing"
+    if run.is_final:
+        return f". Done: {run.name} has ended ({run.phase.value}); {keeps}"
+    if not run.shutdown:
+        return f". Done: it is written down; {run.name} is {run.phase.value}, {keeps}"
+    return f". Only written down so far: {run.name} is to end and has not; {keeps}; the next daemon goes on with it"
 
 
 def _error(told: Mapping[str, Any]) -> LineclearError:

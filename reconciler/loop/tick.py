@@ -105,9 +105,9 @@ class Loop:
         """True while a process is to be running whose end will be told."""
         return not all(attempt.is_unknown for attempt in attempts.active_attempts(self.writer))
 
-    def is_ending_something(self) -> bool:
-        """True while a run that was asked to end has not, and will."""
-        return runs.any_ending(self.writer)
+    def is_ending(self, run_id: RunId) -> bool:
+        """True while a run that was asked to end has not."""
+        return runs.is_ending(self.writer, run_id)
 
     def stop_everything(self) -> None:
         """Has every running process asked to end, in the next tick: the daemon is to go down without them."""

@@ -292,3 +292,16 @@ def waiting_locks(writer: Writer) -> list[LockId]:
     return [LockId(r[0]) for r in writer.db.execute(sql)]
 
 
+def run_with_epoch(writer: Writer, epoch: int) -> RunId | None:
+    """The run whose claim was granted under that epoch, or None."""
+    row = writer.db.execute("SELECT run_id FROM claim WHERE epoch = ?", (epoch,)).fetchone()
+    return None if row is None else RunId(row[0])
+
+
+def keys_held(writer: Writer, run_id: RunId) -> list[str]:
+    """The locks that a run holds now, by key, policies aside."""
+    sql = (
+        "SELECT DISTINCT l.key FROM claim_lock cl JOIN lock l ON l.id = cl.lock_id"
+        " WHERE cl.run_id = ? AND cl.state = 'held' AND cl.nested = 0 AND l.kind <> 'Policy' ORDER BY l.key"
+    )
+    return [str(row[0]) for row in writer.db.execute(sql, (run_id,))]

@@ -64,14 +64,17 @@ def open_runs(writer: Writer) -> list[RunState]:
     return [_run(row) for row in writer.db.execute(_RUN + " WHERE finished_at IS NULL ORDER BY id")]
 
 
-def any_ending(writer: Writer) -> bool:
-    """True while a run that was asked to end, or a process that was, has not ended and will: not where nothing tells its end."""
+def is_ending(writer: Writer, run_id: RunId) -> bool:
+    """True while a run that was asked to end, or a process of it that was, has not ended and will: not where nothing tells its
+    end.
+    """
     sql = (
-        "SELECT EXISTS (SELECT 1 FROM run WHERE shutdown <> '' AND finished_at IS NULL AND NOT EXISTS (SELECT 1 FROM attempt"
-        " WHERE attempt.run_id = run.id AND state IN ('intended', 'live') AND unknown_at IS NOT NULL))"
-        " OR EXISTS (SELECT 1 FROM attempt WHERE stop <> '' AND state IN ('intended', 'live') AND unknown_at IS NULL)"
+        "SELECT EXISTS (SELECT 1 FROM run WHERE id = :run AND shutdown <> '' AND finished_at IS NULL AND NOT EXISTS"
+        " (SELECT 1 FROM attempt WHERE attempt.run_id = run.id AND state IN ('intended', 'live') AND unknown_at IS NOT NULL))"
+        " OR EXISTS (SELECT 1 FROM attempt WHERE run_id = :run AND stop <> '' AND state IN ('intended', 'live')"
+        " AND unknown_at IS NULL)"
     )
-    return bool(writer.db.execute(sql).fetchone()[0])
+    return bool(writer.db.execute(sql, {"run": run_id}).fetchone()[0])
 
 
 def open_runs_of(writer: Writer, namespace: str, kind: str, name: str) -> list[RunId]:

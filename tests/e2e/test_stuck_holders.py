@@ -86,6 +86,7 @@ def test_a_failed_holder_is_cleared_without_a_daemon_and_nothing_is_started(home
     code, said = act_offline(home, "terminate_stuck_holder", lock=KEY, epoch=epoch, reason="night shift")
 
     assert code == 0, said
+    assert "Done: broken has ended (Failed); it holds nothing" in said
     assert home.phase("broken") == "Failed"
     assert "broken" not in [name for name, _ in home.holders(KEY)]
     assert not any("waiter" in line for line in home.lines("a"))
@@ -169,6 +170,26 @@ def test_a_running_holder_is_ended_without_a_daemon(home, book):
     assert not any("waiter" in line for line in home.lines("a"))
     home.daemon.start()
     assert home.wait_phase("waiter") == "Succeeded"
+
+
+def test_what_is_let_go_offline_waits_for_its_own_run_alone_and_the_answer_says_what_was_done(home, book, gate):
+    deaf = f"trap '' TERM; {gated(gate)}"
+    hold_while_another_waits(home, book, deaf)
+    home.submit(book.workflow("other", deaf, mutexes=["b"]))
+    home.wait_line("b", "S other")
+    home.ask("terminate", run="other")  # it ends in a minute, if ever
+    home.daemon.kill()
+
+    wish = {"not_stuck": True, "release_unproven": True, "reason": "the network is gone"}
+    code, said = act_offline(home, "terminate_stuck_holder", lock=KEY, epoch=epoch_of(home), **wish)
+
+    assert code == 0, said
+    assert home.holders(KEY) == []
+    phase = home.phase("holder")
+    told = "Done: holder has ended" if phase in ("Failed", "Error") else "Only written down so far: holder is to end and has not"
+    assert told in said
+    assert "it holds nothing" in said
+    gate.touch()
 
 
 def test_a_hung_daemon_is_told_apart_and_may_be_ended_without_its_steps(home, book, gate):
