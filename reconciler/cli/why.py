@@ -7,6 +7,8 @@ import sys
 from reconciler.cli.context import get_run, home_of, namespace_of, now_s, reader_of, say
 from reconciler.cli.output import format_of, print_object
 
+LOCKS_SHOWN = 20
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from reconciler.cli.options import Args, Parser
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 def configure(parser: Parser) -> None:
     """Adds the options of `why`."""
     parser.positional("RUN", "1", "the run's name; @latest is the newest")
+    parser.flag("--all", text=f"explain every lock that it waits for, not only the first {LOCKS_SHOWN}")
     parser.output()
 
 
@@ -26,7 +29,7 @@ def run(args: Args) -> int:
     shape = format_of(args)
     with reader_of(args) as reader:
         row = get_run(reader, namespace_of(args), args.text("RUN"))
-        found = explain(reader, row, now_s(), read_boot_id())
+        found = explain(reader, row, now_s(), read_boot_id(), -1 if args.flag("all") else LOCKS_SHOWN)
     told, is_running = ("", True) if row["finished_at"] is not None else _look_at_daemon(home_of(args).root)
     if found["state"] == "waiting-for-slot":
         from reconciler.settings import load

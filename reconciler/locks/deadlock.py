@@ -48,12 +48,9 @@ class Tangle:
 
     def cycle_through(self, claims: Iterable[int]) -> list[int]:
         """A shortest cycle of locked-up claims through the first of these that is in one; [] if none is."""
-        knots = self.knots()
-        for claim in claims:
-            for knot in knots:
-                if claim in knot:
-                    return self.cycle_in(knot, claim)
-        return []
+        of_claim = {claim: knot for knot in self.knots() for claim in knot}
+        first = next((claim for claim in claims if claim in of_claim), None)
+        return [] if first is None else self.cycle_in(of_claim[first], first)
 
     def _edges(self) -> dict[int, list[int]]:
         if self._known is None:

@@ -89,6 +89,13 @@ _HELD_BY_RUN = _CLAIMS_OF_RUN + "WHERE claim_lock.run_id = :run AND claim_lock.s
 _WAITED_BY_RUN = (
     _CLAIMS_OF_RUN + "WHERE claim_lock.run_id = :run AND claim_lock.state = 'waiting' ORDER BY claim.id, lock.id"
 )
+_FIRST_WAITED_BY_RUN = (
+    _CLAIMS_OF_RUN
+    + """WHERE claim_lock.run_id = :run AND claim_lock.state = 'waiting' AND claim_lock.nested = 0
+ORDER BY claim_lock.claim_id, claim_lock.lock_id LIMIT :limit"""
+)
+_COUNT_WAITED_BY_RUN = "SELECT count(*) FROM claim_lock WHERE run_id = :run AND state = 'waiting' AND nested = 0"
+_SUM_HELD = "SELECT count(*), ifnull(sum(units), 0) FROM claim_lock WHERE lock_id = :lock AND state = 'held' AND nested = 0"
 _WAITED_BY_RUNS = (
     _CLAIMS_OF_RUN
     + """WHERE claim_lock.state = 'waiting' AND claim_lock.run_id BETWEEN :low AND :high
@@ -202,6 +209,22 @@ def list_held_by(reader: Reader, run_id: int) -> list[Row]:
 def list_waited_by(reader: Reader, run_id: int) -> list[Row]:
     """The locks that a run and its nodes wait for; one row for each lock of each claim."""
     return reader.rows(_WAITED_BY_RUN, run=run_id)
+
+
+def list_first_waited_by(reader: Reader, run_id: int, limit: int) -> list[Row]:
+    """As `list_waited_by`, the first of them, without turns inside a holder."""
+    return reader.rows(_FIRST_WAITED_BY_RUN, run=run_id, limit=limit)
+
+
+def count_waited_by(reader: Reader, run_id: int) -> int:
+    """How many locks a run and its nodes wait for, turns inside a holder left out."""
+    return reader.number(_COUNT_WAITED_BY_RUN, run=run_id)
+
+
+def sum_held(reader: Reader, lock_id: int) -> tuple[int, int]:
+    """How many claims hold the lock, and how many units."""
+    found = reader.row(_SUM_HELD, lock=lock_id)
+    return (int(found[0]), int(found[1])) if found else (0, 0)
 
 
 def list_waited_between(reader: Reader, low: int, high: int) -> list[Row]:

@@ -102,7 +102,7 @@ def doing(reader: Reader, holder: Row, now_s: float) -> str:
     live = read_locks.list_live_attempts(reader, holder["run_id"])
     if live:
         return _running(holder, live, now_s)
-    waits = [row for row in read_locks.list_waited_by(reader, holder["run_id"]) if not row["nested"]]
+    waits = read_locks.list_first_waited_by(reader, holder["run_id"], 1)
     if waits:
         return f"waits itself for {waits[0]['key']} since {age(waits[0]['requested_at'], now_s)}"
     if read_runs.list_queued_attempts(reader, holder["run_id"]):

@@ -125,18 +125,21 @@ class Graph:
         return self._told(cycle) if cycle else []
 
     def _tangle(self) -> Tangle:
-        needs = {claim: [(spot, self._lack(claim, spot)) for spot in spots] for claim, spots in self.waits.items()}
+        taken = {spot: self.held(spot) for spot in self.holders}  # once for each: many may wait there
+        needs = {
+            claim: [(spot, self._lack(claim, spot, taken.get(spot, 0))) for spot in spots] for claim, spots in self.waits.items()
+        }
         held = {spot: [(claim, self.units[claim, spot]) for claim in claims] for spot, claims in self.holders.items()}
         return Tangle(needs, held, self.inside)
 
-    def _lack(self, claim: int, spot: Spot) -> int:
-        """How many units have to come free at a spot before there is room for this waiter."""
+    def _lack(self, claim: int, spot: Spot, held: int) -> int:
+        """How many units have to come free at a spot, of which so many are held, before there is room for this waiter."""
         row = self.locks[spot[0]]
         if self.units[claim, spot] >= WHOLE:
-            return self.held(spot)
+            return held
         if not spot[1] and (row["held_back"] or not row["capacity"]):
             return 0
-        return max(0, self.held(spot) + self.units[claim, spot] - (1 if spot[1] else int(row["capacity"])))
+        return max(0, held + self.units[claim, spot] - (1 if spot[1] else int(row["capacity"])))
 
     def held(self, spot: Spot) -> int:
         """The units of a spot that are taken."""

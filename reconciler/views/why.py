@@ -28,17 +28,20 @@ if TYPE_CHECKING:
     from reconciler.store.read import Reader
 
 _SHOWN = 5
+LOCKS_SHOWN = 20
+_HOLDERS_SHOWN = 10
 _GIVERS = {"submit": "whoever submitted it", "cron": "the cron", "git": "the push", "resubmit": "whoever resubmitted it"}
 
 
-def explain(reader: Reader, row: Row, now_s: float, boot_id: str) -> dict[str, Any]:
-    """The explanation of one run; `summary` is a sentence, `next` are commands a person may use.
+def explain(reader: Reader, row: Row, now_s: float, boot_id: str, most: int = LOCKS_SHOWN) -> dict[str, Any]:
+    """The explanation of one run; `summary` is a sentence, `next` are commands a person may use. Of the locks that it waits
+    for `most` are explained, all with -1, and `locksLeftOut` says how many are not.
 
     `state` is one of waiting-for-lock, waiting-for-slot, waiting-for-predecessor, waiting-at-barrier, waiting-for-person,
     waiting-for-retry, waiting-for-machine, suspended, keeps-locks, holding-for-maintenance, not-started, running, being-ended,
     finished.
     """
-    waits = [wait for wait in read_locks.list_waited_by(reader, row["id"]) if not wait["nested"]]
+    waits = read_locks.list_first_waited_by(reader, row["id"], most)
     found: dict[str, Any] = {"namespace": row["namespace"], "run": row["name"], "phase": row["phase"]}
     if row["policy"]:
         found["policy"] = {"policy": row["policy"], "group": row["policy_group"], "place": row["policy_place"]}
@@ -46,9 +49,13 @@ def explain(reader: Reader, row: Row, now_s: float, boot_id: str) -> dict[str, A
         return found | _behind(reader, row, waits[0], now_s)
     if waits:
         described = [_wait(reader, row, wait, now_s, boot_id) for wait in waits]
-        who = f"{len(described)} locks, all or none" if len(described) > 1 else "1 lock"
+        count = read_locks.count_waited_by(reader, row["id"])
+        together = ", all or none" if len({wait["claim_id"] for wait in waits}) == 1 else ""
+        who = f"{count} locks{together}" if count > 1 else "1 lock"
         summary = f"{row['name']} waits for {who}, since {age(waits[0]['requested_at'], now_s)}"
         found |= {"state": "waiting-for-lock", "summary": summary, "locks": described}
+        if count > len(described):
+            found |= {"locksLeftOut": count - len(described), "next": [_command("why", row, " --all")]}
         cycle = find_cycle(reader, row)
         if cycle:
             found["cycle"] = cycle
@@ -244,12 +251,13 @@ def _command(verb: str, row: Row, more: str = "") -> str:
 
 
 def _wait(reader: Reader, row: Row, wait: Row, now_s: float, boot_id: str) -> dict[str, Any]:
-    holders = read_locks.list_holders(reader, wait["lock_id"])
+    holders = read_locks.list_holders(reader, wait["lock_id"], _HOLDERS_SHOWN)
+    count, units = read_locks.sum_held(reader, wait["lock_id"])
     ahead = read_locks.count_ahead(reader, wait)
     first = read_locks.list_ahead(reader, wait, _SHOWN)
     lost = read_locks.find_lost_steps(reader, boot_id)
     described = []
-    until, commands = _gate(row, wait, holders, first)
+    until, commands = _gate(row, wait, holders, first, units)
     pace = Pace(reader, holders, now_s)
     start, how = expected_start(reader, wait, ahead + 1, now_s, boot_id)
     for holder in holders:
@@ -281,8 +289,9 @@ def _wait(reader: Reader, row: Row, wait: Row, now_s: float, boot_id: str) -> di
         "waited": age(wait["requested_at"], now_s),
         "priority": wait["priority"],
         "position": ahead + 1,
-        "order": ahead + 1 + len(holders),
+        "order": ahead + 1 + count,
         "holders": described,
+        "holdersLeftOut": count - len(described),
         "ahead": [_ahead(other, row, now_s) for other in first],
         "expectedStart": start,
         "expectedBy": how,
@@ -291,7 +300,7 @@ def _wait(reader: Reader, row: Row, wait: Row, now_s: float, boot_id: str) -> di
     }
 
 
-def _gate(row: Row, wait: Row, holders: list[Row], first: list[Row]) -> tuple[str, list[str]]:
+def _gate(row: Row, wait: Row, holders: list[Row], first: list[Row], units: int) -> tuple[str, list[str]]:
     """What opens a lock that no holder's end would open; ('', []) where a holder's end does."""
     if wait["held_back"]:
         return f"when a person opens it again: {wait['held_back']}", [f"lineclear unhold {wait['key']}"]
@@ -305,7 +314,7 @@ def _gate(row: Row, wait: Row, holders: list[Row], first: list[Row]) -> tuple[st
         return f"when its limit can be read from the ConfigMap{reason}", ["lineclear get configmap", "lineclear sync"]
     if wait["capacity"] == 0 and wait["units"] < WHOLE:
         return "when its limit is raised from 0: push the ConfigMap with a higher value", ["lineclear get configmap"]
-    if lacking(wait["units"], wait["capacity"] or 0, sum(holder["units"] for holder in holders)) <= 0:
+    if lacking(wait["units"], wait["capacity"] or 0, units) <= 0:
         if first:
             before = party(first[0], row["namespace"])
             return f"it has room; {before} is ahead and needs another lock as well", [f"lineclear why {first[0]['run']}"]
@@ -356,6 +365,8 @@ def why_text(found: dict[str, Any]) -> str:
         lines.append(f"Concurrency policy {rule['policy']} of {rule['group']} ({rule['place']}): {_MEANING[rule['policy']]}.")
     for lock in found.get("locks", []):
         lines += ["", *_lock_lines(lock, found["namespace"])]
+    if found.get("locksLeftOut"):
+        lines += ["", f"And {found['locksLeftOut']} more locks, which --all explains."]
     if found.get("cycle"):
         lines += ["", "These runs wait for one another; nothing moves until one of them is stopped:"]
         lines += [f"  {step}" for step in found["cycle"]]
@@ -378,6 +389,8 @@ def _lock_lines(lock: dict[str, Any], namespace: str) -> list[str]:
         since = f"epoch {holder['epoch']}, since {holder['since']}"
         lines.append(f"  held by    {who}, {since}: {holder['phase']}, {holder['verdict']}")
         lines.append(f"             it {holder['doing']}")
+    if lock["holdersLeftOut"]:
+        lines.append(f"             and {lock['holdersLeftOut']} more, which `lineclear locks show {lock['lock']}` lists")
     if not lock["holders"]:
         lines.append("  held by    nobody")
     place = f"{ordinal(lock['position'])} in the queue (order {lock['order']}, counting holders), priority {lock['priority']}"

@@ -188,3 +188,17 @@ def test_a_limit_whose_map_is_gone_says_which_limit_counts(rows, reader):
 def test_foreign_text_in_an_explanation_is_cleaned(rows, reader):
     rows.run("bad", "Failed", message="\x1b[2J\u202e")
     assert "\\x1b[2J\\u202e" in why_text(why(reader, "bad"))
+
+
+def test_of_many_locks_and_holders_the_first_are_explained_and_the_rest_are_counted(rows, reader):
+    locks = [rows.lock(f"m{number}") for number in range(30)]
+    for number, lock in enumerate(locks):
+        rows.claim(rows.run(f"holder-{number}", "Running"), "held", [lock])
+    rows.claim(rows.run("greedy"), "waiting", locks)
+    row = read_runs.find_run(reader, "default", "greedy")
+    found, whole = explain(reader, row, NOW, BOOT), explain(reader, row, NOW, BOOT, -1)
+    assert (len(found["locks"]), found["locksLeftOut"]) == (20, 10)
+    assert found["next"] == ["lineclear why greedy --all"]
+    assert "waits for 30 locks, all or none" in found["summary"]
+    assert "And 10 more locks, which --all explains." in why_text(found)
+    assert (len(whole["locks"]), "locksLeftOut" in whole) == (30, False)
