@@ -25,7 +25,7 @@ def configure(parser: Parser) -> None:
     parser.positional("NAME", "?", "the CronWorkflow")
     parser.output()
     parser.everywhere()
-    parser.option("--limit", metavar="N", text=f"how many ticks; default {_TICKS}")
+    parser.option("--limit", metavar="N", text=f"how many ticks; 0 = all; default {_TICKS}")
     parser.note(
         "Every instant is decided once: ran, forbidden, replaced, suspended, missed, caught-up, when-false, stopped or error.\n"
         "suspend overrides the definition in Git until resume, or until a push changes the schedule.\n"
@@ -74,7 +74,7 @@ def _ticks(args: Args, name: str) -> int:
 
     shape, namespace = format_of(args), namespace_of(args)
     with reader_of(args) as reader:
-        rows = read_rest.list_ticks(reader, namespace, name, args.count("limit", _TICKS))
+        rows = read_rest.list_ticks(reader, namespace, name, args.most("limit", _TICKS))
         if not rows:
             definition_rows(reader, "CronWorkflow", namespace, name)
     if shape not in ("table", "wide"):

@@ -24,7 +24,7 @@ _UNTOLD = 1
 def configure(parser: Parser) -> None:
     """Adds the options of `notify`."""
     parser.positional("ACTION", "?", "list, or test: tell the command of a test event; default list", ("list", "test"))
-    parser.option("--limit", metavar="N", text=f"how many notices `list` prints; default {_SHOWN}")
+    parser.option("--limit", metavar="N", text=f"how many notices `list` prints; 0 = all; default {_SHOWN}")
     parser.output()
     parser.note(
         "Who is told, and of what, is in the settings under [notify]. `test` runs the command as the running daemon does, with\n"
@@ -39,7 +39,7 @@ def run(args: Args) -> int:
     from reconciler.store.read_notices import list_notices
 
     with reader_of(args) as reader:
-        rows = list_notices(reader, args.count("limit", _SHOWN))
+        rows = list_notices(reader, args.most("limit", _SHOWN))
     shape = format_of(args)
     if shape not in ("table", "wide"):
         print_list(shape, [_object(row) for row in rows], [f"notice/{row['id']}" for row in rows])

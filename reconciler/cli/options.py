@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from reconciler.errors import UsageError
 
+_DIGITS = 15  # what every number that is counted with here holds
+_SEEN = 40
+_PATHS = ("FILE", "DIR", "PATH")  # names of files are bytes
 OUTPUTS = ("table", "wide", "json", "yaml", "name", "jsonpath=TEMPLATE")
 
 
@@ -72,10 +75,15 @@ class Args:
         """Its value as a whole number; raises UsageError if it is none."""
         if name not in self._values:
             return default
+        given = self._values[name][-1]
         try:
-            return int(self._values[name][-1])
-        except ValueError as error:
-            raise UsageError(f"--{name} wants a whole number, not {self._values[name][-1]!r}") from error
+            found = int(given) if len(given) <= _DIGITS else None
+        except ValueError:
+            found = None
+        if found is None:
+            seen = repr(given) if len(given) <= _SEEN else f"{given[:_SEEN]!r}... ({len(given)} characters)"
+            raise UsageError(f"--{name} wants a whole number of at most {_DIGITS} digits, not {seen}")
+        return found
 
     def count(self, name: str, default: int) -> int:
         """Its value as a number of things; raises UsageError if it is none."""
@@ -83,6 +91,10 @@ class Args:
         if found < 0:
             raise UsageError(f"--{name} wants 0 or more, not {found}")
         return found
+
+    def most(self, name: str, default: int) -> int:
+        """As `count`, for a statement's LIMIT: -1 for 0, which means all."""
+        return self.count(name, default) or -1
 
 
 class Parser:
@@ -188,6 +200,7 @@ class Parser:
     def _store(self, option: Option, name: str, value: str, values: dict[str, list[str]]) -> None:
         if option.choices and value not in option.choices:
             raise self._error(f"{name} is one of {', '.join(option.choices)}, not {value!r}")
+        self._check_text(name, option.metavar, value)
         if option.many:
             values.setdefault(option.key, []).append(value)
         else:
@@ -203,12 +216,18 @@ class Parser:
             taken = left if positional.count in "+*" else left[:1]
             left = left[len(taken) :]
             for word in taken:
+                self._check_text(positional.name, positional.name, word)
                 if positional.choices and word not in positional.choices:
                     hint = did_you_mean(word, list(positional.choices))
                     raise self._error(f"{positional.name} is one of {', '.join(positional.choices)}, not {word!r}{hint}")
             values[positional.name] = list(taken)
         if left:
             raise self._error(f"{left[0]!r} is one word too many")
+
+    def _check_text(self, name: str, kind: str, value: str) -> None:
+        """Raises UsageError for what no store takes, where a path is not what is wanted."""
+        if not value.isascii() and not kind.startswith(_PATHS) and any("\ud800" <= one <= "\udfff" for one in value):
+            raise self._error(f"{name} has bytes that are not UTF-8: {ascii(value)[1:-1][:_SEEN]}")
 
     def _error(self, text: str) -> UsageError:
         return UsageError(f"could not read the command: {text}; see `lineclear {self.command} --help`")

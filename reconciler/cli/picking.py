@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 SHOWN = 200
 _PHASES = ("Pending", "Running", "Succeeded", "Failed", "Error")
+_SEEN = 40
 
 
 def add_filters(parser: Parser) -> None:
@@ -102,7 +103,9 @@ def span_of(args: Args, name: str) -> float:
     try:
         return parse_span(args.text(name))
     except ValueError as error:
-        raise UsageError(f"--{name} wants a span such as 45s, 10m, 2h or 7d, not {args.text(name)!r}") from error
+        given = args.text(name)
+        seen = repr(given) if len(given) <= _SEEN else f"{given[:_SEEN]!r}... ({len(given)} characters)"
+        raise UsageError(f"--{name} wants a span such as 45s, 10m, 2h or 7d, a century at most, not {seen}") from error
 
 
 def _matching(reader: Reader, wanted: read_runs.RunFilter, requirements: tuple[Requirement, ...]) -> Iterator[Row]:

@@ -26,7 +26,7 @@ def configure(parser: Parser) -> None:
     parser.positional("ACTION", "?", "status, now, log, approve SHA; default status", _ACTIONS)
     parser.positional("SHA", "?", "the held revision that `approve` lets through")
     parser.output()
-    parser.option("--limit", metavar="N", text=f"how many revisions `log` prints; default {_LOG}")
+    parser.option("--limit", metavar="N", text=f"how many revisions `log` prints; 0 = all; default {_LOG}")
     parser.note("Exit code of `now`: 0 the head is live; 1 it was not applied; 4 it is held; 5 it was not read; 6 it takes long.")
     parser.note("A revision that removes very much is held until somebody approves it; until then what was live stays live.")
 
@@ -41,7 +41,7 @@ def run(args: Args) -> int:
         return _ask(args, action)
     from reconciler.store import read_rest
 
-    limit = args.count("limit", _LOG) if action == "log" else _STATUS
+    limit = args.most("limit", _LOG) if action == "log" else _STATUS
     with reader_of(args) as reader:
         revisions = read_rest.list_revisions(reader, limit)
         bad = read_rest.list_bad_files(reader)

@@ -8,6 +8,7 @@ from __future__ import annotations
 _DAY_S = 86400
 _SPANS = ((_DAY_S * 365, "y"), (_DAY_S, "d"), (3600, "h"), (60, "m"), (1, "s"))
 _TWO_UNITS_BELOW = 10
+_LONGEST_S = 100 * 366 * _DAY_S
 
 
 def epoch_s(instant: str) -> float:
@@ -58,7 +59,7 @@ def duration(start: str | None, end: str | None, now_s: float) -> str:
 
 
 def parse_span(text: str) -> float:
-    """Seconds of `90`, `45s`, `10m`, `1h30m`, `2d`; raises ValueError for anything else."""
+    """Seconds of `90`, `45s`, `10m`, `1h30m`, `2d`; raises ValueError for anything else, and for more than a hundred years."""
     sizes = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": float(_DAY_S), "w": 7.0 * _DAY_S}
     total, number = 0.0, ""
     for character in text.strip():
@@ -72,7 +73,10 @@ def parse_span(text: str) -> float:
         raise ValueError(text)
     if not number and not total and "0" not in text:
         raise ValueError(text)
-    return total + (float(number) if number else 0.0)
+    total += float(number) if number else 0.0
+    if total > _LONGEST_S:
+        raise ValueError(text)
+    return total
 
 
 def _days(year: int, month: int, day: int) -> int:
