@@ -24,7 +24,8 @@ def configure(parser: Parser) -> None:
 def run(args: Args) -> int:
     """Prints why the run does not go on; 0, also if it is not waiting."""
     from reconciler.views.doing import read_boot_id
-    from reconciler.views.why import blame_daemon, explain, why_text
+    from reconciler.views.why import blame_daemon, explain
+    from reconciler.views.why_text import why_text
 
     shape = format_of(args)
     with reader_of(args) as reader:

@@ -16,7 +16,8 @@ from reconciler.views.locks import get_lock
 from reconciler.views.run import node_objects
 from reconciler.views.runs_table import run_rows, run_text
 from reconciler.views.waiting import Room
-from reconciler.views.why import explain, why_text
+from reconciler.views.why import explain
+from reconciler.views.why_text import why_text
 
 NOW = epoch_s("2026-03-01T12:02:00.000000Z")
 

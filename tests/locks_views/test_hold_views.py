@@ -17,7 +17,8 @@ from reconciler.views.integrity import check_all
 from reconciler.views.lock_state import line_of
 from reconciler.views.locks import LockList, Pace, get_lock, lock_object, table_row
 from reconciler.views.runs_table import run_rows
-from reconciler.views.why import explain, why_text
+from reconciler.views.why import explain
+from reconciler.views.why_text import why_text
 
 KEY = "default/Mutex/m"
 UNTIL = "2026-03-01T13:00:00Z"

@@ -8,7 +8,8 @@ import pytest
 
 from reconciler.store import read_runs
 from reconciler.views.instants import epoch_s
-from reconciler.views.why import blame_daemon, explain, why_text
+from reconciler.views.why import blame_daemon, explain
+from reconciler.views.why_text import why_text
 
 NOW = epoch_s("2026-03-01T12:10:00.000000Z")
 BOOT = "this-boot"

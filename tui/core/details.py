@@ -19,7 +19,8 @@ from reconciler.views.doing import doing, frozen_text, read_boot_id, release
 from reconciler.views.lock_state import limit_trouble, line_of, state_of
 from reconciler.views.names import node_label
 from reconciler.views.run import labels_of
-from reconciler.views.why import explain, why_text
+from reconciler.views.why import explain
+from reconciler.views.why_text import why_text
 from tui.core.instants import instant, instant_or_none
 from tui.core.lists import Around, holder_of, lock_row, run_row, who_made
 from tui.core.model import (
