@@ -80,6 +80,7 @@ class Daemon:
         reception = Reception(
             home, self._inbox, checker, settings.branch, images=images, lenient=lenient, down=self._down,
             tally=tally or Tally(), command=self._messenger.command if self._messenger is not None else None,
+            doing=self._engine.watchdog.describe,
         )  # fmt: skip
         bounds = Bounds(frame_bytes=settings.limit_frame_mb * MB, connections=settings.limit_connections)
         self._server = ControlServer(home.socket, reception.serve, bounds)
@@ -116,6 +117,7 @@ class Daemon:
             self._messenger.start()
         if self._metrics is not None:
             self._metrics.start()
+        engine.watchdog.start()
         poll = engine.poller(wake_read)
         gc.collect()
         gc.freeze()  # what is loaded by now stays: it is not walked again
@@ -184,6 +186,7 @@ def serve(home_root: str) -> int:
         level=os.environ.get("LINECLEAR_LOG", "INFO"), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
+    logging.raiseExceptions = False  # a log that cannot be written is no reason to write more
     with Instance(home):
         _mend(home, settings)
         return Daemon(home, settings, SystemClock()).run()

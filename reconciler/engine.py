@@ -14,13 +14,14 @@ import select
 import signal
 import sqlite3
 import sys
+import time
 import uuid
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from reconciler.clock import Clock, local_zone
+from reconciler.clock import Clock, local_zone, to_text
 from reconciler.errors import Refused, Unreachable
 from reconciler.home import Home
 from reconciler.instance import read_boot_id
@@ -31,18 +32,20 @@ from reconciler.loop.launch import Surroundings, intent_of
 from reconciler.loop.outside import Outside
 from reconciler.loop.recover import recover
 from reconciler.loop.tick import Loop
+from reconciler.model.notice import NoticeKind
 from reconciler.obs import Tally
 from reconciler.runtime.grouping import NO_GROUPS, Grouping, find_grouping
 from reconciler.runtime.host import HostRuntime
 from reconciler.runtime.leftovers import sweep_leftovers
 from reconciler.settings import Settings
-from reconciler.store import catalogue
+from reconciler.store import catalogue, notices
 from reconciler.store.attempts import active_attempts
 from reconciler.store.chain import noted
 from reconciler.store.reserve import Reserve
 from reconciler.store.segments import Retention
 from reconciler.store.trouble import words
 from reconciler.store.writer import Writer, open_writer
+from reconciler.watchdog import Watchdog
 from reconciler.workflow.bounds import Rules
 
 TYPE_CHECKING = False
@@ -139,6 +142,7 @@ class Beside:
     tally: Tally | None = None
 
 
+REST_S = 1.0
 SWEEP_EVERY_S = 60.0  # control groups of workers that were killed
 MB = 1_000_000
 FRAMES = 20_000  # a decision follows calls inside calls, a hundred deep, down and up again
@@ -154,6 +158,9 @@ class Engine:
         boot_id = read_boot_id()
         boundary = Boundary(os.environ)
         self.inbox = inbox
+        self._clock = clock
+        self._trouble, self._rests_until = "", 0.0  # what the last tick failed with, outside its transaction
+        self.watchdog = Watchdog(settings.limit_tick_s)
         reserve = Reserve(home.path("reserve"), settings.limit_reserve_mb * MB)
         self.writer: Writer = _open(home, reserve)
         if chores is not None:
@@ -197,7 +204,6 @@ class Engine:
         boundary("recover")
         with _telling(home):
             recover(self.writer, home, self.runtime, self.effects, clock, boot_id, make_room=reserve.give)
-        self._clock = clock
         self._home, self._places = home, grouping.places
         self._sweep_at = clock.monotonic()
         boundary("recovered")
@@ -215,7 +221,29 @@ class Engine:
             chores.want_note(revision_id, sha, noted(outcome, self.writer.head()))
 
     def tick(self) -> None:
-        """Everything there is to do now."""
+        """Everything there is to do now. What fails outside a transaction ends nothing: it is tried again in a second."""
+        self.watchdog.begin()
+        try:
+            self._tick()
+            self._trouble, self._rests_until = "", 0.0
+        except (sqlite3.Error, UnicodeDecodeError, OSError) as error:
+            told = words(error)
+            if told != self._trouble:
+                log.exception("the machine refused what a tick needs; it is tried again: %s", told, extra={"action": "tick"})
+            self._trouble, self._rests_until = told, self._clock.monotonic() + REST_S
+        took_s, what = self.watchdog.end()
+        if what:
+            self._note_slow(took_s, what)
+
+    def _note_slow(self, took_s: float, what: str) -> None:
+        detail = {"seconds": round(took_s, 1), "what": what}
+        text = f"a tick took {took_s:.0f} s, in which nothing else was done: it {what}"
+        log.warning("%s", text, extra={"action": "watchdog"})
+        with contextlib.suppress(sqlite3.Error), self.writer.write(to_text(self._clock.now())):
+            self.writer.journal("tick.slow", detail=detail)
+            notices.post(self.writer, NoticeKind.MACHINE, f"tick {self.writer.now}", {"text": text, **detail})
+
+    def _tick(self) -> None:
         self.loop.tick(self.runtime, self.effects)
         if self._clock.monotonic() >= self._sweep_at:
             self._sweep_at = self._clock.monotonic() + SWEEP_EVERY_S
@@ -231,6 +259,10 @@ class Engine:
 
     def wait(self, poll: select.poll, limit_s: float) -> None:
         """Waits for the next reason to tick, at most `limit_s`."""
+        rest_s = self._rests_until - self._clock.monotonic()
+        if rest_s > 0:
+            time.sleep(min(rest_s, REST_S))  # whatever wakes it would fail as well
+            return
         waits = [limit_s, self.loop.pause_s()]
         own = self.runtime.timeout_s()
         if own is not None:

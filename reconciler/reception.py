@@ -56,6 +56,7 @@ class Reception:
         down: Callable[[str], str],
         tally: Tally,
         command: Command | None,
+        doing: Callable[[], str],
     ) -> None:
         self._home = home
         self._inbox = inbox
@@ -69,6 +70,7 @@ class Reception:
         self._parsing = threading.Lock()  # what is parsed takes many times its size: one request at a time
         self._tally = tally
         self._command = command
+        self._doing = doing
 
     def serve(self, verb: str, args: Mapping[str, Any], peer: Peer, reply: Reply) -> None:
         """Answers at once where that is possible; otherwise the control thread answers after its commit."""
@@ -102,7 +104,8 @@ class Reception:
         answered = threading.Event()
         self._inbox.put(Ping(answered.set))
         ticks = answered.wait(PING_S)
-        return {"pid": os.getpid(), "version": __version__, "home": self._home.root, "ticked_s_ago": 0.0 if ticks else None}
+        ticked = {"ticked_s_ago": 0.0 if ticks else None, "doing": "" if ticks else self._doing()}
+        return {"pid": os.getpid(), "version": __version__, "home": self._home.root, **ticked}
 
     def _notify_test(self) -> dict[str, Any]:
         """What comes of a test event; the control thread has nothing to do with it."""

@@ -203,6 +203,12 @@ KEYS = (
         check=checks.number(0, 10_000, whole=True),
     ),
     Key(
+        name="limits.tick_s",
+        attribute="limit_tick_s",
+        meaning="seconds after which a tick that has not ended is told with what it is doing; nothing is ended for that",
+        check=checks.number(0.1, 3600),
+    ),
+    Key(
         name="journal.keep_days",
         attribute="journal_days",
         meaning="how long the journal is kept, in days; longer while what it tells of is still held or waited for",

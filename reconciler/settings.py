@@ -70,6 +70,7 @@ class Settings:
     limit_documents: int = 20_000
     limit_check_s: float = 60.0
     limit_reserve_mb: int = 8
+    limit_tick_s: float = 5.0
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property

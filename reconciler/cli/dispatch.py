@@ -33,7 +33,25 @@ def run_command(words: list[str]) -> int:
         return _report(Unreachable(f"a connection broke while the command was at work ({error}); try again"))
     except KeyboardInterrupt:
         return _INTERRUPTED
+    except Exception as error:
+        if not _is_of_store(error):
+            raise
+        from reconciler.store.read import unreadable
+
+        return _report(unreadable("the home's state.db", error))
     return code
+
+
+def _is_of_store(error: Exception) -> bool:
+    """True for what SQLite raised, and for what cannot be made of what it read: the rows are not what they were."""
+    if type(error).__module__ == "sqlite3":
+        return True
+    trace = error.__traceback__
+    while trace is not None:
+        if "/store/read" in trace.tb_frame.f_code.co_filename and isinstance(error, ValueError):
+            return True
+        trace = trace.tb_next
+    return False
 
 
 def _report(error: LineclearError) -> int:

@@ -110,7 +110,7 @@ def open_read(path: str, *, is_shared: bool = False, kind: type[Reader] = Reader
         connection.row_factory = Row
         reader = kind(path, connection)
         version = reader.number("PRAGMA user_version")
-    except DatabaseError as error:
+    except (DatabaseError, UnicodeDecodeError) as error:
         raise unreadable(path, error) from error
     if version > SCHEMA_VERSION:
         connection.close()
@@ -127,9 +127,12 @@ def open_read(path: str, *, is_shared: bool = False, kind: type[Reader] = Reader
     return reader
 
 
-def unreadable(path: str, error: DatabaseError) -> Unreachable:
+def unreadable(path: str, error: Exception) -> Unreachable:
     """What SQLite said, as one of ours."""
     name = getattr(error, "sqlite_errorname", "")
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")) or "decode" in str(error):
+        advice = "keep a copy of the home, then restore a backup; `lineclear fsck` says what is wrong"
+        return Unreachable(f"could not read {path}: the database is damaged: {error}; {advice}")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return Busy(f"could not read {path}: somebody keeps it locked ({error}); it is tried again")
     return Unreachable(f"could not read {path}: {error}; check that it is a home and that this account may read it")

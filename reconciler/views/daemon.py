@@ -97,7 +97,8 @@ def get_state(home: Home) -> dict[str, Any] | None:
             return state
         if ticked is not None or time.monotonic() > deadline:
             idle = client.HUNG_AFTER_S if ticked is None else float(ticked)
-            raise hung(home, f"it has not worked for {idle:.0f} s")
+            doing = state.get("doing")
+            raise hung(home, f"it {doing}" if doing else f"it has not worked for {idle:.0f} s")
         time.sleep(_POLL_S)
 
 

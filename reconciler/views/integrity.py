@@ -85,7 +85,7 @@ def check_all(reader: Reader, home: Home, *, is_served: bool) -> tuple[list[Prob
         try:
             with Reading(reader):
                 problems += check()
-        except Unreachable as error:
+        except (Unreachable, ValueError) as error:  # ValueError: text or JSON that is none any more
             problems.append(Problem(name, f"could not be checked: {error}", (), _RESTORE))
     return problems, notes
 
