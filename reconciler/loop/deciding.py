@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 BROKEN = (LineclearError, LookupError, ValueError, TypeError, AttributeError, ArithmeticError, AssertionError, RecursionError)
 MOST_MARKED = 4 * AT_ONCE  # nodes of one run; more are looked at in slices
 _SHARES = 16  # a marked run gets at least this part of a tick's work, however much was done before
+_FLOOR = 4  # that part of a tick's work is for slices, however much else was decided
 _GIVEN_UP = 2_000  # nodes of a quarantined run that are ended in one slice
 
 
@@ -43,11 +44,15 @@ def workflow_pass(ctx: Context) -> None:
 def pass_slices(ctx: Context) -> None:
     """Goes on with large runs, those that were served longest ago first, until a tick's work is done."""
     waiting = [run_id for run_id in slices.all_slices(ctx.writer) if _can_go_on(ctx, run_id)]
-    share = max(1, ctx.options.work // max(1, len(waiting)))
+    end = max(ctx.options.work, ctx.spent + ctx.options.work // _FLOOR + 1)  # however much changed, they get on
+    share = max(1, (end - ctx.spent) // max(1, len(waiting)))
     for run_id in waiting:
-        limit = min(ctx.options.work, ctx.spent + share)
+        limit = min(end, ctx.spent + share)
+        if ctx.spent >= limit:
+            return
         while ctx.spent < limit and run_id in slices.all_slices(ctx.writer):
-            _guarded(ctx, run_id, lambda run_id=run_id: _go_on(ctx, run_id))  # type: ignore[misc]
+            work = limit - ctx.spent
+            _guarded(ctx, run_id, lambda run_id=run_id, work=work: _go_on(ctx, run_id, work))  # type: ignore[misc]
             ctx.boundary("slice")
         slices.move_behind(ctx.writer, run_id)
 
@@ -84,7 +89,7 @@ def _decide_run(ctx: Context, run_id: RunId, nodes: Iterable[str]) -> None:
     _leave(ctx, run_id, left, replace(left, later=later), plan)
 
 
-def _go_on(ctx: Context, run_id: RunId) -> None:
+def _go_on(ctx: Context, run_id: RunId, work: int) -> None:
     """Takes up what a large run left: the nodes that are not made ready first, then the next of those to be looked at."""
     left = slices.slice_of(ctx.writer, run_id)
     if left.later:
@@ -98,7 +103,7 @@ def _go_on(ctx: Context, run_id: RunId) -> None:
         return
     if rest.below is None and not rest.later and left.ends:
         rest = replace(rest, below="")  # nothing sorts before it: the last slice is for the locks
-    plan = _apply(ctx, run_id, names, left, max(1, ctx.options.work - ctx.spent))
+    plan = _apply(ctx, run_id, names, left, work)
     _leave(ctx, run_id, left, replace(rest, later=plan.later), plan)
 
 

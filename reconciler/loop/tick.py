@@ -250,6 +250,7 @@ class Loop:
             pass_deadlines(ctx)
             pass_holds_until(ctx)
             look_at_windows(ctx.writer, everywhere=work.is_sweep)
+            settle(ctx)
             pass_slices(ctx)
             settle(ctx)
             pass_holds(ctx)

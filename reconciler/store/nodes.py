@@ -130,6 +130,6 @@ class StoredNodes:
         level, node = ("run", 0) if node_id is None else ("node", node_id)
         sql = (
             "SELECT l.key FROM claim c JOIN claim_lock cl ON cl.claim_id = c.id JOIN lock l ON l.id = cl.lock_id"
-            " WHERE c.run_id = ? AND c.level = ? AND ifnull(c.node_id, 0) = ? AND c.state = 'held'"
+            " WHERE c.run_id = ? AND c.level = ? AND ifnull(c.node_id, 0) = ? AND c.state <> 'released' AND c.state = 'held'"
         )
         return [row[0] for row in self._db.execute(sql, (self._run, level, node))]

@@ -79,8 +79,9 @@ def look_at_all(writer: Writer, run_id: RunId, *, ends: bool = False, is_written
     if len(names) <= AT_ONCE:
         writer.marks.run(run_id, *names)
         return
-    known = all_slices(writer).get(run_id)
-    before = known or Slice(is_written=False)
+    before = all_slices(writer).get(run_id, Slice(is_written=False))
+    if before.below is not None and not is_written:
+        return  # they are being looked at: whoever begins again with each sweep may never get through
     put(writer, run_id, replace(before, below=FIRST, ends=ends or before.ends, is_written=is_written or before.is_written))
     running = writer.db.execute(_ACTIVE, (run_id,)).fetchall() if ends else ()
     writer.marks.run(run_id, *(row[0] for row in running))

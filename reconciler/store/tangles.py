@@ -35,9 +35,9 @@ _INSIDE = (
 _IS_INSIDE = (
     "WITH RECURSIVE above (node) AS (SELECT node_id FROM claim WHERE id = :claim"
     " UNION SELECT n.parent_id FROM above JOIN node n ON n.id = above.node)"
-    " SELECT 1 FROM claim_lock h JOIN claim c ON c.id = h.claim_id JOIN claim w ON w.id = :claim"
-    " WHERE h.run_id = w.run_id AND h.state = 'held' AND c.level <> 'policy' AND c.id <> w.id"
-    " AND (c.node_id IS NULL OR c.node_id IN (SELECT node FROM above))"
+    " SELECT 1 FROM claim w JOIN above CROSS JOIN claim c ON c.run_id = w.run_id AND c.state <> 'released'"  # from the few above
+    " AND c.level = CASE WHEN above.node IS NULL THEN 'run' ELSE 'node' END AND ifnull(c.node_id, 0) = ifnull(above.node, 0)"
+    " WHERE w.id = :claim AND c.id <> w.id AND c.state = 'held'"
     " UNION ALL SELECT 1 FROM claim w JOIN barrier mine ON mine.run_id = w.run_id AND mine.state = 'absent'"
     " JOIN barrier b ON b.pipeline = mine.pipeline AND b.name = mine.name AND b.state = 'arrived' WHERE w.id = :claim LIMIT 1"
 )

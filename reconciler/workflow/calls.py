@@ -15,7 +15,7 @@ from reconciler.model.duration import parse_argo_duration
 from reconciler.model.plan import ClaimRequest
 from reconciler.model.spec import Call, Dag, Program, Steps, Suspend, Template
 from reconciler.model.state import NodeState, NodeType, Phase
-from reconciler.workflow.bounds import LOOK
+from reconciler.workflow.bounds import LOOK, MAKE
 from reconciler.workflow.loops import Item, items_of, mentions_item
 from reconciler.workflow.values import Values, input_values, resolve_inputs
 from reconciler.workflow.variables import Variables
@@ -71,7 +71,7 @@ def turns_of(d: Decision, making: Making, call: Call, scope: Variables) -> list[
     if not turns:
         skip(d, making, call, "Skipped, empty params")
         return None
-    d.budget.spend(LOOK * len(turns) // _ITEMS_A_LOOK)
+    d.budget.spend(LOOK + len(turns) // _ITEMS_A_LOOK)
     return turns
 
 
@@ -107,6 +107,7 @@ def enter(d: Decision, making: Making, call: Call, scope: Variables) -> NodeStat
     kind = NodeType.RETRY if d.retry_of(template) else TYPES[type(template.body)]
     node = d.create(making, kind, template.name, inputs, deadline_s=deadline_s)
     if locks:
+        d.budget.spend(MAKE * (1 + len(locks)))
         d.tree.request(ClaimRequest(node=making.name, locks=locks))
         return node
     return d.start(node, template)

@@ -2,11 +2,14 @@
 
 import json
 import logging
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
+import pytest
+
 from reconciler.clock import to_text
+from reconciler.loop import deciding, due
 from reconciler.loop.context import WORK_OF_A_TICK, Context, Options
 from reconciler.loop.deciding import has_more, pass_slices
 from reconciler.loop.effects import Effects
@@ -19,15 +22,26 @@ from reconciler.model.attempt import AttemptId, Exited, HolderUnknown, Lost, Not
 from reconciler.model.source import Revision
 from reconciler.model.state import NO_OUTPUTS, Outputs
 from reconciler.runtime.faults import MachineFault
-from reconciler.store import runs
+from reconciler.store import runs, slices
 from reconciler.store.nodes import StoredNodes
 from reconciler.store.writer import open_writer
+from reconciler.workflow import engine
 from reconciler.workflow.bounds import Rules
 from reconciler.workflow.program import render
 from reconciler.workflow.scope import scope_of
 
 START = datetime(2026, 3, 1, 12, 0, 0, tzinfo=UTC)
 API = "argoproj.io/v1alpha1"
+
+
+@contextmanager
+def few_at_once(number):
+    """Nodes are looked at in slices from this number on: what else only large runs have then happens to small ones too."""
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (deciding, due, engine, slices):
+            patch.setattr(module, "AT_ONCE", number)
+        patch.setattr(deciding, "MOST_MARKED", number)
+        yield
 
 
 class Crash(BaseException):
