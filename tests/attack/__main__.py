@@ -16,7 +16,7 @@ import time
 from attack.campaign import Budget, Done
 from attack.oracle import forget_witness
 
-KINDS = ("escapes", "kills", "faults", "frames", "repositories")
+KINDS = ("escapes", "kills", "faults", "manifests", "frames", "repositories")
 
 
 def parse():

@@ -12,7 +12,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from attack.house import House
+from attack.house import SETTINGS, House
 
 GROUPS = "/sys/fs/cgroup"
 
@@ -68,7 +68,9 @@ def small_disk(options):
 
 
 def without_groups():
-    """A home whose daemon finds no control group to work with."""
+    """A home whose daemon finds no control group to work with; one that is told to use none where it cannot be kept from them."""
+    if os.geteuid() or why_not():
+        return House(settings=f'{SETTINGS}groups = "off"\n')
     return Apart(f"umount --recursive --lazy {GROUPS}")
 
 

@@ -14,7 +14,7 @@ import signal
 import time
 from dataclasses import dataclass
 
-from attack.apart import why_not, without_groups
+from attack.apart import without_groups
 from attack.campaign import Done
 from attack.house import House, await_true, mutexes, read_groups, read_ticks, workflow
 
@@ -265,10 +265,9 @@ def attack(home, cases, daemon, *, number=0, grouped=True, watch_s=2.0):
 def campaign(budget, dice):
     """A round is every disguise at once, in one state of the daemon, with or without control groups."""
     count = 0
-    homes = {True: House} if why_not() or os.geteuid() else {True: House, False: without_groups}
     for number in budget:
-        grouped, daemon = dice.choice(list(homes)), DAEMON[number % len(DAEMON)]
-        home = homes[grouped]()
+        make, daemon = dice.choice((House, without_groups)), DAEMON[number % len(DAEMON)]
+        home = make()
         try:
             home.start()
             cases = choose_cases(dice, len(DISGUISES))

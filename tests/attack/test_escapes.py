@@ -3,15 +3,12 @@
 Every disguise in every state of the daemon, again and again: `make attack`.
 """
 
-import os
 import random
 
 import pytest
 
-from attack.apart import why_not, without_groups
+from attack.apart import without_groups
 from attack.escapes import DAEMON, attack, choose_cases, has_groups
-
-NO_SPACE = "an ordinary account" if os.geteuid() else why_not()
 
 
 @pytest.mark.torture
@@ -25,7 +22,6 @@ def test_no_second_holder_begins_while_a_process_of_the_first_lives(daemon, make
 
 
 @pytest.mark.torture
-@pytest.mark.skipif(bool(NO_SPACE), reason=f"the groups of this machine cannot be taken away: {NO_SPACE}")
 @pytest.mark.parametrize("daemon", DAEMON[:2])
 def test_without_control_groups_nobody_begins_until_a_person_says_so(daemon, seed):
     home = without_groups()
