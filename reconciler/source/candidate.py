@@ -25,6 +25,7 @@ from reconciler.source.plumbing import (
 _REMOTES_LOOKED_AT = 100
 _NO_CLONE = ("not a git repository", "must be run in a work tree", "cannot use bare repository")
 _SOMEBODY_ELSES = ("dubious ownership", "is owned by someone else")
+_THEIRS = "it belongs to somebody else (if you trust it: git config --global --add safe.directory FOLDER)"
 _FIRST_JUDGE = (2, 35, 2)  # the first git that asks whose a repository is
 _LAYOUT = ("rev-parse", "--path-format=absolute", "--absolute-git-dir", "--git-path", "objects", "--show-toplevel")
 _PARTIAL = r"^(extensions\.partialclone|remote\..*\.(promisor|partialclonefilter))$"
@@ -180,16 +181,16 @@ def _look_as_told(folder: str) -> tuple[Clone, tuple[int, int, int]]:
     except GitFailed as error:
         if error.status is None:
             raise
-        raise Refused(_refusal(folder, "it belongs to somebody else")) from error
+        raise Refused(_refusal(folder, _THEIRS)) from error
     if version < _FIRST_JUDGE and "*" not in trusted and clone.top not in trusted:
-        raise Refused(_refusal(folder, "it belongs to somebody else"))
+        raise Refused(_refusal(folder, _THEIRS))
     return clone, version
 
 
 def _refusal(folder: str, why: str) -> str:
     return (
         f"could not plan: the repository around {folder} is not read: {why}; plan a folder's files (`lineclear plan .`), or go"
-        " elsewhere to plan a commit of the home. A repository that you trust: git config --global --add safe.directory FOLDER"
+        " elsewhere to plan a commit of the home"
     )
 
 

@@ -236,7 +236,7 @@ def test_a_clone_of_somebody_elses_is_refused_as_git_refuses_it_but_its_files_ar
     inside = theirs / "inside"
     inside.mkdir()
     for word, folder in (("", theirs), ("HEAD", theirs), ("main", inside), (live, theirs)):
-        with pytest.raises(Refused, match=r"belongs to somebody else; plan a folder's files .*safe\.directory"):
+        with pytest.raises(Refused, match=r"belongs to somebody else .*safe\.directory FOLDER\); plan a folder's files"):
             find_candidate(word, str(folder), str(desk.bare), "main", live)
     assert preview_of(".", theirs, live)[1] == ["b.yaml"]
     assert preview_of("", short_dir, live) == (live, [])
