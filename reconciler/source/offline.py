@@ -181,7 +181,7 @@ def _read_file(shown: str, real: Path, images: Images) -> ParsedFile:
         data = real.read_bytes() if size <= FILE_LIMIT_BYTES else _find_mark(real)
     except OSError as error:
         return bad_file(shown, "", "LC900", f"the file cannot be read: {error.strerror}")
-    return unread_file(shown, "", size, data, held_ours=False) or manifest_parser(images)(shown, "", data, False)
+    return unread_file(shown, "", size, data) or manifest_parser(images)(shown, "", data, False)
 
 
 def _find_mark(real: Path) -> bytes:

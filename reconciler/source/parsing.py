@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from reconciler.model.images import Images
@@ -93,19 +93,20 @@ def link_file(path: str, blob: str, *, held_ours: bool) -> ParsedFile:
     return bad_file(path, blob, "LC901", message)
 
 
-def unread_file(path: str, blob: str, size: int, data: bytes, *, held_ours: bool) -> ParsedFile | None:
+def unread_file(path: str, blob: str, size: int, data: bytes, held_before: Collection[str] = ()) -> ParsedFile | None:
     """What stands for a file that is too large or no content at all; None for one that is to be read.
 
-    It is an error if it held ours, or if it is too large and names us: of such a one `data` is that name, or b''.
+    It is an error if it held ours, or if it is too large and names us: of such a one `data` is that name, or b''. Whether it is
+    one of `held_before`, the paths with ours in them, is only asked then: each answer may be a look into the store.
     """
     if size > FILE_LIMIT_BYTES:
-        if not data and not held_ours:
+        if not data and path not in held_before:
             return foreign_file(path, blob)
         message = f"{size} bytes are over the limit of {FILE_LIMIT_BYTES} for one manifest file; split it or ignore it"
         return bad_file(path, blob, "LC904", message)
     if not data.startswith(_LFS):
         return None
-    if not held_ours:
+    if path not in held_before:
         return foreign_file(path, blob)
     message = "the file is a Git LFS pointer: its content is not in the repository; commit the manifest itself"
     return bad_file(path, blob, "LC905", message)

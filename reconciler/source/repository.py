@@ -298,7 +298,7 @@ class Repository:
 
         Of a blob over the limit, `data` is the name of ours that it holds, b'' if there is none.
         """
-        unread = unread_file(entry.path, entry.blob, size, data, held_ours=entry.path in held_before)
+        unread = unread_file(entry.path, entry.blob, size, data, held_before)
         if unread is not None:
             return unread
         parsed = self._cache.find(entry.path, entry.blob) or self._cache.parse(entry.path, entry.blob, data)

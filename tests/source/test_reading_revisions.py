@@ -208,3 +208,20 @@ def test_notes_are_written_replaced_and_read(desk, repository, manifest):
     repository.write_note(sha, "applied\n2 runs")
     assert repository.read_note(sha) == "applied\n2 runs"
     assert repository.resolve("main") == sha
+
+
+class Asked(frozenset):
+    """Paths that count how often they are asked for one."""
+
+    times = 0
+
+    def __contains__(self, path):
+        Asked.times += 1
+        return super().__contains__(path)
+
+
+def test_what_held_ours_is_asked_of_those_files_only_that_say_nothing_of_ours(desk, repository, manifest, now):
+    sha = desk.land({**{f"{n}.yaml": manifest(f"w{n}") for n in range(20)}, "values.yaml": "a: 1\n"})
+    Asked.times = 0
+    repository.read_revision(sha, None, at=now, standing=Standing(live_paths=Asked()))
+    assert Asked.times <= 2
