@@ -95,7 +95,7 @@ def _release_unproven(ctx: Context, run: RunState, claim: ClaimId, lock_id: Lock
     if seen and all(evidence.state == "dead" for _, evidence in seen):
         raise Refused(f"the processes of {run.name} are proven dead: terminate it without --release-unproven")
     pids = pids_of(seen)
-    why = f"{run.name} was let go unproven ({reason}); live pids then: {pids or 'unknown'}"
+    why = f"{run.name} was let go unproven ({reason}); live pids then: {pids or 'none that could be found'}"
     runs.set_shutdown(ctx.writer, run, "Terminate", "terminate")
     claims.end_claim(ctx.writer, claim, f"released unproven: {reason}")
     hold_back(ctx, claim, why)
@@ -115,7 +115,7 @@ def release_run_unproven(ctx: Context, run: RunState, reason: str) -> str:
     if not unknown:
         raise Refused(f"no process of {run.name} is unknown: terminate it without --release-unproven")
     pids = pids_of(seen)
-    why = f"{run.name} was let go unproven ({reason}); live pids then: {pids or 'unknown'}"
+    why = f"{run.name} was let go unproven ({reason}); live pids then: {pids or 'none that could be found'}"
     runs.set_shutdown(ctx.writer, run, "Terminate", "terminate", reason=reason)
     let_go(ctx, run, unknown, reason, why)
     detail = {"pids": pids, "evidence": [evidence.evidence for _, evidence in seen], "reason": reason}
