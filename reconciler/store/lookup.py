@@ -13,6 +13,7 @@ from reconciler.model.locks import LockKind
 from reconciler.model.source import Identity, Standing
 from reconciler.model.spec import Document, Finding, Kind, Place, Severity
 
+_DIGITS = 19  # an id of SQLite is below 2**63
 _LIVE = "SELECT kind, namespace, name, path, line, body_json FROM definition WHERE retired_at IS NULL"
 
 _LOCK_COUNTS = (
@@ -124,11 +125,15 @@ def read_forgotten_runs(path: str, folders: Iterable[str]) -> list[str]:
     """Those of the folders whose run was made by this database and removed from it.
 
     A folder of a run that the database never made is somebody's: after an older copy was put back it may hold the only record
-    of a step that still runs.
+    of a step that still runs. One statement: a step's record is made before the commit that makes its run, which may come
+    between two looks.
     """
-    known = frozenset(row[0] for row in _read(path, "SELECT id FROM run", ()))
-    highest = max((row[0] for row in _read(path, "SELECT seq FROM sqlite_sequence WHERE name = 'run'", ())), default=0)
-    return [name for name in folders if name.isdecimal() and int(name) <= highest and int(name) not in known]
+    sql = (
+        "SELECT value FROM json_each(?) WHERE CAST(value AS INTEGER) <= (SELECT seq FROM sqlite_sequence WHERE name = 'run')"
+        " AND CAST(value AS INTEGER) NOT IN (SELECT id FROM run) ORDER BY CAST(value AS INTEGER)"
+    )
+    named = json.dumps([name for name in folders if name.isdecimal() and name.isascii() and len(name) < _DIGITS])
+    return [row[0] for row in _read(path, sql, (named,))]
 
 
 class LivePaths(Collection[str]):
