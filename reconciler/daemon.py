@@ -29,7 +29,7 @@ from reconciler.model.images import Images
 from reconciler.model.source import Standing
 from reconciler.model.state import RunId
 from reconciler.obs import Tally
-from reconciler.reception import Reception
+from reconciler.reception import PushBounds, Reception
 from reconciler.setting_values import loopback
 from reconciler.settings import Settings, load
 from reconciler.source.hosting import hosting_of, mend_hosted
@@ -81,6 +81,7 @@ class Daemon:
             home, self._inbox, checker, settings.branch, images=images, lenient=lenient, down=self._down,
             tally=tally or Tally(), command=self._messenger.command if self._messenger is not None else None,
             doing=self._engine.watchdog.describe,
+            bounds=PushBounds(documents=settings.limit_documents, check_s=settings.limit_check_s),
         )  # fmt: skip
         bounds = Bounds(frame_bytes=settings.limit_frame_mb * MB, connections=settings.limit_connections)
         self._server = ControlServer(home.socket, reception.serve, bounds)

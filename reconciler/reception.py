@@ -9,7 +9,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reconciler import __version__
@@ -20,9 +20,10 @@ from reconciler.lint import lint_files
 from reconciler.loop.inbox import Inbox, Look, Ping, Pushed, Request
 from reconciler.manifest import parse_file
 from reconciler.model.images import Images
+from reconciler.model.source import PushVerdict
 from reconciler.model.spec import Document, ParsedFile, Severity
 from reconciler.obs import Tally
-from reconciler.source.check import Lookup, PushRequest, check_push, decode_request
+from reconciler.source.check import Lookup, PushRequest, check_push, decode_request, give_up
 from reconciler.source.offline import TreeLookup
 from reconciler.source.parsing import FILE_LIMIT_BYTES, log_mistakes
 from reconciler.source.receipts import write_receipt
@@ -36,6 +37,14 @@ if TYPE_CHECKING:
 PING_S = 1.0
 LENIENT = ("receive.lineclear=warn",)
 VALUE_MAY_COME = "LC410"  # a parameter without a value: submission decides, when it has the values that were given with it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushBounds:
+    """How many documents one push may bring, and how long its check may take."""
+
+    documents: int
+    check_s: float
 
 
 class Reception:
@@ -57,6 +66,7 @@ class Reception:
         tally: Tally,
         command: Command | None,
         doing: Callable[[], str],
+        bounds: PushBounds,
     ) -> None:
         self._home = home
         self._inbox = inbox
@@ -71,6 +81,7 @@ class Reception:
         self._tally = tally
         self._command = command
         self._doing = doing
+        self._bounds = bounds
 
     def serve(self, verb: str, args: Mapping[str, Any], peer: Peer, reply: Reply) -> None:
         """Answers at once where that is possible; otherwise the control thread answers after its commit."""
@@ -130,15 +141,44 @@ class Reception:
     def _check(self, args: Mapping[str, Any], peer: Peer, reply: Reply) -> None:
         request = decode_request(args)
         request = replace(request, options=(*request.options, *self._options))
-        with self._git:
-            lookup = self._lookup_for(request)
-            verdict = check_push(self._repository, request, lookup, branch=self._branch, images=self._images)
-            if not verdict.accepted:
-                self._tally.add_refusal_for("push")
+        verdict = self._verdict_in_time(request)
+        if not verdict.accepted:
+            self._tally.add_refusal_for("push")
         write_receipt(self._home.root, verdict, peer.actor)
         for line in verdict.lines:
             reply({"say": line})
         reply({"exit": 0 if verdict.accepted else 1})
+
+    def _verdict_in_time(self, request: PushRequest) -> PushVerdict:
+        """The verdict, or that its check was given up: nobody waits for it longer than the setting says."""
+        found: list[PushVerdict | Exception] = []
+
+        def check() -> None:
+            try:
+                with self._git:
+                    found.append(self._verdict(request))
+            except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+                found.append(error)
+
+        worker = threading.Thread(target=check, name="check", daemon=True)
+        worker.start()
+        worker.join(self._bounds.check_s)
+        if not found:
+            reason = f"its check takes longer than {self._bounds.check_s:g} s (the setting limits.check_s); split it"
+            return give_up(self._repository, request, branch=self._branch, reason=reason)
+        if isinstance(found[0], Exception):
+            raise found[0]
+        return found[0]
+
+    def _verdict(self, request: PushRequest) -> PushVerdict:
+        return check_push(
+            self._repository,
+            request,
+            self._lookup_for(request),
+            branch=self._branch,
+            images=self._images,
+            most_documents=self._bounds.documents,
+        )
 
     def _lookup_for(self, request: PushRequest) -> Lookup:
         """The rows, or the tree that the push changes where that is not live: held for approval, or not applied yet."""

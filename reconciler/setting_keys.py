@@ -193,7 +193,7 @@ KEYS = (
     Key(
         name="limits.check_s",
         attribute="limit_check_s",
-        meaning="seconds that the check of one push may take; a longer one is given up and the push refused",
+        meaning="seconds that the daemon's check of one push may take; a longer one is not waited for, and the push is refused",
         check=checks.number(1, 3600),
     ),
     Key(

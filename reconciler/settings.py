@@ -68,7 +68,7 @@ class Settings:
     limit_frame_mb: int = 16
     limit_connections: int = 64
     limit_documents: int = 20_000
-    limit_check_s: float = 60.0
+    limit_check_s: float = 25.0
     limit_reserve_mb: int = 8
     limit_tick_s: float = 5.0
     origins: Mapping[str, str] = field(default_factory=dict)

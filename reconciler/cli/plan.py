@@ -132,7 +132,8 @@ def _check(copy: Writer, settings: Settings, repository: Repository, sha: str, i
     update = RefUpdate(old=old or ZERO_SHA, new=sha, ref=f"refs/heads/{settings.branch}")
     lookup: Lookup = CopyLookup(copy) if old in (None, applied) else TreeLookup(repository, old)
     request = PushRequest(updates=(update,), options=options, quarantine={})
-    return check_push(repository, request, lookup, branch=settings.branch, images=images)
+    most = settings.limit_documents
+    return check_push(repository, request, lookup, branch=settings.branch, images=images, most_documents=most)
 
 
 def _keep_silent(verdict: PushVerdict) -> None:

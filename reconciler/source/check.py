@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
-from reconciler.errors import LineclearError, UsageError
+from reconciler.errors import LineclearError, Refused, UsageError
 from reconciler.lint import HOST_IMAGES, lint_files
 from reconciler.manifest import rules
 from reconciler.manifest.mistakes import mistake_finding
@@ -24,6 +24,7 @@ from reconciler.source.parsing import UNCHECKED, log_mistakes
 from reconciler.source.repository import Repository
 
 SHOWN_LIMIT = 100
+MOST_DOCUMENTS = 20_000  # the default of limits.documents
 _UNKNOWN = datetime.fromtimestamp(0, UTC)  # a check has no instant of its own
 
 
@@ -95,6 +96,7 @@ def check_push(
     *,
     branch: str,
     images: Images = HOST_IMAGES,
+    most_documents: int = MOST_DOCUMENTS,
 ) -> PushVerdict:
     """Whether the push is taken, with the lines that the pusher reads: every error, then warnings, all at once.
 
@@ -109,7 +111,18 @@ def check_push(
         elif update.is_deletion:
             lines.append(f"warning: {update.ref} is deleted: nothing is removed and what was applied stays live; push it again")
         else:
-            verdict = _try_update(repository, request, update, lookup, images)
+            verdict = _try_update(repository, request, update, lookup, images, most_documents)
+    return _judged(repository, request, verdict, lines)
+
+
+def give_up(repository: Repository, request: PushRequest, *, branch: str, reason: str) -> PushVerdict:
+    """The verdict on a push whose check was not waited for: refused, unless it is to be let through all the same."""
+    heads = [u.new for u in request.updates if u.ref == f"refs/heads/{branch}" and not u.is_deletion]
+    return _judged(repository, request, PushVerdict(unchecked=reason, head=heads[-1] if heads else ""), [])
+
+
+def _judged(repository: Repository, request: PushRequest, verdict: PushVerdict, lines: list[str]) -> PushVerdict:
+    """The verdict with what the pusher reads, after `lines`."""
     is_wrong = bool(verdict.errors or verdict.unchecked)
     is_lenient = is_wrong and _is_lenient(repository, request.options)
     lines += _describe(verdict, is_lenient=is_lenient)
@@ -117,10 +130,13 @@ def check_push(
 
 
 def _try_update(
-    repository: Repository, request: PushRequest, update: RefUpdate, lookup: Lookup, images: Images
+    repository: Repository, request: PushRequest, update: RefUpdate, lookup: Lookup, images: Images, most_documents: int
 ) -> PushVerdict:
     try:
-        verdict = _check_update(repository.with_quarantine(request.quarantine), update, lookup, images)
+        quarantined = repository.with_quarantine(request.quarantine)
+        push = _read_push(quarantined, update)
+        _refuse_too_many(push, most_documents)
+        verdict = _check_update(quarantined, update, push, lookup, images)
     except (LineclearError, OSError) as error:
         verdict = PushVerdict(unchecked=str(error))
     except Exception as error:  # noqa: BLE001 - the boundary of a check: whatever it is, it is said, and refuses
@@ -166,8 +182,16 @@ def _describe(verdict: PushVerdict, *, is_lenient: bool) -> list[str]:
     return lines
 
 
-def _check_update(repository: Repository, update: RefUpdate, lookup: Lookup, images: Images) -> PushVerdict:
-    push = _read_push(repository, update)
+def _refuse_too_many(push: _Push, most: int) -> None:
+    """Raises Refused for more documents than one revision is to bring: it is applied in one transaction."""
+    count = sum(len(file.documents) for file in push.changed)
+    if count > most:
+        raise Refused(f"it adds or changes {count} documents, and one push may {most} (the setting limits.documents); split it")
+
+
+def _check_update(
+    repository: Repository, update: RefUpdate, push: _Push, lookup: Lookup, images: Images
+) -> PushVerdict:
     bad = {file.path for file in push.changed if file.is_bad}
     live = _Around(repository, update, lookup, hidden=push.touched - bad)
     around = repository.read_before(update.new, _paths_affected(push, lookup))

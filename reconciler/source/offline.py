@@ -10,6 +10,7 @@ import argparse
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from reconciler.errors import UsageError
+from reconciler.errors import Transient, UsageError
 from reconciler.lint import HOST_IMAGES, lint_files
 from reconciler.manifest import named_locks, named_templates
 from reconciler.model.images import Images
@@ -33,6 +34,7 @@ from reconciler.source.repository import Repository, Scope
 from reconciler.source.tree import Entry, is_hostile, path_key
 
 EXIT_REFUSED = 10  # told apart from an interpreter's own failures
+CHECK_S = 60  # how long one check may take
 LOOK_BACK_S = 1.0  # how long old errors are looked for
 
 
@@ -196,6 +198,10 @@ def _find_mark(real: Path) -> bytes:
     return b""
 
 
+def _give_up(_number: int, _frame: object) -> None:
+    raise Transient(f"its check takes longer than {CHECK_S} s; split it")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Check the push that standard input names; EXIT_REFUSED if it is refused, 0 if it is let in.
 
@@ -207,10 +213,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--repository", required=True)
     arguments = parser.parse_args(argv)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    signal.signal(signal.SIGALRM, _give_up)
+    signal.alarm(CHECK_S)
     request = decode_request(json.loads(sys.stdin.buffer.read()))
     repository = Repository(arguments.repository)
     scope = Scope(include=repository.config("lineclear.include") or "")
     verdict = check_push_offline(Repository(arguments.repository, scope=scope), request)
+    signal.alarm(0)
     for line in verdict.lines:
         hook.say(line, hook.STDOUT)
     write_receipt(arguments.home, verdict, hook.pusher())

