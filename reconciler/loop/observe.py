@@ -49,6 +49,7 @@ def _take(ctx: Context, attempt: AttemptState, seen: Observation) -> None:
             machine.hinder(ctx, attempt, seen.message, began=seen.began)
         case Exited():
             _end(ctx, attempt, AttemptPhase.EXITED, seen.exit_code, seen.signal, seen.message)
+            attempts.keep_usage(ctx.writer, attempt, seen.cpu_ms, seen.memory_kb)
         case NotStarted():
             failed = seen.exit_code == COMMAND_NOT_FOUND
             state = AttemptPhase.EXITED if failed else AttemptPhase.LOST

@@ -6,7 +6,7 @@ The runtime knows attempts by id alone. It never learns of runs, nodes or locks:
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import NewType
 
@@ -67,7 +67,8 @@ class Exited:
     """The whole tree is gone and the main process' outcome is known.
 
     `exit_code` is 0-255, or 128 + the signal's number; `signal` is that number or None. `stopped` is True if the end
-    followed a request to stop. `message` is for people ('' when the code says all).
+    followed a request to stop. `message` is for people ('' when the code says all). `cpu_ms` is the processor time of all its
+    processes, `memory_kb` the most that one of them had; None is unknown.
     """
 
     attempt_id: AttemptId
@@ -76,6 +77,8 @@ class Exited:
     at: datetime
     stopped: bool = False
     message: str = ""
+    cpu_ms: int | None = field(default=None, compare=False)
+    memory_kb: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,6 +7,8 @@ It must never limit the worker out of its own work: its share comes on top of th
 from __future__ import annotations
 
 import contextlib
+import os
+import resource
 
 from reconciler.runtime.groups import V2
 from reconciler.runtime.membership import Membership, read_numbers, write_file
@@ -49,7 +51,7 @@ def unpack_bounds(field: bytes) -> Bounds:
 class Meter:
     """One worker's limits and counts in its groups, attempt by attempt."""
 
-    __slots__ = ("before", "bounds", "is_limited", "membership", "unkept")
+    __slots__ = ("before", "bounds", "cpu_s", "is_limited", "largest_kb", "membership", "unkept")
 
     def __init__(self, membership: Membership) -> None:
         self.membership = membership
@@ -57,10 +59,26 @@ class Meter:
         self.is_limited = False  # the groups have limits of some attempt
         self.unkept: list[str] = []
         self.before: dict[str, int] = {}
+        self.cpu_s = 0.0
+        self.largest_kb = 0
+
+    def reap(self, pid: int, options: int = 0) -> int:
+        """As waitpid: its pid, or 0; what it and those it has waited for have used counts for the attempt."""
+        ended, _, used = os.wait4(pid, options)
+        if ended:
+            self.cpu_s += used.ru_utime + used.ru_stime
+            self.largest_kb = max(self.largest_kb, used.ru_maxrss)
+        return ended
+
+    def used(self) -> dict[str, object]:
+        """Processor time, and the memory of the largest process: unknown if it is no larger than what it was made from."""
+        known = self.largest_kb > resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        return {"cpu_ms": round(self.cpu_s * 1000), **({"memory_kb": self.largest_kb} if known else {})}
 
     def begin(self, bounds: Bounds) -> None:
         """Have the limits of the next attempt kept, and count from here."""
         self.bounds, self.unkept = bounds, []
+        self.cpu_s, self.largest_kb = 0.0, 0
         wanted = bounds.wanted()
         if not wanted and not self.is_limited:
             return

@@ -139,6 +139,8 @@ def find_outcome(record: Record, attempt_id: AttemptId) -> End | None:
                 at=at,
                 stopped=end["stopped"] == "1",
                 message=message,
+                cpu_ms=int(end["cpu_ms"]) if "cpu_ms" in end else None,
+                memory_kb=int(end["memory_kb"]) if "memory_kb" in end else None,
             )
         case "not-started":
             return NotStarted(attempt_id=attempt_id, exit_code=int(end["code"]), at=at, message=message)

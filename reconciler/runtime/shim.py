@@ -243,7 +243,7 @@ class Worker:
             self.forget_closed(self.tee)
         self.end_tree(job, pid)
         message = "; ".join(filter(None, (self.meter.end(), self.store_output(job))))
-        return {"kind": "exited", "code": code, "signal": number, "stopped": stopped, "message": message}
+        return {"kind": "exited", "code": code, "signal": number, "stopped": stopped, **self.meter.used(), "message": message}
 
     def start(self, job: Job, record: int) -> int:
         """The step's pid; raises NotStartable, MachineFault or OSError."""
@@ -308,7 +308,7 @@ class Worker:
                 self.tell(STARTED, job.attempt, os.pread(record, SEEN, 0).rstrip(b"\0"))
                 fail_at("K11")
             while (orphan := os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)) and orphan.si_pid != pid:
-                os.waitpid(orphan.si_pid, 0)
+                self.meter.reap(orphan.si_pid)
             self.obey(job)
             if self.wanted and self.kill_at is None:
                 self.kill_at = time.monotonic() + job.grace_s
@@ -358,7 +358,7 @@ class Worker:
                 os.killpg(pid, signal.SIGKILL)
         while True:
             try:
-                if os.waitpid(-1, os.WNOHANG)[0]:
+                if self.meter.reap(-1, os.WNOHANG):
                     continue
             except ChildProcessError:
                 return

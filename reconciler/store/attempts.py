@@ -122,6 +122,12 @@ def end_attempt(writer: Writer, attempt: AttemptState, state: AttemptPhase, code
     return cursor.rowcount == 1
 
 
+def keep_usage(writer: Writer, attempt: AttemptState, cpu_ms: int | None, memory_kb: int | None) -> None:
+    """What its processes have used, for people to see; nothing depends on it."""
+    if cpu_ms is not None:
+        writer.db.execute("UPDATE attempt SET cpu_ms = ?, memory_kb = ? WHERE id = ?", (cpu_ms, memory_kb, attempt.id))
+
+
 def keep_outputs(writer: Writer, attempt: AttemptState, outputs: Outputs, problem: str) -> None:
     """What the step left behind, written down with its end."""
     sql = "UPDATE attempt SET outputs_json = ?, problem = ? WHERE id = ?"

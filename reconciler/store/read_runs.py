@@ -44,7 +44,8 @@ _NODES = f"""
 SELECT node.id, node.parent_id, node.name, node.display, node.type, node.template, node.phase, {NODE_MESSAGE},
   node.inputs_json, node.outputs_json, node.wake_at, node.exit_code, node.created_at, node.started_at, node.finished_at,
   node.deadline_at,
-  attempt.id AS attempt_id, attempt.state AS attempt_state, attempt.pid, attempt.boot_id, attempt.queued_at, attempt.stop
+  attempt.id AS attempt_id, attempt.state AS attempt_state, attempt.pid, attempt.boot_id, attempt.queued_at, attempt.stop,
+  attempt.cpu_ms, attempt.memory_kb
 FROM node LEFT JOIN attempt ON attempt.node_id = node.id WHERE node.run_id = :run ORDER BY node.id"""
 
 _PAUSES = """

@@ -224,6 +224,9 @@ def _node(run: str, node: Row) -> dict[str, Any]:
     outputs = _outputs(node)
     if outputs:
         shown["outputs"] = outputs
+    if node["cpu_ms"] is not None:
+        memory = {"memoryMB": round(node["memory_kb"] * 1.024 / 1000, 1)} if node["memory_kb"] is not None else {}
+        shown["usage"] = {"cpuSeconds": node["cpu_ms"] / 1000, **memory}
     return shown
 
 

@@ -128,3 +128,15 @@ def test_groups_that_a_step_makes_in_its_own_are_gone_before_the_next_step(machi
     assert machine.run(2, "sh", "-c", script).exit_code == 0
     assert machine.run(3, "true").exit_code == 0
     assert not os.path.isdir(f"{claim['group']}/a")
+
+
+def test_what_a_steps_processes_have_used_is_told_with_its_end(machine):
+    busy = "import time\nwhile time.process_time() < 0.2: pass\nheld = bytearray(60 << 20)"
+    end = machine.run(1, "sh", "-c", f"{sys.executable} -I -S -c '{busy}' & wait")
+    assert 200 <= end.cpu_ms < 5000
+    assert 60 << 10 < end.memory_kb < 200 << 10
+    left_behind = machine.run(2, "sh", "-c", f"setsid {sys.executable} -I -S -c '{busy}' & exec sleep 0")
+    assert left_behind.cpu_ms < 5000
+    small = machine.run(3, "true")
+    assert small.memory_kb is None, "no more than what it was made from"
+    assert small.cpu_ms < 200

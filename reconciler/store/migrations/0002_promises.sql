@@ -44,3 +44,6 @@ CREATE TABLE slice (                           -- what is left to do of a run wh
 
 ALTER TABLE node ADD COLUMN made INTEGER NOT NULL DEFAULT 0;  -- of a group: how many of its calls and turns, in order, have nodes
 CREATE INDEX node_bad ON node (run_id, parent_id) WHERE phase IN ('Failed', 'Error');
+
+ALTER TABLE attempt ADD COLUMN cpu_ms INTEGER;     -- processor time of all its processes; NULL: unknown
+ALTER TABLE attempt ADD COLUMN memory_kb INTEGER;  -- the most that one of its processes had; NULL: unknown
