@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 JOBS ?= 2
 
-.PHONY: demo test lint bench attack conformance exhaustive groups docs pictures lock clean
+.PHONY: demo test lint bench attack faults conformance exhaustive groups docs pictures lock clean
 
 demo: $(VENV)/.runtime
 	$(BIN)/python docs/demo.py
@@ -29,6 +29,10 @@ conformance: JOBS = 4
 conformance: $(VENV)/.runtime
 	@[ -n "$(CORPUS)" ] && [ -n "$(OUT)" ] || { echo "usage: make conformance CORPUS=DIR OUT=FILE [ROWS=PATTERN] [JOBS=4]" >&2; exit 2; }
 	$(BIN)/python -m conformance --corpus "$(CORPUS)" --out "$(OUT)" --rows "$(or $(ROWS),*)" --jobs $(JOBS)
+
+# A queue of 100 runs through five minutes without descriptors, and another through five minutes without inodes (as root).
+faults: $(VENV)/.dev
+	LINECLEAR_FAULT_RUNS=100 LINECLEAR_FAULT_S=300 $(BIN)/pytest -q -n 2 tests/e2e/test_host_faults.py
 
 # Every order of events over a few runs and two locks, in larger spaces than the tests search: an hour; ARGS=--help for less.
 exhaustive: ARGS = --runs 3 --limit 1

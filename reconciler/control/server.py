@@ -28,6 +28,7 @@ from reconciler.errors import LineclearError, Transient
 
 log = logging.getLogger(__name__)
 ACCEPT_AGAIN_S = 0.1
+TELL_AGAIN_S = 60.0  # the same trouble again
 GRACE_S = 0.1  # a connection is let stay so long before it counts as silent
 LOOK_S = 1.0  # how often it is looked whether who waits for an answer is still there
 LONGEST_ACTOR = 200
@@ -80,6 +81,8 @@ class ControlServer:
         self._talks: dict[_Talk, None] = {}  # in the order in which they were heard of last
         self._socket = _listen(path)
         self._closed = False
+        self._spare = _open_spare()  # given up for who asks when there are no descriptors: the owner gets an answer
+        self._told, self._told_at = "", 0.0
         self._thread = threading.Thread(target=self._accept, name="control", daemon=True)
 
     def start(self) -> None:
@@ -92,6 +95,8 @@ class ControlServer:
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
+        if self._spare >= 0:
+            os.close(self._spare)
         with contextlib.suppress(FileNotFoundError):
             os.unlink(self._path)
 
@@ -102,9 +107,10 @@ class ControlServer:
             except OSError as error:
                 if self._closed:
                     return
-                log.warning("a connection could not be accepted: %s", error, extra={"action": "accept"})
-                time.sleep(ACCEPT_AGAIN_S)
+                self._make_way(str(error))
                 continue
+            if self._spare < 0:
+                self._spare = _open_spare()
             peer = _peer(connection)
             if peer.uid not in (0, os.geteuid()):
                 connection.close()
@@ -112,6 +118,23 @@ class ControlServer:
             talk = _Talk(connection, peer)
             if self._admit(talk):
                 self._begin(talk)
+
+    def _make_way(self, why: str) -> None:
+        """Frees a descriptor for who asks next: the spare one, else that of the connection that is silent for longest."""
+        if why != self._told or time.monotonic() > self._told_at + TELL_AGAIN_S:
+            self._told, self._told_at = why, time.monotonic()
+            log.warning("a connection could not be accepted: %s; it is tried again", why, extra={"action": "accept"})
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
+            return
+        with self._changed:
+            silent = next((one for one in self._talks if not one.is_awaited()), None)
+            if silent is not None:
+                del self._talks[silent]
+        if silent is not None:
+            silent.let_go(f"the daemon has no descriptor left ({why}): this connection was silent for longest; ask again")
+        time.sleep(ACCEPT_AGAIN_S)
 
     def _admit(self, talk: _Talk) -> bool:
         """Makes room for a connection; False if it was turned away."""
@@ -324,6 +347,13 @@ class _Outbox:
         with self._lock:
             if self._is_closing and not self._waiting:
                 self._connection.close()
+
+
+def _open_spare() -> int:
+    try:
+        return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return -1
 
 
 def _listen(path: str) -> socket.socket:
