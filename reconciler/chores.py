@@ -31,6 +31,7 @@ class Chores:
         self._inbox = inbox
         self._queue: queue.SimpleQueue[tuple[str, int, str] | None] = queue.SimpleQueue()
         self._wanted: set[str] = set()
+        self._trouble: dict[str, str] = {}  # by commit, why the last chore for it failed
         self._thread = threading.Thread(target=self._work, name="chores", daemon=True)
 
     def start(self) -> None:
@@ -42,11 +43,12 @@ class Chores:
         """Ends after the chore in hand."""
         self._queue.put(None)
 
-    def want_tree(self, sha: str) -> None:
-        """The tree of this commit is needed; a Look follows when it is there."""
+    def want_tree(self, sha: str) -> str:
+        """The tree of this commit is needed; a Look follows when it is there. Why the last try failed; '' if none has."""
         if sha not in self._wanted:
             self._wanted.add(sha)
             self._queue.put((sha, 0, ""))
+        return self._trouble.get(sha, "")
 
     def want_pruned(self) -> None:
         """Trees of commits, and folders of runs, that nothing refers to any more may go."""
@@ -74,14 +76,26 @@ class Chores:
                         paths = {"commit": sha, "paths": left_out[:9]}
                         log.warning("%d paths are not in the tree for the steps", len(left_out), extra=paths)
                     self._inbox.put(Look())
-            except Exception as error:  # the thread's boundary: Look asks for a tree again, the next revision for a note
-                log.warning("a chore failed: %s", error, exc_info=not isinstance(error, LineclearError), extra={"commit": sha})
-                again = threading.Timer(AGAIN_S, self._inbox.put, (Look(),))
-                again.daemon = True
-                again.start()
+                self._trouble.pop(sha, None)
+            except Exception as error:  # noqa: BLE001 - the thread's boundary: what failed is asked for again
+                self._note(sha, error)
             finally:
                 if not revision_id:
                     self._wanted.discard(sha)
+
+    def _note(self, sha: str, error: Exception) -> None:
+        """Says once why a chore failed, and has it asked for again in a while."""
+        told = str(error)
+        if self._trouble.get(sha) != told:
+            exc_info = not isinstance(error, LineclearError | OSError)
+            log.warning("a chore failed, and is tried again: %s", told, exc_info=exc_info, extra={"commit": sha})
+        self._trouble[sha] = told
+        again = threading.Timer(AGAIN_S, self._inbox.put, (Look(),))
+        again.daemon = True
+        try:
+            again.start()
+        except RuntimeError:  # no thread is to be had: the sweep asks again
+            log.warning("no thread could be had to try a chore again soon", extra={"commit": sha})
 
     def _prune(self) -> None:
         """Lists what is there first and asks the rows then: what came meanwhile is not on the list."""

@@ -171,7 +171,7 @@ class Engine:
             Path(home.root), poke_path=Path(home.socket), clock=clock, boot_id=boot_id, grouping=grouping
         )
         around = surroundings(home, settings)
-        want_tree = chores.want_tree if chores is not None else lambda _sha: None
+        want_tree = chores.want_tree if chores is not None else lambda _sha: ""
         self.effects = Effects(around, self.runtime, want_tree, boundary)
         self.options = Options(
             parallelism=settings.parallelism,

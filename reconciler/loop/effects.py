@@ -14,7 +14,7 @@ from reconciler.errors import LineclearError
 from reconciler.loop.context import Context
 from reconciler.loop.launch import Surroundings, build_launch, intent_of
 from reconciler.loop.outputs import collect
-from reconciler.model.attempt import AttemptId, Intent, Launch, NotStarted, Observation
+from reconciler.model.attempt import AttemptId, Hindered, Intent, Launch, NotStarted, Observation
 from reconciler.model.state import AttemptState, NodeState, Outputs, RunId
 from reconciler.runtime.outputs import remove_folder
 from reconciler.runtime.records import reserve_record
@@ -46,7 +46,7 @@ class Effects:
     """Starts and stops attempts, waits for a commit's tree, removes the files of removed runs."""
 
     def __init__(
-        self, around: Surroundings, runtime: Runtime, want_tree: Callable[[str], None], boundary: Callable[[str], None]
+        self, around: Surroundings, runtime: Runtime, want_tree: Callable[[str], str], boundary: Callable[[str], None]
     ) -> None:
         self._around = around
         self._runtime = runtime
@@ -85,7 +85,7 @@ class Effects:
         """Has the trees made that new runs will need: a commit may be gone from Git when a queued run's turn comes."""
         for sha in commits:
             if not os.path.isdir(self._around.home.tree(sha)):
-                self._want_tree(sha)
+                self._want_tree(sha)  # what is in its way is told when a step waits for it
 
     def stop_unwritten(self, stops: Mapping[int, str]) -> None:
         """Passes on what could not be committed for want of room: who fills the disk must not be kept alive by that."""
@@ -144,7 +144,10 @@ class Effects:
             return
         tree = launch.env.get("LINECLEAR_REPO")
         if tree is not None and not os.path.isdir(tree):
-            self._want_tree(launch.env["LINECLEAR_COMMIT"])
+            why = self._want_tree(launch.env["LINECLEAR_COMMIT"])
+            if why:
+                text = f"cannot make the tree of its commit: {why}"
+                self._failed.append(Hindered(attempt_id=launch.attempt_id, at=ctx.at, began=False, message=text))
             return
         self._launched.add(attempt.id)
         self._boundary("launch")

@@ -160,3 +160,14 @@ def test_a_queue_goes_through_minutes_without_inodes(inodes, until):
     assert home.wait_phase("free") == "Succeeded"
     check(home, until)
     assert "Traceback" not in home.daemon.said()
+
+
+def test_a_tree_that_cannot_be_made_is_told_by_the_step_that_waits_for_it(home, until):
+    trees = home.root / "trees"
+    trees.write_text("no folder")
+    home.daemon.start()
+    home.push({"free.yaml": json.dumps(FREE)})
+    (told,) = until(lambda: home.rows("SELECT message FROM node WHERE message LIKE 'waits for the machine: %'"), "a word of it")
+    assert "cannot make the tree of its commit" in told[0]
+    trees.unlink()
+    assert home.wait_phase("free") == "Succeeded"
