@@ -205,7 +205,7 @@ def rlimits():
 def disks():
     """(what, options of the disk, fault, words)."""
     yield "no inodes", "size=300m,nr_inodes=2000", without_inodes, ""
-    yield "no blocks", "size=40m", without_blocks, "disk is full"
+    yield "no blocks", "size=40m", without_blocks, "no room"
     yield "runs read-only", "size=300m", lambda home: read_only(home, "runs"), "Read-only"
     yield "home read-only", "size=300m", lambda home: read_only(home, "."), "Read-only"
 
