@@ -78,7 +78,7 @@ def apply_revision(ctx: Context, revision: Revision) -> Applied:
 
 
 def _told_of_check(revision: Revision) -> list[str]:
-    return [f"warning: {revision.sha[:12]} was not checked as a whole: {revision.unchecked}"] if revision.unchecked else []
+    return [f"warning: {revision.sha[:12]}: {revision.unchecked}"] if revision.unchecked else []
 
 
 def _told_of_foreign(revision: Revision) -> list[str]:
