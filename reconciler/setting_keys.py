@@ -209,6 +209,12 @@ KEYS = (
         check=checks.number(0.1, 3600),
     ),
     Key(
+        name="limits.log_mb",
+        attribute="limit_log_mb",
+        meaning="megabytes of its beginning that a step's log keeps; what follows is dropped, and the log says so; 0: all",
+        check=checks.number(0, _MOST_MB, whole=True),
+    ),
+    Key(
         name="journal.keep_days",
         attribute="journal_days",
         meaning="how long the journal is kept, in days; longer while what it tells of is still held or waited for",

@@ -71,6 +71,7 @@ class Settings:
     limit_check_s: float = 25.0
     limit_reserve_mb: int = 8
     limit_tick_s: float = 5.0
+    limit_log_mb: int = 1000
     origins: Mapping[str, str] = field(default_factory=dict)
 
     @property

@@ -83,6 +83,7 @@ def build_launch(ctx: Context, around: Surroundings, attempt: AttemptState) -> L
         grace_s=around.settings.grace_s,
         extra_env_from=secrets,
         keep_stdout=call in spec.result_calls,
+        log_bytes=around.settings.limit_log_mb * 1_000_000,
         sandbox=image.runtime == "sandbox",
         limits=image.limits(around.settings.limits),
         shown=tuple(folder for folder in (env.get("LINECLEAR_REPO"), *image.path) if folder),

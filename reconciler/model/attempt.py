@@ -47,6 +47,7 @@ class Launch:
     grace_s: float = 10.0
     extra_env_from: tuple[tuple[str, str], ...] = ()
     keep_stdout: bool = False
+    log_bytes: int = 0  # what the log keeps of its beginning; 0: all of it
     sandbox: bool = False
     shown: tuple[str, ...] = ()
     limits: StepLimits = NO_LIMITS

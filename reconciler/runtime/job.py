@@ -41,19 +41,21 @@ class Job:
     """What a LAUNCH frame says; all bytes, as the kernel wants them."""
 
     __slots__ = (
-        "argv", "attempt", "bounds", "cwd", "directory", "env", "grace_s", "keep_stdout", "sandbox", "shown", "source", "token",
+        "argv", "attempt", "bounds", "cwd", "directory", "env", "grace_s", "keep_stdout", "log_bytes", "sandbox", "shown",
+        "source", "token",
     )  # fmt: skip
 
     def __init__(self, attempt: int, body: bytes) -> None:
         self.attempt = attempt
-        head = body.split(b"\0", 11)
+        head = body.split(b"\0", 12)
         self.directory, self.cwd, self.token = head[0], head[1], head[2]
         self.grace_s = float(head[3])
         arguments, variables = int(head[4]), int(head[5])
         self.keep_stdout, self.sandbox = head[7] == b"1", head[8] == b"1"
         shown = int(head[9])
         self.bounds = unpack_bounds(head[10])
-        rest = head[11].split(b"\0", arguments + variables + shown)
+        self.log_bytes = int(head[11])  # what the log keeps; 0: all
+        rest = head[12].split(b"\0", arguments + variables + shown)
         self.argv = rest[:arguments]
         self.env = dict(pair.split(b"=", 1) for pair in rest[arguments : arguments + variables])
         self.shown = rest[arguments + variables : arguments + variables + shown]

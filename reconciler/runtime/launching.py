@@ -53,6 +53,7 @@ def pack_launch(launch: Launch, token: str) -> bytes:
         b"%d" % launch.sandbox,
         b"%d" % len(launch.shown),
         Bounds(launch.limits.memory_mb, launch.limits.pids, launch.limits.cpus).pack(),
+        b"%d" % launch.log_bytes,
     ]
     shown = [_encode(_check_absolute(folder), "a folder that is shown") for folder in launch.shown]
     source = (launch.source or "").encode("utf-8", "surrogatepass")

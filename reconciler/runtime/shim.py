@@ -19,7 +19,7 @@ from reconciler.runtime.faults import MachineFault, describe
 from reconciler.runtime.job import Job, NotStartable, enter_directory, fail_at, make_directories, spawn, write_script
 from reconciler.runtime.membership import Membership
 from reconciler.runtime.processes import find_descendants, read_process, read_processes, send_signal
-from reconciler.runtime.tee import FILE, Tee
+from reconciler.runtime.tee import FILE, Tee, trim_log
 from reconciler.runtime.wire import (
     ACKNOWLEDGE,
     CLAIM,
@@ -52,6 +52,7 @@ ACKNOWLEDGE_WITHIN_S = 0.05
 ANNOUNCE_AFTER_MS = 5  # a shorter step is announced together with its end: one wake-up of the daemon, not two
 LOCK_WITHIN_S = 1.0
 CHASE_MS = 10
+LOG_LOOK_MS = 1000  # how often a log with a limit is looked at
 CHASES = 3  # then the whole group is killed, if there is one
 STORE_AGAIN_MS = 1000
 STEP_SCORE = 500  # added to the out-of-memory score; also tells what a step made from what the daemon made
@@ -242,6 +243,7 @@ class Worker:
             self.tee.drain()
             self.forget_closed(self.tee)
         self.end_tree(job, pid)
+        trim_log(job.directory, job.log_bytes)
         message = "; ".join(filter(None, (self.meter.end(), self.store_output(job))))
         return {"kind": "exited", "code": code, "signal": number, "stopped": stopped, **self.meter.used(), "message": message}
 
@@ -302,7 +304,8 @@ class Worker:
         pidfd = os.pidfd_open(pid)
         self.poll.register(pidfd, select.POLLIN)
         announced = False
-        while pidfd not in self.wait(self.patience_ms() if announced else ANNOUNCE_AFTER_MS):
+        while pidfd not in self.wait(self.patience_ms(job) if announced else ANNOUNCE_AFTER_MS):
+            trim_log(job.directory, job.log_bytes)
             if not announced:
                 announced = True
                 self.tell(STARTED, job.attempt, os.pread(record, SEEN, 0).rstrip(b"\0"))
@@ -320,10 +323,10 @@ class Worker:
         self.poll.unregister(pidfd)
         os.close(pidfd)
 
-    def patience_ms(self) -> float | None:
-        """How long to wait for an event: without end, to the end of the grace, or to the next look at what is dying."""
+    def patience_ms(self, job: Job) -> float | None:
+        """How long to wait for an event: to the next look at the log or at what is dying, or to the end of the grace."""
         if self.kill_at is None:
-            return None
+            return LOG_LOOK_MS if job.log_bytes else None
         left_ms = (self.kill_at - time.monotonic()) * 1000 + 1
         return CHASE_MS if self.is_time_to_kill() else min(left_ms, LONGEST_WAIT_MS)
 
@@ -368,4 +371,4 @@ class Worker:
                     if process.parent == self.pid and process.state != "Z":
                         with contextlib.suppress(PermissionError):  # it took another user's rights: waited for
                             os.kill(process.pid, signal.SIGKILL)
-            self.wait(self.patience_ms())
+            self.wait(self.patience_ms(job))

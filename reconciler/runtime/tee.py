@@ -21,6 +21,20 @@ FILE = b"/stdout"
 PARTIAL = b"/stdout.part"
 
 
+def trim_log(directory: bytes, most: int) -> None:
+    """Drop what the log has beyond so many bytes, with a line that says so; 0: nothing. The step is not told: it writes on."""
+    said = b"\n[lineclear: the log keeps %d bytes (limits.log_mb); what came after was dropped]\n" % most
+    with contextlib.suppress(OSError):
+        if not most or os.stat(directory + b"/log").st_size <= most + len(said):
+            return
+        fd = os.open(directory + b"/log", os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW)
+        try:
+            os.ftruncate(fd, most)
+            os.write(fd, said)
+        finally:
+            os.close(fd)
+
+
 class Tee:
     """The worker's end of one step's standard output. `fd` is for its poll; `writing` is the step's end until `begin`."""
 

@@ -245,3 +245,22 @@ def test_an_end_is_seen_without_descriptors(machine):
         os.close(fd)
     assert isinstance(end, Exited)
     assert end.exit_code == 4
+
+
+def test_a_log_keeps_its_beginning_and_the_step_writes_on(machine):
+    script = "i=0; while [ $i -lt 3000 ]; do echo 0123456789; i=$((i + 1)); done; echo unheard; exit 5"
+    machine.launch(1, "sh", "-c", script, log_bytes=1100)
+    assert machine.wait_for(1).exit_code == 5
+    log = machine.log(1)
+    assert log.startswith("0123456789\n" * 100)
+    assert log[1100:] == "\n[lineclear: the log keeps 1100 bytes (limits.log_mb); what came after was dropped]\n"
+
+
+def test_a_log_is_cut_while_its_step_still_writes(machine):
+    gate = machine.home / "gate"
+    machine.launch(1, "sh", "-c", f"head -c 100000 /dev/zero; while [ ! -e {gate} ]; do sleep 0.01; done", log_bytes=1000)
+    log = machine.directory(1) / "log"
+    machine.wait_for_file(log)
+    assert log.stat().st_size < 1200
+    gate.touch()
+    assert machine.wait_for(1).exit_code == 0
