@@ -6,7 +6,7 @@ it happens as it does for any other end. Argo: docs/walk-through/suspending.md, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from reconciler.errors import Refused, UsageError
@@ -21,6 +21,7 @@ from reconciler.workflow.producers import default_of
 Args = Mapping[str, Any]
 Answer = dict[str, Any]
 _SET = {"": "set", "Succeeded": "set and ended well", "Failed": "ended as Failed"}
+_SHOWN = 20  # nodes in an answer
 _INPUT = "inputs.parameters."
 _FIELDS: Mapping[str, Callable[[RunState, NodeState], str]] = {
     "displayName": lambda _run, node: node.display,
@@ -47,9 +48,10 @@ def resume(ctx: Context, run: RunState, args: Args) -> Answer:
     if run.is_final:
         raise Refused(f"{run.name} has ended ({run.phase.value}): there is nothing to resume")
     selector = _checked(args)
-    ended = [node.id for node in _suspended(ctx, run) if node.deadline_at is not None and node.deadline_at <= ctx.writer.now]
+    suspended = _suspended(ctx, run)
+    ended = {node.id for node in suspended if node.deadline_at is not None and node.deadline_at <= ctx.writer.now}
     barriers = meeting.waits_at(ctx, run)
-    waiting = [node for node in _suspended(ctx, run) if node.id not in ended and _fits(run, node, selector)]
+    waiting = [node for node in suspended if node.id not in ended and _fits(run, node, selector)]
     there = [node for node in waiting if node.name in barriers]
     waiting = [node for node in waiting if node.name not in barriers]
     if there and not waiting and (selector or not run.suspended):
@@ -61,9 +63,8 @@ def resume(ctx: Context, run: RunState, args: Args) -> Answer:
         _require_outputs(ctx, run, node, node.outputs.parameters)
     if run.suspended and not selector:
         runs.set_suspended(ctx.writer, run, suspended=False)
-    for node in waiting:
-        runs.wake_node(ctx.writer, run, node, "node.resumed")
-    names = ", ".join(node.display for node in waiting)
+    runs.wake_nodes(ctx.writer, run, waiting, "node.resumed")
+    names = _listed(waiting)
     return {"run": run.id, "message": f"resumed{': ' + names if names else ''}"}
 
 
@@ -94,8 +95,14 @@ def set_node(ctx: Context, run: RunState, args: Args) -> Answer:
             runs.wake_node(ctx.writer, run, node, "node.set")
         elif phase == "Failed":
             runs.fail_node(ctx.writer, run, node)
-    names = ", ".join(node.display for node in nodes)
+    names = _listed(nodes)
     return {"run": run.id, "message": f"{_SET[phase]}: {names}"}
+
+
+def _listed(nodes: Sequence[NodeState]) -> str:
+    """The names of nodes as an answer tells them."""
+    names = ", ".join(node.display for node in nodes[:_SHOWN])
+    return names if len(nodes) <= _SHOWN else f"{names} and {len(nodes) - _SHOWN} more"
 
 
 def fail_nodes(ctx: Context, run: RunState, selector: str, message: str) -> Answer:

@@ -6,6 +6,7 @@ What lies below a node that went well stays as it is, whatever it was: somebody 
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 from datetime import timedelta
 
 from reconciler.clock import from_text, to_text
@@ -20,7 +21,7 @@ _BAD = (
     "SELECT id, parent_id, name, type, created_at, deadline_at FROM node"
     " WHERE run_id = ? AND phase NOT IN ('Succeeded', 'Skipped') ORDER BY id"
 )
-_HOOKS = "SELECT id FROM node WHERE run_id = ? AND (name = ? OR (name > ? AND name < ?))"
+_HOOKS = "SELECT id, name FROM node WHERE run_id = ? AND (name LIKE '%.onExit' OR name LIKE '%.hooks.%')"
 _BEFORE_MAIN = (  # infrastructure was let go at the end and is asked for again; a pre-deployment that went well stays
     "SELECT id FROM node WHERE run_id = ? AND (name = ? OR (name = ? AND phase NOT IN ('Succeeded', 'Skipped')))"
 )
@@ -39,8 +40,7 @@ def reopen(writer: Writer, run: RunState, deadline_s: int | None, *, keeps_runni
     """Makes an ended run go on; its locks stay with it. Timeouts count anew, exit handlers and hooks run again."""
     db = writer.db
     again = _to_do_again(writer, run)
-    names = ["", *(name for _, name, _, _, _ in again)]
-    hooks = [row[0] for name in names for row in db.execute(_HOOKS, _hook_names(run, name)).fetchall()]
+    hooks = _hooks_of(writer, run, {"", *(name for _, name, _, _, _ in again)})
     gone = [node_id for node_id, _, kind, _, _ in again if kind in _MADE_ANEW]
     gone += [row[0] for row in db.execute(_BEFORE_MAIN, (run.id, ACQUIRE, PRE_DEPLOYMENT)).fetchall()]
     db.execute(_DELETE, (json.dumps(gone + hooks),))
@@ -81,5 +81,11 @@ def _to_do_again(writer: Writer, run: RunState) -> list[tuple[int, str, str, str
     return found
 
 
-def _hook_names(run: RunState, name: str) -> tuple[int, str, str, str]:
-    return run.id, f"{name}.onExit", f"{name}.hooks.", f"{name}.hooks/"
+def _hooks_of(writer: Writer, run: RunState, names: Container[str]) -> list[int]:
+    """The nodes of hooks that belong to nodes of these names: one read, however many they are."""
+    rows = writer.db.execute(_HOOKS, (run.id,)).fetchall()
+    return [node_id for node_id, name in rows if is_hook(name) and name.rpartition(_mark_of(name))[0] in names]
+
+
+def _mark_of(name: str) -> str:
+    return ".onExit" if name.endswith(".onExit") else ".hooks."

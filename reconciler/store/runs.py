@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -14,6 +14,7 @@ from reconciler.model.state import NodeId, NodeState, Outputs, Phase, RunId, Run
 from reconciler.store import barriers, slices
 from reconciler.store.attempts import outputs_json
 from reconciler.store.writer import Writer
+from reconciler.workflow.bounds import AT_ONCE
 
 _RUN = (
     "SELECT id, uid, namespace, name, phase, message, priority, queue_order, spec_digest, arguments_json, labels_json,"
@@ -264,6 +265,19 @@ def wake_node(writer: Writer, run: RunState, node: NodeState, kind: str) -> None
     writer.db.execute(sql, (writer.now, node.id))
     writer.journal(kind, namespace=run.namespace, run=run.name, detail={"node": node.name})
     writer.marks.run(run.id, node.name)
+
+
+def wake_nodes(writer: Writer, run: RunState, nodes: Sequence[NodeState], kind: str) -> None:
+    """Ends the pauses of several suspend nodes now; where they are many, the record has one line for all."""
+    if len(nodes) <= AT_ONCE:
+        for node in nodes:
+            wake_node(writer, run, node, kind)
+        return
+    sql = "UPDATE node SET wake_at = ? WHERE id = ? AND finished_at IS NULL"
+    writer.db.executemany(sql, [(writer.now, node.id) for node in nodes])
+    detail = {"nodes": len(nodes), "first": nodes[-1].name}
+    writer.journal(kind, namespace=run.namespace, run=run.name, detail=detail)
+    slices.look_at_all(writer, run.id)
 
 
 def supply_outputs(writer: Writer, run: RunState, node: NodeState, outputs: Outputs, message: str) -> None:

@@ -442,3 +442,22 @@ def test_a_narrow_loop_costs_the_same_at_each_end(tmp_path, kind):
         costs.append(steps_of(world, world.one_tick))
     world.close()
     assert sum(costs[400:]) < 1.05 * sum(costs[50:150]), (sum(costs[50:150]), sum(costs[400:]))
+
+
+def requests_cost(folder, number):
+    """What it costs to terminate, retry, resume and delete a run of so many nodes, each in tens of SQLite's own steps."""
+    folder.mkdir()
+    world = World(folder)
+    try:
+        world.submit(sleeping(number), "r")
+        verbs = ("terminate", "retry", "resume", "delete")
+        found = [steps_of(world, lambda verb=verb: world.must(verb, run="r")) for verb in verbs]
+        assert world.phase("r") is None
+        return found
+    finally:
+        world.close()
+
+
+def test_requests_about_ten_times_as_many_nodes_cost_ten_times_as_much(tmp_path):
+    small, large = (requests_cost(tmp_path / str(number), number) for number in (200, 2000))
+    assert [late < 14 * early for early, late in zip(small, large, strict=True)] == [True] * 4, (small, large)

@@ -43,6 +43,8 @@ CREATE TABLE slice (                           -- what is left to do of a run wh
 ) STRICT;
 
 ALTER TABLE node ADD COLUMN made INTEGER NOT NULL DEFAULT 0;  -- of a group: how many of its calls and turns, in order, have nodes
+DROP INDEX node_children;  -- it left the roots out, and so could not serve the foreign key: each node that went looked at all others
+CREATE INDEX node_children ON node (parent_id);
 CREATE INDEX node_bad ON node (run_id, parent_id) WHERE phase IN ('Failed', 'Error');
 
 ALTER TABLE attempt ADD COLUMN cpu_ms INTEGER;     -- processor time of all its processes; NULL: unknown
