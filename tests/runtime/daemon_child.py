@@ -40,11 +40,15 @@ def describe(one):
             return {"id": one.attempt_id, "kind": "lost", "began": one.began, "evidence": one.evidence}
 
 
+def make_runtime(home):
+    grouping = find_grouping(home) if os.environ.get("WITH_GROUPS") else NO_GROUPS
+    return HostRuntime(home, poke_path=home / "control", clock=SystemClock(), boot_id=BOOT_ID, grouping=grouping)
+
+
 def main():
     home = Path(sys.argv[1])
     plan = json.loads((home / "plan.json").read_text())
-    grouping = find_grouping(home) if os.environ.get("WITH_GROUPS") else NO_GROUPS
-    runtime = HostRuntime(home, poke_path=home / "control", clock=SystemClock(), boot_id=BOOT_ID, grouping=grouping)
+    runtime = make_runtime(home)
     done = {row["id"] for row in read_lines(home / "outcomes")}
     live = [number for number in read_lines(home / "intents") if number not in done]
 
@@ -54,15 +58,29 @@ def main():
         env = {"PATH": "/usr/bin:/bin"}
         runtime.launch(Launch(attempt_id=AttemptId(number), directory=directory, argv=argv, env=env, grace_s=1.0))
 
+    unknown = set()
+
+    def let_go():
+        """What a person does once nothing else goes on: attempts are ended without proof."""
+        if not os.environ.get("WITH_PERSON") or unknown != set(live):
+            return
+        for number in sorted(unknown):
+            append(home / "outcomes", {"id": number, "kind": "let-go"})
+            done.add(number)
+            live.remove(number)
+        runtime.forget([AttemptId(number) for number in unknown])
+        unknown.clear()
+
     def commit(observations):
-        for one in observations:
-            if isinstance(one, HolderUnknown):
-                append(home / "unknown", {"id": one.attempt_id, "evidence": one.evidence})
+        for one in [one for one in observations if isinstance(one, HolderUnknown)]:
+            unknown.add(one.attempt_id)
+            append(home / "unknown", {"id": one.attempt_id, "evidence": one.evidence})
         ends = [one for one in observations if isinstance(one, Exited | NotStarted | Lost)]
         for one in ends:
             append(home / "outcomes", describe(one))
             done.add(one.attempt_id)
             live.remove(one.attempt_id)
+            unknown.discard(one.attempt_id)
         runtime.acknowledge([one.attempt_id for one in ends])
 
     rows = [
@@ -70,8 +88,8 @@ def main():
     ]
     recovery = runtime.recover(rows)
     commit(recovery.observations)
-    for number in recovery.to_launch:
-        launch(number)
+    let_go()
+    list(map(launch, recovery.to_launch))
     print("ready", flush=True)
     waiting = [number for number in range(len(plan)) if number not in done and number not in live]
     while waiting or live:
@@ -83,6 +101,7 @@ def main():
         due = runtime.timeout_s()
         select.select(runtime.fds(), [], [], due)
         commit(runtime.collect())
+        let_go()
     runtime.close()
 
 

@@ -422,8 +422,9 @@ def test_a_crash_at_any_point_never_runs_a_step_twice(machine, point, daemon, gr
         assert [(one["kind"], one["began"]) for one in outcomes] == [("lost", False)]
     elif groups:
         assert unknown == []
-        kept = daemon == "stays" or point == "K13"
-        assert [one["kind"] for one in outcomes] == ["exited"] if kept else ["lost"], outcomes
+        kinds = {"exited"} if daemon == "stays" else {"lost"}
+        (outcome,) = outcomes
+        assert outcome["kind"] in (kinds if point != "K9" else {"exited", "lost"}), outcomes  # K9: it may not be found in time
         assert outcomes[0].get("code", 6) == 6
     else:
         assert (outcomes, unknown[0]["id"]) == ([], 0)

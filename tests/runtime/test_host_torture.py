@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from reconciler.runtime.grouping import find_grouping
+
 CHILD = Path(__file__).parent / "daemon_child.py"
 STEPS = 120
 KILLS = 40
@@ -29,8 +31,8 @@ def make_plan(home, dice):
     (home / "plan.json").write_text(json.dumps(steps))
 
 
-def start_daemon(home):
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+def start_daemon(home, groups):
+    env = {**os.environ, "WITH_GROUPS": groups, "WITH_PERSON": "1", "PYTHONPATH": str(Path(__file__).parents[2])}
     child = subprocess.Popen([sys.executable, str(CHILD), str(home)], stdout=subprocess.PIPE, env=env, start_new_session=True)
     child.stdout.readline()
     return child
@@ -64,10 +66,10 @@ def carriers(home):
     return found
 
 
-def torture(home, dice):
+def torture(home, dice, groups):
     """Kill at random until the plan is done; how often each kind was killed."""
     killed = {"daemon": 0, "worker": 0, "both": 0}
-    child = start_daemon(home)
+    child = start_daemon(home, groups)
     try:
         for _ in range(KILLS):
             time.sleep(dice.uniform(0.0, 0.12))  # the moment is what is random here, nothing is waited for
@@ -80,7 +82,7 @@ def torture(home, dice):
                 child.kill()
                 child.wait()
                 child.stdout.close()
-                child = start_daemon(home)
+                child = start_daemon(home, groups)
             killed[kind] += 1
         child.wait(timeout=60)
     finally:
@@ -92,11 +94,14 @@ def torture(home, dice):
 
 @pytest.mark.torture
 @pytest.mark.parametrize("seed", [1, 20])
-def test_random_kills_lose_no_attempt_and_run_none_twice(machine, seed):
+@pytest.mark.parametrize("groups", ["", "groups"])
+def test_random_kills_lose_no_attempt_and_run_none_twice(machine, seed, groups):
     home = machine.home
+    if groups and not find_grouping(home).places:
+        pytest.skip(find_grouping(home).problem)
     dice = random.Random(seed)
     make_plan(home, dice)
-    killed = torture(home, dice)
+    killed = torture(home, dice, groups)
     outcomes = {}
     for line in (home / "outcomes").read_text().splitlines():
         row = json.loads(line)
@@ -112,8 +117,10 @@ def test_random_kills_lose_no_attempt_and_run_none_twice(machine, seed):
         if row["kind"] == "exited":
             assert row["code"] == number % 7 or row["code"] == 137
             assert row["code"] == 137 or ends[number] == 1
-        else:
-            assert row["kind"] == "lost"
+        elif row["kind"] == "lost":
+            assert groups or not row["began"]
             assert row["began"] or number not in starts
+        else:
+            assert (row["kind"], groups) == ("let-go", "")
     assert len(lost) <= killed["worker"] + killed["both"]
     assert carriers(home) == []
