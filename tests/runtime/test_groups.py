@@ -60,7 +60,8 @@ def start_in(path, *argv):
     """A process in the group, in a session of its own and without an environment."""
     enter = f'echo $$ > {path}/cgroup.procs && exec "$@"'
     child = subprocess.Popen(["/bin/sh", "-c", enter, "sh", *argv], env={"PATH": "/usr/bin:/bin"}, start_new_session=True)
-    wait_until(lambda: str(child.pid) in Path(path, "cgroup.procs").read_text().split(), f"process {child.pid} in {path}")
+    own = Path(path, "cgroup.procs")
+    wait_until(lambda: str(child.pid) in own.read_text().split() or child.poll() is not None, f"process {child.pid} in {path}")
     return child
 
 
