@@ -152,7 +152,7 @@ def _watch_disk(writer: Writer, free_bytes: int) -> None:
     """Holds the free space against the limit: told when it falls below, and not again before it was well above."""
     limit = writer.telling.disk_low_bytes
     detail = {"free_bytes": free_bytes, "limit_bytes": limit}
-    text = f"the home's disk has {_mb(free_bytes)} free, less than {_mb(limit)}; when it is full nothing can be started or ended"
+    text = f"the home's disk has {_mb(free_bytes)} free, less than {_mb(limit)}; when it is full nothing is started, only ended"
     since = writer.meta(_DISK) or ""
     if not since and free_bytes < limit:
         since = writer.now

@@ -382,7 +382,8 @@ class Loop:
         self._kept, self._has_more = work.ends, False
         self._outside.tally.add_failed_tick()
         self._sweep_at = self._clock.now() + RETRY_AFTER
-        ended = "; what it was to end was told to end all the same" if self.writer.unwritten else "; try again"
+        again = "; what it was to end was told to end all the same; that it was asked is not written down: ask again"
+        ended = again if self.writer.unwritten else "; try again"
         reply: Mapping[str, Any] = {"error": {"code": Transient.exit_code, "message": f"the store refused: {told}{ended}"}}
         for message in work.messages:
             if isinstance(message, Request | Pushed):
