@@ -225,7 +225,7 @@ class Batch:
     def lock_of(self, name, case):
         if case.level != "policy":
             return f"default/Mutex/{name}"
-        return next(one["key"] for one in self.house.look("locks") if name in one["key"])
+        return next(one["key"] for one in self.house.look("locks") if one["key"].endswith(f"/{name}"))
 
     def epoch(self, lock):
         return str(self.house.look("locks", "show", lock)["holders"][0]["epoch"])
