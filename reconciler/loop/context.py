@@ -11,7 +11,7 @@ from typing import Any
 
 from reconciler.manifest import decode_spec
 from reconciler.model.attempt import Liveness
-from reconciler.model.spec import WorkflowSpec
+from reconciler.model.spec import Dag, Steps, WorkflowSpec
 from reconciler.model.state import NO_OUTPUTS, AttemptState, NodeState, Outputs, ResolvedLock, RunState
 from reconciler.store.runs import spec_json
 from reconciler.store.segments import Retention
@@ -20,14 +20,20 @@ from reconciler.workflow.bounds import Rules
 from reconciler.workflow.run_names import RunNames
 from reconciler.workflow.values import resolve_locks
 
+_HEAVIEST = 50_000  # templates, calls and items of the specs that are kept, a kilobyte or two each
+
 
 class Specs:
-    """Frozen specs as values, the most recently used ones kept: a digest never means anything else."""
+    """Frozen specs as values, the most recently used ones kept as far as they are not too large together.
+
+    A digest never means anything else.
+    """
 
     def __init__(self, writer: Writer, capacity: int = 256) -> None:
         self._writer = writer
         self._capacity = capacity
         self._kept: OrderedDict[str, WorkflowSpec] = OrderedDict()
+        self._weight = 0
 
     def get(self, digest: str) -> WorkflowSpec:
         """The spec with that digest, from the store if need be."""
@@ -45,9 +51,21 @@ class Specs:
 
     def _keep(self, digest: str, body: Mapping[str, Any]) -> WorkflowSpec:
         spec = self._kept[digest] = decode_spec(body)
-        if len(self._kept) > self._capacity:
-            self._kept.popitem(last=False)
+        self._weight += _weight(spec)
+        while len(self._kept) > 1 and (len(self._kept) > self._capacity or self._weight > _HEAVIEST):
+            self._weight -= _weight(self._kept.popitem(last=False)[1])
         return spec
+
+
+def _weight(spec: WorkflowSpec) -> int:
+    """How many templates, calls and items a spec has: what it takes in memory goes with them."""
+    found = len(spec.templates)
+    for template in spec.templates.values():
+        calls = template.body.by_name.values() if isinstance(template.body, Steps | Dag) else ()
+        for known in calls:
+            call = known[1] if isinstance(known, tuple) else known
+            found += 1 + len(call.items or ())
+    return found
 
 
 WORK_OF_A_TICK = 1_000  # about a tenth of a second on a small machine

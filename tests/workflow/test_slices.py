@@ -461,3 +461,16 @@ def requests_cost(folder, number):
 def test_requests_about_ten_times_as_many_nodes_cost_ten_times_as_much(tmp_path):
     small, large = (requests_cost(tmp_path / str(number), number) for number in (200, 2000))
     assert [late < 14 * early for early, late in zip(small, large, strict=True)] == [True] * 4, (small, large)
+
+
+def test_specs_are_kept_only_as_far_as_they_are_not_too_large_together(tmp_path):
+    world = World(tmp_path)
+    try:
+        for number in range(8):
+            loop = call("l", "z", withItems=[f"{number}-{n}" for n in range(10_000)])
+            body = spec(steps("main", [loop], parallelism=1), BODIES["z"])
+            world.submit(body, f"r{number}")
+        assert len(world.loop._specs._kept) < 6
+        assert world.loop._specs.get(world.run("r0").spec_digest).entrypoint == "main"
+    finally:
+        world.close()
