@@ -22,7 +22,7 @@ from reconciler.control.shapes import check_request
 from reconciler.engine import Beside, Boundary, Engine, surroundings
 from reconciler.errors import LineclearError, Refused
 from reconciler.home import Home
-from reconciler.instance import Instance
+from reconciler.instance import Instance, check_private
 from reconciler.loop.inbox import Inbox, Look, Request
 from reconciler.loop.launch import base_env
 from reconciler.model.images import Images
@@ -188,6 +188,9 @@ def serve(home_root: str) -> int:
     )
     logging.getLogger("watchfiles").setLevel(logging.WARNING)
     logging.raiseExceptions = False  # a log that cannot be written is no reason to write more
+    mended = check_private(home)
+    if mended:
+        log.warning("%s", mended, extra={"action": "home"})
     with Instance(home):
         _mend(home, settings)
         return Daemon(home, settings, SystemClock()).run()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +28,25 @@ def start_ticks(pid: int) -> str:
             return file.read().rsplit(")", 1)[1].split()[19]
     except OSError:
         return ""
+
+
+def check_private(home: Home) -> str:
+    """What was put right so that the home is its owner's alone, '' if nothing.
+
+    Raises Refused where others could write: what lies there may be theirs, and is run. Who could only read is shut out.
+    """
+    if not os.path.isdir(home.root):
+        return ""
+    mode = stat.S_IMODE(os.stat(home.root).st_mode)
+    if mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise Refused(
+            f"could not use the home {home.root}: others may write in it (mode {mode:04o}), and what is there is run; see that"
+            f" nothing in it is theirs, then: chmod 700 {home.root}"
+        )
+    if not mode & 0o077:
+        return ""
+    os.chmod(home.root, mode & 0o700)
+    return f"others could read in the home {home.root} (mode {mode:04o}); it is {mode & 0o700:04o} now"
 
 
 class Instance:

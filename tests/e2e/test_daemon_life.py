@@ -129,3 +129,14 @@ def test_a_worker_that_hears_of_its_launch_too_late_starts_nothing(home, book, u
     until(lambda: not set(late) & set(home.carriers()), "the end of the late workers")
 
     assert len(book.read("a").starts) == 1
+
+
+def test_a_home_that_others_may_write_in_is_refused_and_one_that_they_may_read_is_closed(home):
+    home.root.chmod(0o777)
+    home.daemon.launch()
+    assert home.daemon.wait() != 0
+    assert "others may write in it (mode 0777)" in home.daemon.said()
+    home.root.chmod(0o755)
+    home.daemon.start()
+    assert home.root.stat().st_mode & 0o777 == 0o700
+    assert "others could read in the home" in home.daemon.said()
