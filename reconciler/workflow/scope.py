@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from reconciler.model.spec import Call, Dag, Steps, Template, WorkflowSpec
-from reconciler.model.state import NodeState, NodeType, ResolvedLock, RunState
+from reconciler.model.state import NodeState, NodeType, Phase, ResolvedLock, RunState
 from reconciler.workflow.producers import Producers
 from reconciler.workflow.run_names import RunNames
 from reconciler.workflow.tree import Stored, Tree
@@ -36,6 +36,7 @@ class Scope:
         self._tree = tree
         self._names = RunNames(run, spec, now)
         self._loops: dict[str, str | None] = {}  # what ended loops made together
+        self._exits: dict[Phase, dict[str, str]] = {}
         self.base = Variables(self._names, now=now)
 
     def add_outputs(self, outputs: Mapping[str, str]) -> None:
@@ -63,7 +64,9 @@ class Scope:
         root = self._main() if is_in_run_handler(name) else None
         if root is None:
             return self.base
-        return Variables(exit_values(root, self._tree.stored, self._run), outer=self.base)
+        if root.phase not in self._exits:  # once for a decision: it tells of every process that failed
+            self._exits[root.phase] = exit_values(root, self._tree.stored, self._run)
+        return Variables(self._exits[root.phase], outer=self.base)
 
     def _main(self) -> NodeState | None:
         """The main part's root, or what kept it from beginning."""
