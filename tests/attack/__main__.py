@@ -7,6 +7,7 @@ done.
 from __future__ import annotations
 
 import argparse
+import atexit
 import contextlib
 import importlib
 import random
@@ -34,6 +35,7 @@ def parse():
 def main():
     given, broken = parse(), 0
     print(f"seed {given.seed}")
+    atexit.register(forget_witness)
     for kind in given.kinds or KINDS:
         budget = Budget(given.rounds, given.seconds)
         dice = random.Random(f"{given.seed} {kind}")
@@ -41,7 +43,6 @@ def main():
             for word in said:
                 broken += not isinstance(word, Done)
                 print(f"{kind}: {word}", flush=True)
-    forget_witness()
     print(f"{broken} things broke" if broken else "nothing broke")
     return int(broken > 0)
 

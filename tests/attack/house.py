@@ -232,6 +232,8 @@ class House:
 
     def close(self):
         """Ends what this home started, removes what it made."""
+        for pid in self.processes():
+            self.note_groups(pid)
         self.kill()
 
         def is_empty():
@@ -270,9 +272,11 @@ def remove_groups(lines):
         _, controllers, path = line.split(":", 2)
         for options, where in mounted_groups():
             same = (not controllers and not options) or (controllers and set(controllers.split(",")) <= set(options.split(",")))
-            if same and path.strip("/"):
-                with contextlib.suppress(OSError):
-                    os.rmdir(where + path)
+            home = f"{where}/{path.strip('/').partition('/')[0]}"
+            if same and os.path.basename(home).startswith("lineclear-"):
+                for below, _, _ in os.walk(home, topdown=False):
+                    with contextlib.suppress(OSError):
+                        os.rmdir(below)
 
 
 def workflow(name, source, *, spec=None, template=None, annotations=None, templates=()):
