@@ -120,7 +120,11 @@ class ControlServer:
                 self._begin(talk)
 
     def _make_way(self, why: str) -> None:
-        """Frees a descriptor for who asks next: the spare one, else that of the connection that is silent for longest."""
+        """Once somebody asks, frees a descriptor: the spare one, else that of the connection that is silent for longest.
+
+        Without one, `accept` fails also while nobody asks: the connections that there are lose nothing by that.
+        """
+        self._await_somebody()
         if why != self._told or time.monotonic() > self._told_at + TELL_AGAIN_S:
             self._told, self._told_at = why, time.monotonic()
             log.warning("a connection could not be accepted: %s; it is tried again", why, extra={"action": "accept"})
@@ -129,12 +133,19 @@ class ControlServer:
             self._spare = -1
             return
         with self._changed:
-            silent = next((one for one in self._talks if not one.is_awaited()), None)
+            just_come = time.monotonic() - GRACE_S  # what such a one asks may be on its way
+            silent = next((one for one in self._talks if not one.is_awaited() and one.heard_at <= just_come), None)
             if silent is not None:
                 del self._talks[silent]
         if silent is not None:
             silent.let_go(f"the daemon has no descriptor left ({why}): this connection was silent for longest; ask again")
         time.sleep(ACCEPT_AGAIN_S)
+
+    def _await_somebody(self) -> None:
+        look = select.poll()
+        with contextlib.suppress(OSError, ValueError):  # the server was closed meanwhile
+            look.register(self._socket, select.POLLIN)
+            look.poll()
 
     def _admit(self, talk: _Talk) -> bool:
         """Makes room for a connection; False if it was turned away."""

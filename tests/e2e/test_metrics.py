@@ -293,7 +293,7 @@ def test_what_is_read_for_a_page_costs_what_is_open(home, book):
     home.submit(book.workflow("one", mutexes=["a"]))
     home.wait_phase("one")
     statements = [text for text in vars(read_metrics).values() if isinstance(text, str) and text.lstrip().startswith("SELECT")]
-    assert len(statements) == 4
+    assert len(statements) == 5
     with contextlib.closing(sqlite3.connect(f"file:{home.root}/state.db?mode=ro", uri=True)) as db:
         plans = [row[3] for text in statements for row in db.execute(f"EXPLAIN QUERY PLAN {text}")]
     assert [plan for plan in plans if re.fullmatch(r"SCAN (?!found|CONSTANT)\w+", plan)] == []

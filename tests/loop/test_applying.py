@@ -80,7 +80,7 @@ def test_the_other_documents_are_applied_and_the_one_is_told_and_tried_again(wor
     assert live(world) == [("l", ""), ("night", ""), ("one", ""), ("run", "")]
     assert findings(world) == [("b.yaml", 1, 1)]
     assert [name for (name,) in world.writer.db.execute("SELECT name FROM run")] == ["run"]
-    said = world.loop._last[1]["lines"]
+    said = world.loop._answers._last[1]["lines"]
     mistake = next(line for line in said if "LC913" in line)
     assert mistake.startswith("b.yaml:")
     assert "the document cannot be applied: Broken at loop/test_applying.py:" in mistake
@@ -105,7 +105,7 @@ def test_the_last_good_version_stays_live_and_says_so(world, monkeypatch):
     assert dict(live(world))["two"].startswith("all.yaml:")
     assert "LC913" in dict(live(world))["two"]
     told = "stale: WorkflowTemplate default/two: the last good version stays live"
-    assert any(line.startswith(told) for line in world.loop._last[1]["lines"])
+    assert any(line.startswith(told) for line in world.loop._answers._last[1]["lines"])
 
 
 @pytest.mark.parametrize("error", [sqlite3.IntegrityError, UnicodeError, RecursionError, MemoryError, OverflowError, TypeError])
@@ -140,7 +140,7 @@ def test_a_run_that_cannot_be_made_holds_up_no_other(world, monkeypatch):
     breaks(monkeypatch, "name='two'", place=revision, function="submit")
     offer(world, ("a.yaml", [workflow("one"), workflow("two"), workflow("zoo")]))
     assert [name for (name,) in world.writer.db.execute("SELECT name FROM run ORDER BY name")] == ["one", "zoo"]
-    assert any("not run: a.yaml:" in line and "a mistake of ours" in line for line in world.loop._last[1]["lines"])
+    assert any("not run: a.yaml:" in line and "a mistake of ours" in line for line in world.loop._answers._last[1]["lines"])
 
 
 def test_a_fault_of_the_store_is_no_documents(world, monkeypatch):
@@ -157,7 +157,7 @@ def test_a_fault_of_the_store_is_no_documents(world, monkeypatch):
 
 def test_foreign_documents_are_counted_in_the_answer(world):
     offer(world, ("a.yaml", [template("one"), {"kind": "Service"}, {"a": 1}]), ("b.yaml", [{"b": 2}]))
-    assert world.loop._last[1]["lines"][-1] == "skipped: 3 foreign documents in 2 files"
+    assert world.loop._answers._last[1]["lines"][-1] == "skipped: 3 foreign documents in 2 files"
 
 
 def test_a_branch_that_cannot_be_read_is_told_until_it_can(world):
@@ -167,7 +167,7 @@ def test_a_branch_that_cannot_be_read_is_told_until_it_can(world):
         world.inbox.put(BranchMissing(at=world.clock.at, reason="blob 1 could not be read", head=head))
         world.tick(1)
     assert world.writer.meta("source_state") == "blob 1 could not be read"
-    assert world.loop._last == (head, {"lines": ["blob 1 could not be read"], "state": "not read"})
+    assert world.loop._answers._last == (head, {"lines": ["blob 1 could not be read"], "state": "not read"})
     world.inbox.put(BranchRead(sha=world.writer.meta("applied")))
     world.tick(1)
     assert (world.writer.meta("source_state"), world.writer.meta("source_since")) == ("", "")
@@ -186,6 +186,6 @@ def test_swapped_types_that_the_checks_let_pass_are_applied(world):
             if at and not file.is_bad and file.documents:
                 files.append((file.path, [{**body, "metadata": {**body["metadata"], "name": f"w{number}-{count}"}}]))
         offer(world, *files)
-        said = world.loop._last[1]["lines"]
+        said = world.loop._answers._last[1]["lines"]
         assert [line for line in said if "mistake of ours" in line or "could not be applied" in line] == []
     assert world.errors.texts == []

@@ -19,6 +19,7 @@ import pytest
 from reconciler.errors import Transient
 from reconciler.model.attempt import AttemptId, Exited, HolderFound, HolderUnknown, Lost, Started
 from reconciler.runtime.grouping import find_grouping
+from reconciler.runtime.poller import wait_for_end
 from reconciler.runtime.records import parse_record, reserve_record
 
 CHILD = Path(__file__).parent / "daemon_child.py"
@@ -221,6 +222,14 @@ DAMAGE = {
 }
 
 
+def end_process(pid):
+    """Kills it, and waits until that has happened: until then it keeps its locks."""
+    pidfd = os.pidfd_open(pid)
+    os.kill(pid, signal.SIGKILL)
+    assert wait_for_end(pidfd, 20_000)
+    os.close(pidfd)
+
+
 @pytest.mark.parametrize("way", DAMAGE)
 def test_a_damaged_record_is_unknown_and_never_begun_again(bare, way):
     reserve_record(str(bare.directory(1)))
@@ -228,8 +237,8 @@ def test_a_damaged_record_is_unknown_and_never_begun_again(bare, way):
     bare.wait_for_file(bare.directory(1) / "log")
     step, worker = bare.wait_for(1, Started).pid, bare.worker_of(1)
     bare.runtime.detach()
-    os.kill(worker, signal.SIGKILL)
-    os.kill(step, signal.SIGKILL)
+    end_process(worker)
+    end_process(step)
     DAMAGE[way](bare.directory(1) / "record")
     bare.runtime = bare.make_runtime()
     intent = bare.intent(1, reserved=True)
