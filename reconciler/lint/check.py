@@ -22,6 +22,7 @@ from reconciler.lint.outputs import check_outputs
 from reconciler.lint.references import check_identities, check_references
 from reconciler.lint.scope import Known, Tree, View
 from reconciler.lint.single import HOST_IMAGES, check_annotations, check_cron, check_freeze, check_images
+from reconciler.lint.size import check_size
 from reconciler.lint.tags import check_tags
 from reconciler.model.images import Images
 from reconciler.model.source import Identity
@@ -88,6 +89,7 @@ _CHECKS: tuple[Callable[[View], None], ...] = (
     check_locks,
     check_deployment,
     check_images,
+    check_size,
 )
 
 

@@ -65,6 +65,12 @@ OTHER_CASE = _rule("LC207", WARNING, "A field is written in another case", "Writ
 CONFLICT = _rule("LC208", ERROR, "Two fields exclude each other", "Keep one of them.")
 DUPLICATE_NAME = _rule("LC209", ERROR, "A name is used twice in one list", "Give each its own name.")
 BOOLEAN_NAME = _rule("LC210", WARNING, "A name is a word that YAML reads as true or false", "Quote the name.")
+MANY_NODES = _rule(
+    "LC211",
+    WARNING,
+    "A run or a loop has surely more nodes than it may have unless limits.nodes or limits.loop_items is raised",
+    "Make fewer, in several runs or in steps that do more, or raise the setting.",
+)
 
 IGNORED = _rule(
     "LC301", WARNING, "A field makes sense only in a pod and is ignored", "Nothing, if the manifest is also used with Argo."
@@ -98,5 +104,6 @@ RULES: tuple[Rule, ...] = (
     CONFLICT,
     DUPLICATE_NAME,
     BOOLEAN_NAME,
+    MANY_NODES,
     IGNORED,
 )

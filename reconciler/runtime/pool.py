@@ -18,7 +18,7 @@ from pathlib import Path
 from reconciler.clock import Clock
 from reconciler.model.attempt import AttemptId
 from reconciler.runtime import wire
-from reconciler.runtime.faults import describe
+from reconciler.runtime.faults import describe, is_of_host
 from reconciler.runtime.job import STEP_SIGNALS
 from reconciler.runtime.poller import Poller, wait_for_end
 
@@ -237,8 +237,11 @@ class Pool:
     def _on_control(self) -> None:
         if self._control is None:
             return
-        with contextlib.suppress(BlockingIOError, ConnectionError):
+        try:
             if self._control.recv(1):
+                return
+        except OSError as error:
+            if is_of_host(error):  # nothing is there after all, or nothing can be taken now
                 return
         log.warning("zygote ended; another is started", extra={"action": "zygote-ended", "pid": self._zygote_pid})
         self._drop_zygote()
@@ -281,9 +284,9 @@ class Pool:
             return
         try:
             data, passed = wire.receive(link.sock, 1 << 18)
-        except BlockingIOError:
-            return
-        except ConnectionError:
+        except OSError as error:
+            if is_of_host(error):  # nothing is there after all, or it waits in the socket until the machine can take it
+                return
             data, passed = b"", None
         if passed is not None:
             link.pidfd = passed

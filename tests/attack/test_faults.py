@@ -11,7 +11,7 @@ from attack.apart import why_not
 from attack.faults import attack
 
 NO_DISK = why_not()
-CALLS = ("open: EMFILE", "pwrite: EIO now and then")
+CALLS = ("open: EMFILE", "pwrite: EIO now and then", "recvmsg: ENOMEM now and then")
 
 
 def test_a_queue_goes_through_a_time_without_descriptors():
