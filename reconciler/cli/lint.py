@@ -1,4 +1,4 @@
-"""`lint`: checks manifests without a daemon or a home."""
+"""`lint`: checks manifests without a daemon or a home; where there is a home, it tells what is weaker in it."""
 
 from __future__ import annotations
 
@@ -36,10 +36,29 @@ def run(args: Args) -> int:
     if shape in ("table", "wide"):
         print("".join(clean(str(finding)) + "\n" for finding in findings), end="")
         print(_summary(checked))
+        _tell_weaker(args)
     else:
         print_object(shape, [_object(finding) for finding in findings], "")
     is_idle = args.given("strict") and not checked.documents
     return UsageError.exit_code if has_error or is_idle else 0
+
+
+def _tell_weaker(args: Args) -> None:
+    """On standard error, which promise is weaker in the home here, if there is one: no manifest can mend that."""
+    import contextlib
+    import os
+    import sys
+    from pathlib import Path
+
+    from reconciler.cli.context import home_of
+    from reconciler.errors import LineclearError
+    from reconciler.runtime.grouping import why_without
+    from reconciler.settings import load
+
+    home = home_of(args)
+    with contextlib.suppress(LineclearError, OSError):  # no home of this account, or one that other commands complain of
+        if os.path.isfile(home.settings) and (weaker := why_without(Path(home.root), is_off=load(home).groups == "off")):
+            print(f"note: {clean(weaker)}", file=sys.stderr)
 
 
 def _summary(checked: Any) -> str:

@@ -69,6 +69,15 @@ def find_grouping(home: Path, *, wanted: frozenset[str] = frozenset(), is_requir
     return Grouping(places=tuple(places), is_required=is_required, problem=unlimited if missing else "")
 
 
+def why_without(home: Path, *, is_off: bool) -> str:
+    """For people: that steps of this home have no control groups, why, and what is weaker for it; '' if they have."""
+    found = NO_GROUPS if is_off else find_grouping(home)
+    if found.places:
+        return ""
+    why = "steps.groups is off" if is_off else found.problem
+    return f"steps run without control groups ({why}): a shim that is killed leaves its holder unknown, and its locks to a person"
+
+
 def _find_own(text: str, hierarchies: list[Hierarchy]) -> Iterator[_Own]:
     """This process' groups, as far as they can be seen below the mounts."""
     for line in text.splitlines():

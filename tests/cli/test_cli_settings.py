@@ -191,3 +191,18 @@ def test_the_command_prints_each_setting_with_its_origin(tmp_path, lineclear):
     (home / "lineclear.toml").write_text("paralelism = 3\n")
     found = lineclear("settings")
     assert (found.code, found.err.startswith("lineclear: lineclear.toml:1: there is no setting")) == (2, True)
+
+
+def test_lint_beside_a_home_without_groups_tells_what_is_weaker(lineclear, tmp_path):
+    manifest = tmp_path / "plain.yaml"
+    manifest.write_text("kind: ConfigMap\napiVersion: v1\nmetadata: {name: a}\n")
+    assert lineclear("lint", str(manifest)).err == ""  # no home
+    assert lineclear("init", "--empty").code == 0
+    file = tmp_path / "home" / "lineclear.toml"
+    file.write_text(file.read_text().replace('# groups = "auto"', 'groups = "off"'))
+    told = lineclear("lint", str(manifest))
+    assert told.code == 0
+    assert told.err == (
+        "note: steps run without control groups (steps.groups is off): a shim that is killed leaves its holder unknown,"
+        " and its locks to a person\n"
+    )
