@@ -28,7 +28,7 @@ from reconciler.source.hosting import create_hosted
 SERVE = "import sys; from reconciler.daemon import serve; sys.exit(serve(sys.argv[1]))"
 SHIM_FLAGS = b"\0-I\0-S\0"
 FINAL = ("Succeeded", "Failed", "Error")
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def poll_until(condition, what, within_s=DEADLINE_S):

@@ -14,7 +14,7 @@ import pytest
 
 COMMAND = Path(sys.executable).with_name("lineclear")
 API = "argoproj.io/v1alpha1"
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 def workflow(script="true", name="job", **more):

@@ -15,7 +15,7 @@ from reconciler.guard import Guard
 from reconciler.home import Home
 
 COMMAND = Path(sys.executable).with_name("lineclear")
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 
 
 @pytest.fixture

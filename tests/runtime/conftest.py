@@ -18,7 +18,7 @@ from reconciler.runtime.host import HostRuntime
 
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 def wait_until(condition, what):

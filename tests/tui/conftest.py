@@ -14,7 +14,7 @@ from textual.widgets import Input
 _SPEC = importlib.util.spec_from_file_location("lineclear_tui_scenes", Path(__file__).with_name("scenes.py"))
 _SCENES = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_SCENES)
-DEADLINE_S = 20.0
+DEADLINE_S = 60.0
 
 
 class Stage:

@@ -16,7 +16,7 @@ import pytest
 
 pytestmark = pytest.mark.skipif(shutil.which("tmux") is None, reason="tmux is not installed on this machine")
 COMMAND = Path(sys.executable).with_name("lineclear")
-DEADLINE_S = 30.0
+DEADLINE_S = 60.0
 _SPEC = importlib.util.spec_from_file_location("lineclear_tui_rows", Path(__file__).parents[1] / "cli" / "rows.py")
 _MODULE = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(_MODULE)
