@@ -34,7 +34,7 @@ from reconciler.loop.recover import recover
 from reconciler.loop.tick import Loop
 from reconciler.model.notice import NoticeKind
 from reconciler.obs import Tally
-from reconciler.runtime.grouping import NO_GROUPS, Grouping, find_grouping, why_without
+from reconciler.runtime.grouping import NO_GROUPS, Grouping, find_grouping
 from reconciler.runtime.host import HostRuntime
 from reconciler.runtime.leftovers import sweep_leftovers
 from reconciler.settings import Settings
@@ -81,7 +81,7 @@ def _free_bytes(home: Home) -> int | None:
 def _grouping(home: Home, settings: Settings) -> Grouping:
     """Where the workers have their control groups; what cannot be had is logged, or refused if it is required."""
     if settings.groups == "off":
-        log.info("%s", why_without(Path(home.root), is_off=True), extra={"action": "groups"})
+        log.info("%s", NO_GROUPS.weakness, extra={"action": "groups"})
         return NO_GROUPS
     found = find_grouping(Path(home.root), wanted=settings.controllers, is_required=settings.groups == "required")
     if found.problem and found.is_required:
@@ -91,7 +91,7 @@ def _grouping(home: Home, settings: Settings) -> Grouping:
         )
     if found.problem:
         level = logging.WARNING if settings.controllers else logging.INFO
-        log.log(level, "steps go without: %s", found.problem, extra={"action": "groups"})
+        log.log(level, "%s", found.weakness or f"steps go without: {found.problem}", extra={"action": "groups"})
     return found
 
 

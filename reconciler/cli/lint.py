@@ -52,13 +52,16 @@ def _tell_weaker(args: Args) -> None:
 
     from reconciler.cli.context import home_of
     from reconciler.errors import LineclearError
-    from reconciler.runtime.grouping import why_without
+    from reconciler.runtime.grouping import NO_GROUPS, find_grouping
     from reconciler.settings import load
 
     home = home_of(args)
     with contextlib.suppress(LineclearError, OSError):  # no home of this account, or one that other commands complain of
-        if os.path.isfile(home.settings) and (weaker := why_without(Path(home.root), is_off=load(home).groups == "off")):
-            print(f"note: {clean(weaker)}", file=sys.stderr)
+        if not os.path.isfile(home.settings):
+            return
+        found = NO_GROUPS if load(home).groups == "off" else find_grouping(Path(home.root))
+        if found.weakness:
+            print(f"note: {clean(found.weakness)}", file=sys.stderr)
 
 
 def _summary(checked: Any) -> str:

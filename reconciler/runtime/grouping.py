@@ -33,12 +33,20 @@ class Grouping:
         """Those that limits can be asked of."""
         return frozenset(name for place in self.places for name in place.controllers)
 
+    @property
+    def weakness(self) -> str:
+        """What is promised less for want of groups, and why, as a sentence for people; '' if there are groups."""
+        if self.places:
+            return ""
+        weaker = "if a shim is killed, its holder is unknown and waits for a person"
+        return f"steps run without control groups ({self.problem}): {weaker}"
+
     def words(self) -> list[str]:
         """For the zygote's command line."""
         return ["required" if self.is_required else "", *(place.pack() for place in self.places)]
 
 
-NO_GROUPS = Grouping()
+NO_GROUPS = Grouping(problem="steps.groups is off")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,15 +75,6 @@ def find_grouping(home: Path, *, wanted: frozenset[str] = frozenset(), is_requir
             missing = missing.difference(places[-1].controllers)
     unlimited = f"no limit of {', '.join(sorted(missing))} is kept: " + ("; ".join(problems) or "no hierarchy has it")
     return Grouping(places=tuple(places), is_required=is_required, problem=unlimited if missing else "")
-
-
-def why_without(home: Path, *, is_off: bool) -> str:
-    """For people: that steps of this home have no control groups, why, and what is weaker for it; '' if they have."""
-    found = NO_GROUPS if is_off else find_grouping(home)
-    if found.places:
-        return ""
-    why = "steps.groups is off" if is_off else found.problem
-    return f"steps run without control groups ({why}): a shim that is killed leaves its holder unknown, and its locks to a person"
 
 
 def _find_own(text: str, hierarchies: list[Hierarchy]) -> Iterator[_Own]:

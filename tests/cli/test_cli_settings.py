@@ -203,6 +203,6 @@ def test_lint_beside_a_home_without_groups_tells_what_is_weaker(lineclear, tmp_p
     told = lineclear("lint", str(manifest))
     assert told.code == 0
     assert told.err == (
-        "note: steps run without control groups (steps.groups is off): a shim that is killed leaves its holder unknown,"
-        " and its locks to a person\n"
+        "note: steps run without control groups (steps.groups is off): if a shim is killed, its holder is unknown and waits"
+        " for a person\n"
     )
