@@ -156,7 +156,11 @@ def _quarantine(ctx: Context, run_id: RunId, reason: str) -> None:
     if run.is_final:
         return
     ctx.spent += ctx.options.work // _SHARES
-    left = runs.give_up_nodes(ctx.writer, run, f"quarantined: {reason}", _GIVEN_UP)
-    if not left:
+    is_running, has_nodes = runs.give_up_nodes(ctx.writer, run, f"quarantined: {reason}", _GIVEN_UP)
+    if is_running:
+        slices.forget(ctx.writer, run_id)  # the ends of its processes bring it here again
+    elif has_nodes:
+        slices.look_at_all(ctx.writer, run_id)
+    else:
         update = RunUpdate(expected=run.phase, phase=Phase.ERROR, message=f"quarantined: {reason}", keep=Keep.BY_POLICY_OR_HOLD)
         apply_run_plan(ctx.writer, run, RunPlan(run=update))

@@ -183,20 +183,20 @@ def set_shutdown(writer: Writer, run: RunState, strategy: str, ended_by: str, *,
     slices.look_at_all(writer, run.id, ends=True)
 
 
-def give_up_nodes(writer: Writer, run: RunState, message: str, limit: int) -> int:
-    """Ends at most `limit` nodes, if no process runs, and asks every process to end; returns how many of either are left."""
+def give_up_nodes(writer: Writer, run: RunState, message: str, limit: int) -> tuple[bool, bool]:
+    """Asks every process to end, or ends at most `limit` nodes if none runs: whether processes, and nodes, are left."""
     db = writer.db
     waiting = "SELECT id FROM attempt WHERE run_id = ? AND state = 'queued' LIMIT ?"
     sql = f"UPDATE attempt SET state = 'revoked', finished_at = ? WHERE id IN ({waiting})"
     queued = db.execute(sql, (writer.now, run.id, limit)).rowcount == limit
     active = "run_id = ? AND state IN ('intended', 'live')"
     db.execute(f"UPDATE attempt SET stop = 'stop', stop_at = ? WHERE {active} AND stop = ''", (writer.now, run.id))
-    running = int(db.execute(f"SELECT count(*) FROM attempt WHERE {active}", (run.id,)).fetchone()[0])
+    running = db.execute(f"SELECT 1 FROM attempt WHERE {active} LIMIT 1", (run.id,)).fetchone() is not None
     if running or queued:
-        return running + queued
+        return running, True
     unfinished = "SELECT id FROM node WHERE run_id = ? AND finished_at IS NULL LIMIT ?"
     sql = f"UPDATE node SET phase = 'Error', message = ?, finished_at = ? WHERE id IN ({unfinished})"
-    return int(db.execute(sql, (message, writer.now, run.id, limit)).rowcount == limit)
+    return False, db.execute(sql, (message, writer.now, run.id, limit)).rowcount == limit
 
 
 def resubmission(

@@ -1,8 +1,9 @@
 """What ended runs keep, how they go on, and who may take their locks."""
 
 import pytest
-from loop_harness import dag, job, pod, spec, steps
+from loop_harness import call, dag, job, pod, spec, steps
 
+from reconciler.loop.inbox import Look
 from reconciler.workflow.bounds import Rules
 
 
@@ -239,6 +240,26 @@ def test_a_run_whose_decision_breaks_is_quarantined_and_the_others_go_on(world, 
     assert world.holders("m") == ["bad"]
     world.must("terminate", run="bad")
     assert world.holders("m") == ["next"]
+
+
+def test_a_large_run_whose_decision_breaks_is_given_up_slice_by_slice_without_a_sweep(world, monkeypatch):
+    from reconciler.loop import deciding
+
+    def broken(*_):
+        raise ValueError("a bug")
+
+    many = call("l", "z", withSequence={"count": "130"})
+    world.submit(spec(steps("main", [many]), {"name": "z", "suspend": {}}, locks=["m"]), "bad")
+    monkeypatch.setattr(deciding, "_GIVEN_UP", 10)
+    monkeypatch.setattr(deciding, "decide", broken)
+    world.writer.marks.run(world.writer.db.execute("SELECT id FROM run").fetchone()[0], "")
+    world.inbox.put(Look())
+    for _ in range(20):  # each gives up at least ten of its 133 nodes; the clock stands still, so no sweep helps
+        world.loop.tick(world.runtime, world.effects)
+    world.errors.texts.clear()
+    assert world.phase("bad") == "Error"
+    assert world.holders("m") == ["bad"]
+    assert not world.loop._has_more
 
 
 def _exited(world, run, node):
